@@ -1,0 +1,365 @@
+"""The skeleton of a child's left hand as shapes in millimetres, for any bone age and sex.
+
+Axes: x towards the thumb, y towards the finger tips, origin at the base of the third metacarpal. Directions are
+angles from y, positive towards the thumb. Adult dimensions are those of a man; everything scales with the share of
+the adult length reached at a bone age.
+"""
+
+import csv
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+YOUNGEST, OLDEST = 3.0, 228.0  # months: the span of the atlas standards
+CARPALS = ("capitate", "hamate", "triquetrum", "lunate", "scaphoid", "trapezium", "trapezoid", "pisiform")
+FINGERS = (1, 2, 3, 4, 5)
+
+# Share of the adult hand length by bone age in months, smoothed from published hand lengths of children.
+GROWTH_AGES = (0, 6, 12, 24, 36, 72, 96, 120, 144, 168, 192, 216)
+GROWTH = {
+    "M": (0.34, 0.43, 0.49, 0.56, 0.61, 0.71, 0.77, 0.83, 0.89, 0.955, 0.99, 1.0),
+    "F": (0.35, 0.44, 0.51, 0.585, 0.64, 0.75, 0.83, 0.90, 0.965, 0.995, 1.0, 1.0),
+}
+ADULT_SIZE = {"M": 1.0, "F": 0.92}
+
+# Joint to joint, adult man, mm. Columns: thumb to little finger.
+LENGTHS = {
+    "mc": (47.0, 69.0, 66.0, 59.0, 54.5),
+    "pp": (34.0, 42.5, 47.0, 43.5, 34.5),
+    "mp": (0.0, 25.5, 30.5, 29.0, 21.0),
+    "dp": (25.0, 18.5, 19.5, 20.0, 17.5),
+}
+# Half of the greatest width, mm (base of the phalanges, head of the metacarpals).
+HALF_WIDTHS = {
+    "mc": (7.6, 7.6, 7.6, 6.8, 6.5),
+    "pp": (7.0, 7.6, 7.8, 7.3, 6.5),
+    "mp": (0.0, 6.5, 7.0, 6.6, 5.5),
+    "dp": (6.4, 5.2, 5.5, 5.4, 4.7),
+}
+METACARPAL_BASES = ((31.0, -4.5), (12.5, -1.0), (0.0, -1.0), (-10.5, -3.5), (-19.0, -8.0))
+
+# Half width along the shaft, base to tip, as a share of the greatest; the last is a metacarpal with a base epiphysis.
+STATIONS = np.array([0.0, 0.06, 0.15, 0.28, 0.45, 0.62, 0.78, 0.88, 0.95, 1.0])
+PROFILES = {
+    "mc": np.array([0.90, 0.96, 0.84, 0.64, 0.54, 0.56, 0.70, 0.90, 1.00, 0.97]),
+    "mc1": np.array([1.00, 1.00, 0.88, 0.72, 0.63, 0.62, 0.72, 0.86, 0.92, 0.80]),
+    "pp": np.array([1.00, 0.99, 0.86, 0.71, 0.63, 0.59, 0.61, 0.68, 0.74, 0.68]),
+    "mp": np.array([1.00, 0.98, 0.84, 0.68, 0.59, 0.56, 0.62, 0.72, 0.77, 0.70]),
+    "dp": np.array([1.00, 0.97, 0.80, 0.58, 0.46, 0.41, 0.46, 0.60, 0.66, 0.52]),
+    "radius": np.array([0.47, 0.47, 0.47, 0.47, 0.48, 0.50, 0.60, 0.78, 0.95, 1.00]),
+    "ulna": np.array([0.86, 0.85, 0.83, 0.80, 0.76, 0.72, 0.70, 0.76, 0.92, 1.00]),
+}
+# Share of a bone's length that is its growing end: cartilage, epiphysis and plate together (infant, adult).
+GROWING_END = {
+    "mc": (0.17, 0.155),
+    "mc1": (0.2, 0.15),
+    "pp": (0.2, 0.15),
+    "mp": (0.22, 0.17),
+    "dp": (0.24, 0.19),
+}
+
+# Outlines of the adult carpals, palmar view, mm.
+CARPAL_OUTLINES = {
+    "capitate": "-6,-2 6,-2 7,-8 5.5,-14 6.3,-20 3.5,-25 -2,-26.5 -6,-23.5 -7,-16 -7,-8",
+    "hamate": "-8,-3.5 -14,-5 -20.5,-10 -21,-13 -15,-16.5 -9.5,-24 -7.5,-21 -7.3,-12",
+    "triquetrum": "-21,-15 -14,-18 -10.5,-24 -12,-29 -18,-28 -23.5,-21",
+    "pisiform": "-15,-21 -17,-16.5 -20.5,-17 -22.5,-21.5 -20.5,-26 -16.5,-25.5",
+    "lunate": "-9.5,-26 -2.5,-28 3.5,-27 5,-31 3,-36 -4,-38 -10.5,-35 -11.5,-30",
+    "scaphoid": "7,-21.5 12,-16 18.5,-15.5 21,-19.5 18,-25.5 13,-31.5 7,-35.5 4.3,-32 6.3,-27",
+    "trapezoid": "8,-3.5 14,-2.5 17.5,-5.5 16.5,-12 12,-14.5 8.5,-13 7.5,-8",
+    "trapezium": "17.5,-6 22,-4 28.5,-6.5 30,-11 27,-16 20.5,-16.5 17,-13",
+}
+OUTLINE_ANGLES = np.linspace(-np.pi, np.pi, 73)
+
+
+@dataclass(frozen=True)
+class Centre:
+    """An ossification centre: months at which it appears, begins to fuse and is fused (carpals: is adult in shape)."""
+
+    appears: float
+    fusing: float
+    fused: float
+
+    def grown(self, age: float) -> float:
+        """Growth from 0 (appears) to 1 (about to fuse); negative before it appears."""
+        return min(1.0, (age - self.appears) / (self.fusing - self.appears))
+
+    def union(self, age: float) -> float:
+        """Fusion with the shaft, 0 (open) to 1 (complete)."""
+        return float(np.clip((age - self.fusing) / (self.fused - self.fusing), 0, 1))
+
+
+@cache
+def ossification_table(sex: str) -> dict[str, Centre]:
+    """Ossification centres of one sex ("M" or "F"), from data/ossification.csv, which names its sources."""
+    lines = (Path(__file__).parent / "data" / "ossification.csv").read_text().splitlines()
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    columns = [f"{stage}_{sex.lower()}" for stage in ("appears", "fusing", "fused")]
+    return {row["centre"]: Centre(*(float(row[column]) for column in columns)) for row in rows}
+
+
+def visible_centres(bone_age_months: float, sex: str) -> set[str]:
+    """Names of the ossification centres that have appeared at a bone age in months."""
+    return {name for name, centre in ossification_table(sex).items() if bone_age_months >= centre.appears}
+
+
+@dataclass(frozen=True)
+class Tube:
+    """A tubular piece of bone in its own frame: u along the axis from `origin`, v across it (towards the thumb), mm.
+
+    `lo` and `hi` are its end faces as (position, tilt, curve): u = position + tilt * x + curve * x**2 at x = v / half
+    width; `rounding` is how far each end tapers; `opacity` is the share of the mineral that is there.
+    """
+
+    origin: np.ndarray
+    angle: float
+    u: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    lo: tuple[float, float, float]
+    hi: tuple[float, float, float]
+    rounding: tuple[float, float]
+    cortex: np.ndarray
+    end_plate: float
+    opacity: float = 1.0
+    depth: float = 0.85
+
+
+@dataclass(frozen=True)
+class Nodule:
+    """A carpal or sesamoid: radius (mm) at OUTLINE_ANGLES around its centre."""
+
+    name: str
+    origin: np.ndarray
+    radius: np.ndarray
+    cortex: float
+    depth: float
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the hand lies, in degrees: spread of the fingers, thumb, wrist, and bend of each finger."""
+
+    spread: float = 1.0
+    thumb: float = 0.0
+    thumb_bend: float = 0.0
+    wrist: float = 0.0
+    bends: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass
+class Hand:
+    """Bones and joints of one hand at one age. `joints` holds, for each finger, the points from base to tip."""
+
+    scale: float
+    infancy: float
+    tubes: list[Tube] = field(default_factory=list)
+    nodules: list[Nodule] = field(default_factory=list)
+    joints: dict[int, np.ndarray] = field(default_factory=dict)
+    forearm: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
+
+
+def direction(degrees: float) -> np.ndarray:
+    return np.array([np.sin(np.radians(degrees)), np.cos(np.radians(degrees))])
+
+
+def hand_scale(bone_age_months: float, sex: str) -> float:
+    """Size of the hand as a share of an adult man's."""
+    return float(np.interp(bone_age_months, GROWTH_AGES, GROWTH[sex])) * ADULT_SIZE[sex]
+
+
+@cache
+def _carpal_shape(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Centre (2,) and radius (73,) of an adult carpal, its corners rounded."""
+    corners = np.array([[float(n) for n in point.split(",")] for point in CARPAL_OUTLINES[name].split()])
+    for _ in range(3):  # corner cutting (Chaikin)
+        after = np.roll(corners, -1, axis=0)
+        corners = np.stack([0.75 * corners + 0.25 * after, 0.25 * corners + 0.75 * after], 1).reshape(-1, 2)
+    centre = corners.mean(0)
+    offsets = corners - centre
+    angles = np.arctan2(offsets[:, 1], offsets[:, 0])
+    return centre, np.interp(OUTLINE_ANGLES, angles, np.hypot(*offsets.T), period=2 * np.pi)
+
+
+def _disc(
+    at: float, thickness: float, half_width: float, joint_side: int, dot: float, head: float, cortex: float
+):
+    """Stations and half widths of an epiphysis whose middle lies at `at`: round while a dot, flat when grown."""
+    s = np.linspace(-1, 1, 25)
+    power = np.where(s * joint_side > 0, 2 + (head - 2) * (1 - dot), 2 + 3 * (1 - dot))
+    width = half_width * (1 - np.abs(s) ** power).clip(0) ** (1 / power)
+    return at + s * thickness / 2, width, np.full(25, cortex)
+
+
+def _long_bone(
+    origin: np.ndarray,
+    angle: float,
+    length: float,
+    half_width: float,
+    kind: str,
+    centre: Centre,
+    age: float,
+    infancy: float,
+    scale: float,
+    distal_plate: bool,
+    growing_end: float,
+    rng: np.random.Generator,
+) -> list[Tube]:
+    """Shaft, epiphysis and, as they unite, the whole bone. `length` runs from joint to joint, mm."""
+    profile = PROFILES[kind] * (1 - infancy) + infancy * (0.30 + 0.66 * PROFILES[kind])
+    profile = profile * rng.normal(1, 0.015, profile.size)
+    lean = 1 + rng.normal(0, 0.02, profile.size)
+    cartilage = length * (0.025 + 0.05 * infancy)  # of the end without a plate
+    zone = length * growing_end
+    grown, union = centre.grown(age), centre.union(age)
+    face = (
+        0.06 + 0.32 * (1 - max(grown, 0)) ** 1.5
+    )  # cartilage between joint and epiphysis, share of the zone
+    gap = 0.16 + 0.3 * (1 - max(grown, 0)) ** 1.5
+    thickness = zone * (1 - face - gap) * max(grown, 0.04) ** 0.22
+    thin = (0.9 - 0.35 * infancy) * scale**0.5
+    cortex = thin * np.interp(STATIONS, [0, 0.12, 0.3, 0.6, 0.85, 1], [0.45, 0.6, 1.5, 1.6, 0.7, 0.45])
+    if kind in ("radius", "ulna"):
+        cortex = thin * np.interp(STATIONS, [0, 0.5, 0.8, 1], [2.6, 2.4, 1.1, 0.5])
+
+    def tube(start: float, end: float, opacity: float, rounding: tuple[float, float]) -> Tube:
+        u = start + STATIONS * (end - start)
+        half = profile * half_width
+        return Tube(origin, angle, u, half * lean, half * (2 - lean), (start, 0, 0), (end, 0, 0), rounding, cortex,
+                    0.45 * thin, opacity)  # fmt: skip
+
+    blunt, plate = 0.28 * half_width, 0.10 * half_width
+    dome = {"mc": 0.85, "dp": 0.7}.get(kind, 0.4) * half_width
+    start, end = (cartilage, length - face * zone) if distal_plate else (face * zone, length - cartilage)
+    plate_at = length - zone if distal_plate else zone
+    pieces = []
+    if union < 1:
+        shaft = tube(start, plate_at, 1 - union, (blunt, plate)) if distal_plate else (
+            tube(plate_at, end, 1 - union, (plate, dome))
+        )  # fmt: skip
+        pieces.append(shaft)
+        if grown > 0:
+            side = 1 if distal_plate else -1
+            at = plate_at + side * (gap * zone + thickness / 2)
+            width = half_width * min(1.03, 0.16 + 1.25 * grown**0.62) * (1.0 if kind != "dp" else 0.97)
+            width = max(width, thickness / 2) if grown > 0.05 else thickness / 2
+            dot = float(np.clip(1 - width / half_width, 0, 1))
+            head = 2.2 if kind in ("mc", "ulna") else 3.2
+            u, half, rim = _disc(at, thickness, width, side, dot, head, 0.6 * thin)
+            far = 40 * scale
+            epiphysis = Tube(origin, angle, u, half, half, (-far, 0, 0), (length + far, 0, 0), (0.1, 0.1), rim, 0.0,
+                             1 - union)  # fmt: skip
+            pieces.append(epiphysis)
+    if union > 0:
+        pieces.append(tube(start, end, union, (blunt, dome)))
+        scar = 0.5 * union * (1 - 0.8 * float(np.clip((age - centre.fused) / 24, 0, 1)))
+        pieces.append(
+            replace(tube(plate_at - 0.5 * scale, plate_at + 0.5 * scale, scar, (0.2, 0.2)),
+                    left=np.full(10, 0.88 * half_width), right=np.full(10, 0.88 * half_width))
+        )  # fmt: skip
+    return pieces
+
+
+def build_hand(bone_age_months: float, sex: str, pose: Pose, subject: np.random.Generator) -> Hand:
+    """Lay out the skeleton. `subject` draws the proportions of one child, the same at every age and pose."""
+    age, table = bone_age_months, ossification_table(sex)
+    size = hand_scale(age, sex) * subject.normal(1, 0.035)
+    infancy = float(np.clip(1 - (age - 3) / 60, 0, 1)) ** 1.4
+    hand = Hand(size, infancy)
+    length_of = {kind: np.array(lengths) * subject.normal(1, 0.022, 5) for kind, lengths in LENGTHS.items()}
+    slender = size * subject.normal(1, 0.05) * (1 + 0.10 * infancy)
+    width_of = {
+        kind: np.array(widths) * slender * subject.normal(1, 0.025, 5) for kind, widths in HALF_WIDTHS.items()
+    }
+    young = float(np.clip((age - 3) / 180, 0, 1)) ** 0.5
+
+    rays = (
+        37 + 12 * pose.spread + pose.thumb,
+        5 + 3 * pose.spread,
+        -1,
+        -5 - 3 * pose.spread,
+        -10 - 6 * pose.spread,
+    )
+    fans = (0, 6 * pose.spread - 1, 0, -5 * pose.spread, -11 * pose.spread)
+    for finger in FINGERS:
+        i = finger - 1
+        angle = rays[i] + subject.normal(0, 1.0)
+        point = np.array(METACARPAL_BASES[i]) * size
+        joints = [point]
+        for kind in ("mc", "pp", "mp", "dp"):
+            if kind == "mp" and finger == 1:
+                continue
+            if kind == "pp":
+                angle += fans[i] + pose.bends[i] + (pose.thumb_bend if finger == 1 else 0)
+            elif kind != "mc":
+                angle += 0.5 * pose.bends[i] + (
+                    3 if finger == 2 else -3 if finger == 4 else 4 if finger == 5 else 0
+                )
+            shape = "mc1" if kind == "mc" and finger == 1 else kind
+            infant, adult = GROWING_END[shape]
+            length = length_of[kind][i] * size
+            hand.tubes += _long_bone(
+                point, angle, length, width_of[kind][i], shape, table[f"{kind}{finger}"], age, infancy, size,
+                shape == "mc", infant + (adult - infant) * young, subject,
+            )  # fmt: skip
+            point = point + length * direction(angle)
+            joints.append(point)
+        hand.joints[finger] = np.array(joints)
+
+    _add_forearm(hand, age, table, pose, slender, young, subject)
+    for name in CARPALS:
+        _add_carpal(hand, name, age, table[name], subject)
+    if age >= table["sesamoid"].appears:
+        head, back = hand.joints[1][1], hand.joints[1][1] - hand.joints[1][0]
+        across = np.array([-back[1], back[0]]) / np.hypot(*back)
+        place = head - 0.13 * back + across * 5.5 * size
+        radius = np.full(73, 2.4 * size * (0.5 + 0.5 * max(table["sesamoid"].grown(age), 0)))
+        hand.nodules.append(Nodule("sesamoid", place, radius, 0.5 * size, 0.9))
+    return hand
+
+
+def _add_forearm(
+    hand: Hand,
+    age: float,
+    table: dict[str, Centre],
+    pose: Pose,
+    slender: float,
+    young: float,
+    rng: np.random.Generator,
+) -> None:
+    size, turn = hand.scale, pose.wrist
+    along, across = direction(turn), np.array([np.cos(np.radians(turn)), -np.sin(np.radians(turn))])
+    wrist = np.array([0.0, -37.5]) * size
+    reach = 175.0 * size  # beyond the lower edge of any image
+    hand.forearm = np.array([wrist, wrist - along * reach])
+    shape = np.clip(1.0 - 0.12 * hand.infancy, 0, 1)
+    for name, offset, level, half, joint in (
+        ("radius", 6.5, 0.0, 14.6, 14.0),
+        ("ulna", -18.0, -4.0, 8.2, 11.0),
+    ):
+        tip = wrist + across * offset * size + along * level * size
+        origin = tip - along * reach * 0.62
+        length = reach * 0.62
+        zone = joint * size * (1.1 - 0.15 * young) / length
+        pieces = _long_bone(origin, turn + (2.0 if name == "radius" else -2.0), length, half * slender * shape, name,
+                            table[name], age, hand.infancy, size, True, zone, rng)  # fmt: skip
+        hand.tubes += pieces
+
+
+def _add_carpal(hand: Hand, name: str, age: float, centre: Centre, rng: np.random.Generator) -> None:
+    place, adult = _carpal_shape(name)
+    place = place + rng.normal(0, 0.4, 2)
+    variation = 1 + sum(
+        rng.normal(0, 0.02) * np.cos(k * OUTLINE_ANGLES + rng.uniform(0, 6.3)) for k in (2, 3)
+    )
+    grown = centre.grown(age)
+    if grown < 0:
+        return
+    share = 0.17 + 0.83 * grown**0.45
+    shape = np.clip(1.25 * grown**0.7, 0, 1)
+    radius = hand.scale * share * (shape * adult * variation + (1 - shape) * adult.mean())
+    place = place * (1 - 0.12 * (1 - grown) * np.array([1, 0.0]))
+    depth = 0.55 if name == "pisiform" else 0.8
+    hand.nodules.append(Nodule(name, place * hand.scale, radius, 0.75 * hand.scale**0.5, depth))
