@@ -1,0 +1,56 @@
+from django import forms
+from django.contrib.auth.password_validation import validate_password
+
+from clinical.accounts.models import Invitation, Membership, Role, User
+
+
+class InvitationForm(forms.ModelForm):
+    class Meta:
+        model = Invitation
+        fields = ["email", "role"]
+
+    def clean_email(self):
+        email = self.cleaned_data["email"].lower()
+        hospital = self.instance.hospital
+        if Membership.objects.filter(hospital=hospital, user__email=email).exists():
+            raise forms.ValidationError("This person is a member of the hospital already.")
+        if hospital.invitations.pending().filter(email=email).exists():
+            raise forms.ValidationError(
+                "This person has an invitation that is still open. Withdraw it first to send another."
+            )
+        return email
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(choices=Role)
+
+
+class AcceptInvitationForm(forms.Form):
+    """The first password of an invited person."""
+
+    name = forms.CharField(max_length=200, label="Your name", help_text="As it should stand on reports.")
+    password1 = forms.CharField(
+        label="Password",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 12 characters; a sentence is easiest to remember.",
+        strip=False,
+    )
+    password2 = forms.CharField(
+        label="Password again", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False
+    )
+
+    def __init__(self, *args, email, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.email = email
+
+    def clean(self):
+        cleaned = super().clean()
+        password = cleaned.get("password1")
+        if password and cleaned.get("password2") and password != cleaned["password2"]:
+            self.add_error("password2", "The two passwords differ. Type the same one twice.")
+        elif password:
+            try:
+                validate_password(password, User(email=self.email, name=cleaned.get("name", "")))
+            except forms.ValidationError as error:
+                self.add_error("password1", error)
+        return cleaned

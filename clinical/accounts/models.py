@@ -1,0 +1,123 @@
+"""Hospitals (the tenants), the people who sign in, and what each may do where.
+
+Membership and Invitation decide which hospital a request may enter, so they are read before a scope exists:
+they alone of the tenant-owned tables have plain managers.
+"""
+
+import secrets
+from datetime import timedelta
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.utils import timezone
+
+
+class Hospital(models.Model):
+    name = models.CharField(max_length=200, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self):
+        return self.name
+
+
+class UserManager(BaseUserManager):
+    def create_user(self, email, password=None, **fields):
+        """Create a user whose address counts as verified: there is no self sign-up, so it was either
+        invited by mail or typed in by an operator."""
+        user = self.model(email=email.lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+        return user
+
+    def create_superuser(self, email, password=None, **fields):
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, email):
+        return self.get(email=email.lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """Somebody who signs in by e-mail: staff of hospitals, family of patients, or platform staff."""
+
+    email = models.EmailField(unique=True, error_messages={"unique": "Somebody with this address exists already."})
+    name = models.CharField(max_length=200)
+    is_staff = models.BooleanField("platform staff", default=False, help_text="May sign in to the administration.")
+    is_active = models.BooleanField("active", default=True)
+    date_joined = models.DateTimeField(auto_now_add=True)
+
+    objects = UserManager()
+    USERNAME_FIELD = EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["name"]
+
+    class Meta:
+        ordering = ["name", "email"]
+
+    def __str__(self):
+        return self.name or self.email
+
+
+class Role(models.TextChoices):
+    TECHNICIAN = "technician", "Technician"
+    DOCTOR = "doctor", "Doctor"
+    HOSPITAL_ADMIN = "hospital_admin", "Hospital administrator"
+
+
+class Membership(models.Model):
+    """One role of one user in one hospital."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    hospital = models.ForeignKey(Hospital, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["hospital__name", "user__name", "pk"]
+        constraints = [models.UniqueConstraint(fields=["user", "hospital"], name="one_role_per_hospital")]
+
+    def __str__(self):
+        return f"{self.user}, {self.get_role_display()} of {self.hospital}"
+
+
+class InvitationQuerySet(models.QuerySet):
+    def pending(self):
+        return self.filter(accepted_at=None, expires_at__gt=timezone.now())
+
+
+def new_token():
+    return secrets.token_urlsafe(32)
+
+
+def invitation_expiry():
+    return timezone.now() + timedelta(days=settings.INVITATION_DAYS)
+
+
+class Invitation(models.Model):
+    """A link sent by e-mail, the only way to an account. Whoever opens it may join in the given role."""
+
+    hospital = models.ForeignKey(Hospital, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=20, choices=Role)
+    token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(default=invitation_expiry)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self):
+        return f"{self.email}, {self.get_role_display()} of {self.hospital}"
+
+    @property
+    def is_pending(self):
+        return self.accepted_at is None and self.expires_at > timezone.now()

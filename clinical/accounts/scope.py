@@ -1,0 +1,81 @@
+"""Where a hospital's scope is entered: once for every request, once for every task, once for commands.
+
+Tenant-owned models carry django-scopes managers, so a query outside of a scope raises instead of leaking.
+"""
+
+from contextlib import nullcontext
+from functools import partial
+
+from celery import Task, shared_task
+from django.db import OperationalError
+from django.urls import reverse
+from django_scopes import scope, scopes_disabled
+
+from clinical.accounts.models import Hospital
+
+ACTIVE_MEMBERSHIP = "active_membership"
+
+
+class HospitalScopeMiddleware:
+    """Sets `request.memberships`, `.membership`, `.hospital`, `.is_family` and enters the matching scope.
+
+    Staff of hospitals see the hospital they chose (the first, until they choose). Family members see the
+    hospitals of their children. Everybody else, the anonymous included, is in no scope. Platform staff are
+    outside of any scope in the administration only.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        user = request.user
+        request.memberships = list(user.memberships.select_related("hospital")) if user.is_authenticated else []
+        chosen = request.session.get(ACTIVE_MEMBERSHIP)
+        request.membership = next(
+            (membership for membership in request.memberships if membership.pk == chosen),
+            request.memberships[0] if request.memberships else None,
+        )
+        request.hospital = request.membership and request.membership.hospital
+        if request.hospital:
+            hospitals = [request.hospital]
+        elif user.is_authenticated:
+            hospitals = list(Hospital.objects.filter(guardianships__user=user).distinct())
+        else:
+            hospitals = []
+        request.is_family = bool(hospitals) and request.membership is None
+        with self.scope_of(request, hospitals):
+            return self.get_response(request)
+
+    def scope_of(self, request, hospitals):
+        if request.user.is_staff and request.path.startswith(reverse("admin:index")):
+            return scopes_disabled()
+        # An empty scope would answer "no rows"; none at all makes a misplaced query raise.
+        return scope(hospital=hospitals) if hospitals else nullcontext()
+
+
+def every_hospital():
+    """The scope of platform-wide commands and sweeps."""
+    return scope(hospital=list(Hospital.objects.all()))
+
+
+class TenantTask(Task):
+    """The base of every task. With the keyword argument `hospital_id` it runs in that hospital's scope.
+
+    Delivery is at least once (acknowledged late, returned when the worker is lost), so a task must be safe to
+    run twice. Arguments are primary keys. Only a busy database is tried again.
+    """
+
+    abstract = True
+    acks_late = True
+    reject_on_worker_lost = True
+    autoretry_for = (OperationalError,)
+    max_retries = 3
+    retry_backoff = True
+
+    def __call__(self, *args, **kwargs):
+        hospital_id = kwargs.pop("hospital_id", None)
+        with scope(hospital=[hospital_id]) if hospital_id else nullcontext():
+            return super().__call__(*args, **kwargs)
+
+
+tenant_task = partial(shared_task, base=TenantTask)

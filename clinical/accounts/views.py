@@ -1,0 +1,134 @@
+from django.contrib import messages
+from django.contrib.auth import login
+from django.core.paginator import Paginator
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from clinical.accounts import membership as memberships
+from clinical.accounts.forms import AcceptInvitationForm, InvitationForm, RoleForm
+from clinical.accounts.models import Invitation, Membership, User
+from clinical.accounts.permissions import hospital_admin_required, member_required
+from clinical.accounts.scope import ACTIVE_MEMBERSHIP
+
+
+@member_required
+@require_http_methods(["GET", "POST"])
+def choose_hospital(request):
+    if request.method == "POST":
+        membership = get_object_or_404(request.user.memberships, pk=_number(request.POST.get("membership")))
+        request.session[ACTIVE_MEMBERSHIP] = membership.pk
+        return redirect("home")
+    return render(request, "accounts/choose_hospital.html", {"memberships": request.memberships})
+
+
+def _number(text):
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 18 else None
+
+
+def _members_page(request, form, status=200):
+    hospital = request.hospital
+    members = hospital.memberships.select_related("user").order_by("user__name", "pk")
+    context = {
+        "memberships": Paginator(members, 50).get_page(request.GET.get("page")),
+        "invitations": hospital.invitations.pending(),
+        "form": form,
+    }
+    return render(request, "accounts/members.html", context, status=status)
+
+
+@hospital_admin_required
+@require_GET
+def members(request):
+    return _members_page(request, InvitationForm(instance=Invitation(hospital=request.hospital)))
+
+
+@hospital_admin_required
+@require_POST
+def invite(request):
+    form = InvitationForm(request.POST, instance=Invitation(hospital=request.hospital))
+    if not form.is_valid():
+        return _members_page(request, form, status=422)
+
+    def link(token):
+        return request.build_absolute_uri(reverse("accounts:accept_invitation", args=[token]))
+
+    memberships.invite(form.instance, request.user, link)
+    messages.success(request, "The invitation is on its way.")
+    return redirect("accounts:members")
+
+
+@hospital_admin_required
+@require_POST
+def change_role(request, pk):
+    membership = get_object_or_404(request.hospital.memberships, pk=pk)
+    form = RoleForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose one of the roles in the list.")
+    else:
+        try:
+            memberships.change_role(membership, form.cleaned_data["role"], request.user)
+            messages.success(request, f"{membership.user} is now {membership.get_role_display().lower()}.")
+        except memberships.LastAdministrator as error:
+            messages.error(request, str(error))
+    return redirect("accounts:members")
+
+
+@hospital_admin_required
+@require_http_methods(["GET", "POST"])
+def remove_member(request, pk):
+    membership = get_object_or_404(request.hospital.memberships, pk=pk)
+    if request.method == "GET":
+        context = {
+            "title": f"Remove {membership.user}?",
+            "message": f"They lose access to {request.hospital} at once. What they recorded stays, with their name.",
+            "verb": "Remove",
+            "back": reverse("accounts:members"),
+        }
+        return render(request, "portal/confirm.html", context)
+    try:
+        memberships.remove(membership, request.user)
+        messages.success(request, f"{membership.user} was removed.")
+    except memberships.LastAdministrator as error:
+        messages.error(request, str(error))
+    return redirect("accounts:members" if membership.user != request.user else "home")
+
+
+@hospital_admin_required
+@require_POST
+def withdraw_invitation(request, pk):
+    invitation = get_object_or_404(request.hospital.invitations.pending(), pk=pk)
+    memberships.withdraw(invitation, request.user)
+    messages.success(request, "The invitation was withdrawn; its link no longer works.")
+    return redirect("accounts:members")
+
+
+@require_http_methods(["GET", "POST"])
+def accept_invitation(request, token):
+    """Join a hospital by the link from the mail: a new person sets a password, a known one signs in first."""
+    invitation = Invitation.objects.select_related("hospital").filter(token=token).first()
+    if invitation is None or not invitation.is_pending:
+        return render(request, "accounts/accept_invitation.html", {"expired": True}, status=404)
+    known = User.objects.filter(email=invitation.email).first()
+    if known and request.user.is_authenticated and request.user != known:
+        messages.error(request, "This invitation is for somebody else. Sign out, then open its link again.")
+        return redirect("home")
+    if known and request.user != known:
+        return redirect(f"{reverse('account_login')}?next={request.path}")
+    form = None if known else AcceptInvitationForm(request.POST or None, email=invitation.email)
+    if request.method == "POST" and (known or form.is_valid()):
+        try:
+            if known:
+                user = memberships.accept(invitation, known)
+            else:
+                user = memberships.accept(
+                    invitation, name=form.cleaned_data["name"], password=form.cleaned_data["password1"]
+                )
+        except memberships.InvitationClosed:
+            return render(request, "accounts/accept_invitation.html", {"expired": True}, status=404)
+        login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        request.session[ACTIVE_MEMBERSHIP] = Membership.objects.get(user=user, hospital=invitation.hospital).pk
+        messages.success(request, f"Welcome to {invitation.hospital}.")
+        return redirect("home")
+    context = {"invitation": invitation, "form": form, "expired": False}
+    return render(request, "accounts/accept_invitation.html", context, status=422 if form and form.errors else 200)

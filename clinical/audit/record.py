@@ -1,0 +1,49 @@
+from django.db import models
+
+from clinical.audit.models import AccessEvent
+
+
+class Verb(models.TextChoices):
+    """What an AccessEvent can say."""
+
+    VIEW = "view"
+    DOWNLOAD = "download"
+    CREATE = "create"
+    EDIT = "edit"
+    ARCHIVE = "archive"
+    RESTORE = "restore"
+    SUBMIT = "submit"
+    START = "start"
+    FINISH = "finish"
+    REJECT = "reject"
+    FAIL = "fail"
+    REQUEUE = "requeue"
+    RETRY = "retry"
+    CANCEL = "cancel"
+    INVITE = "invite"
+    WITHDRAW_INVITATION = "withdraw invitation"
+    JOIN = "join"
+    CHANGE_ROLE = "change role"
+    REMOVE_MEMBER = "remove member"
+
+
+def record(verb, obj, *, actor=None, request=None, detail=""):
+    """Write one AccessEvent about `obj`, which has `.hospital` and, where it concerns one, `.patient`.
+
+    `actor` is a user; None stands for the system (a worker, a sweep). `request`, where there is one, names
+    the actor and the address. `detail` is a short word, never patient data.
+    """
+    if request is not None:
+        actor = actor or request.user
+    patient_key = obj.pk if obj._meta.model_name == "patient" else getattr(obj, "patient_id", "")
+    return AccessEvent.objects.create(
+        hospital_id=obj.hospital_id,
+        actor=actor,
+        actor_name=str(actor) if actor else "system",
+        verb=verb,
+        object_type=obj._meta.model_name,
+        object_key=str(obj.pk),
+        patient_key=str(patient_key or ""),
+        detail=detail,
+        address=request.META.get("REMOTE_ADDR") or None if request is not None else None,
+    )

@@ -1,0 +1,30 @@
+"""Ages in months, as clinicians count and write them. Imports no Django."""
+
+from datetime import date
+
+DAYS_PER_MONTH = 365.25 / 12
+
+
+def age_in_months(born: date, on: date) -> float:
+    """Chronological age on a day, in months: whole calendar months and the share of a mean month beyond them.
+
+    Raises ValueError when `on` is before the birth.
+    """
+    if on < born:
+        raise ValueError("The day lies before the birth.")
+    whole = (on.year - born.year) * 12 + on.month - born.month - (on.day < born.day)
+    year, month = divmod(born.month - 1 + whole, 12)
+    # The month a child born on the 31st is in may have begun on a 28th to 30th.
+    day = min(born.day, _days_in(born.year + year, month + 1))
+    return whole + min((on - date(born.year + year, month + 1, day)).days / DAYS_PER_MONTH, 0.99)
+
+
+def _days_in(year: int, month: int) -> int:
+    following = date(year + month // 12, month % 12 + 1, 1)
+    return (following - date(year, month, 1)).days
+
+
+def in_words(months: float) -> str:
+    """An age to the nearest month: 148.3 -> "12 y 4 m"."""
+    years, rest = divmod(round(months), 12)
+    return f"{years} y {rest} m"

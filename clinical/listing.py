@@ -1,0 +1,25 @@
+"""Every list of the portal pages, sorts and filters alike."""
+
+from django.core.paginator import Paginator
+from django.db.models import F
+
+PAGE_SIZE = 25
+
+
+def listing(request, filterset_class, queryset, sorts, default):
+    """Filter, sort and page `queryset` by the query string; returns the context its template needs.
+
+    sorts: name -> tuple of fields; `?sort=name` or `?sort=-name`. What is not understood falls back to the
+    default order and to the nearest page.
+    """
+    filterset = filterset_class(request.GET, queryset=queryset)
+    rows = filterset.qs if filterset.is_valid() else queryset.none()
+    sort = request.GET.get("sort", default)
+    if sort.removeprefix("-") not in sorts:
+        sort = default
+    order = [
+        F(field).desc(nulls_last=True) if sort.startswith("-") else F(field).asc(nulls_last=True)
+        for field in sorts[sort.removeprefix("-")]
+    ]
+    page = Paginator(rows.order_by(*order), PAGE_SIZE).get_page(request.GET.get("page"))
+    return {"page_obj": page, "filterset": filterset, "sort": sort, "total": page.paginator.count}

@@ -1,0 +1,87 @@
+import uuid
+from datetime import date
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django_scopes import ScopedManager
+
+from clinical.growth.ages import age_in_months, in_words
+
+
+class Sex(models.TextChoices):
+    FEMALE = "F", "Female"
+    MALE = "M", "Male"
+
+
+ADULT_HEIGHT = [
+    MinValueValidator(100, "A parent's height is given in centimetres, at least 100."),
+    MaxValueValidator(250, "A parent's height is given in centimetres, at most 250."),
+]
+
+
+class Patient(models.Model):
+    """A child in one hospital's care. The same child in two hospitals is two patients."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hospital = models.ForeignKey("accounts.Hospital", on_delete=models.PROTECT, related_name="patients")
+    mrn = models.CharField("MRN", max_length=40, help_text="Medical record number, unique in the hospital.")
+    family_name = models.CharField(max_length=200)
+    given_name = models.CharField(max_length=200, blank=True)
+    sex = models.CharField(max_length=1, choices=Sex, help_text="The sex whose reference is used.")
+    date_of_birth = models.DateField()
+    mother_height_cm = models.FloatField("mother's height (cm)", null=True, blank=True, validators=ADULT_HEIGHT)
+    father_height_cm = models.FloatField("father's height (cm)", null=True, blank=True, validators=ADULT_HEIGHT)
+    notes = models.TextField(blank=True, max_length=4000)
+    archived_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ScopedManager(hospital="hospital")
+
+    class Meta:
+        ordering = ["family_name", "given_name", "pk"]
+        constraints = [models.UniqueConstraint(fields=["hospital", "mrn"], name="mrn_unique_in_hospital")]
+        indexes = [models.Index(fields=["hospital", "family_name", "given_name"])]
+
+    def __str__(self):
+        return self.full_name
+
+    @property
+    def full_name(self):
+        return ", ".join(filter(None, [self.family_name, self.given_name]))
+
+    def age_on(self, day):
+        """Chronological age on `day` in months."""
+        return age_in_months(self.date_of_birth, day)
+
+    @property
+    def age(self):
+        return in_words(self.age_on(date.today()))
+
+
+class Relation(models.TextChoices):
+    SELF = "self", "Patient"
+    MOTHER = "mother", "Mother"
+    FATHER = "father", "Father"
+    GUARDIAN = "guardian", "Guardian"
+
+
+class Guardianship(models.Model):
+    """Lets one user see one patient's released reports.
+
+    Like Membership it decides which hospitals a request may enter, so its manager is plain: always read it
+    through the user or the patient.
+    """
+
+    hospital = models.ForeignKey("accounts.Hospital", on_delete=models.CASCADE, related_name="guardianships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="guardianships")
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="guardianships")
+    relation = models.CharField(max_length=10, choices=Relation)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["patient__family_name", "patient__given_name", "pk"]
+        constraints = [models.UniqueConstraint(fields=["user", "patient"], name="one_relation_per_patient")]
+
+    def __str__(self):
+        return f"{self.user}, {self.get_relation_display()}"

@@ -1,0 +1,44 @@
+import django_filters
+from django.db.models import Count, Max, Q
+
+from clinical.patients.models import Patient, Sex
+
+SORTS = {
+    "name": ("family_name", "given_name", "pk"),
+    "mrn": ("mrn",),
+    "born": ("date_of_birth", "pk"),
+    "studies": ("study_count", "pk"),
+    "last": ("last_study_on", "pk"),
+}
+
+
+class PatientFilter(django_filters.FilterSet):
+    q = django_filters.CharFilter(method="search", label="Name or MRN")
+    sex = django_filters.ChoiceFilter(choices=Sex, empty_label="Any sex")
+    archived = django_filters.BooleanFilter(method="filter_archived", label="Archived")
+
+    class Meta:
+        model = Patient
+        fields = []
+
+    def search(self, patients, name, value):
+        return patients.filter(matching(value))
+
+    def filter_archived(self, patients, name, value):
+        return patients.filter(archived_at__isnull=not value)
+
+
+def matching(text, prefix=""):
+    """Every word must be found in the names or the MRN."""
+    condition = Q()
+    for word in text.replace(",", " ").split()[:8]:
+        condition &= (
+            Q(**{f"{prefix}family_name__icontains": word})
+            | Q(**{f"{prefix}given_name__icontains": word})
+            | Q(**{f"{prefix}mrn__icontains": word})
+        )
+    return condition
+
+
+def with_study_facts(patients):
+    return patients.annotate(study_count=Count("studies"), last_study_on=Max("studies__acquired_on"))

@@ -1,0 +1,97 @@
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db import IntegrityError, transaction
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from clinical.accounts.permissions import clinician_required, family_required
+from clinical.audit.record import Verb, record
+from clinical.listing import PAGE_SIZE, listing
+from clinical.patients.forms import PatientForm
+from clinical.patients.models import Patient
+from clinical.patients.queries import SORTS, PatientFilter, with_study_facts
+
+
+@clinician_required
+@require_GET
+def patient_list(request):
+    patients = with_study_facts(Patient.objects.all())
+    if "archived" not in request.GET:
+        patients = patients.filter(archived_at=None)
+    return render(request, "patients/list.html", listing(request, PatientFilter, patients, SORTS, "name"))
+
+
+@clinician_required
+@require_GET
+def detail(request, pk):
+    patient = get_object_or_404(Patient, pk=pk)
+    record(Verb.VIEW, patient, request=request)
+    studies = patient.studies.select_related("analysis", "patient", "radiograph").order_by("-acquired_on", "-pk")
+    context = {
+        "patient": patient,
+        "studies": Paginator(studies, PAGE_SIZE).get_page(request.GET.get("page")),
+        "guardians": patient.guardianships.select_related("user"),
+    }
+    return render(request, "patients/detail.html", context)
+
+
+@clinician_required
+@require_http_methods(["GET", "POST"])
+def create(request):
+    return _edit(request, Patient(hospital=request.hospital), Verb.CREATE)
+
+
+@clinician_required
+@require_http_methods(["GET", "POST"])
+def edit(request, pk):
+    return _edit(request, get_object_or_404(Patient, pk=pk), Verb.EDIT)
+
+
+def _edit(request, patient, verb):
+    form = PatientForm(request.POST or None, instance=patient)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                form.save()
+                record(verb, patient, request=request, detail=", ".join(form.changed_data)[:200])
+        except IntegrityError:
+            # Two people, or a double click, saved the same MRN at once.
+            form.add_error("mrn", "This MRN was just given to another patient of the hospital. Check the list.")
+        else:
+            messages.success(request, f"{patient} was saved.")
+            return redirect("patients:detail", pk=patient.pk)
+    context = {"form": form, "patient": None if verb == Verb.CREATE else patient}
+    return render(request, "patients/form.html", context, status=422 if form.errors else 200)
+
+
+@clinician_required
+@require_POST
+def archive(request, pk):
+    return _set_archived(request, pk, timezone.now(), Verb.ARCHIVE, "was archived. You can restore the record here.")
+
+
+@clinician_required
+@require_POST
+def restore(request, pk):
+    return _set_archived(request, pk, None, Verb.RESTORE, "was restored.")
+
+
+def _set_archived(request, pk, archived_at, verb, sentence):
+    patient = get_object_or_404(Patient, pk=pk)
+    if bool(patient.archived_at) != bool(archived_at):
+        with transaction.atomic():
+            patient.archived_at = archived_at
+            patient.save(update_fields=["archived_at"])
+            record(verb, patient, request=request)
+    messages.success(request, f"{patient} {sentence}")
+    return redirect("patients:detail", pk=patient.pk)
+
+
+@family_required
+@require_GET
+def family(request):
+    children = request.user.guardianships.select_related("patient", "hospital")
+    for guardianship in children:
+        record(Verb.VIEW, guardianship.patient, request=request, detail="family page")
+    return render(request, "patients/family.html", {"children": children})

@@ -1,0 +1,98 @@
+"""What happens to an uploaded file before it becomes a study: checked, stored once, compared with the record."""
+
+import errno
+import hashlib
+from datetime import date
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.db import IntegrityError, transaction
+
+from clinical.studies.models import Radiograph
+from inference.engine import read_radiograph
+from inference.engine.imaging import MAX_BYTES
+
+
+class StorageFull(Exception):
+    def __str__(self):
+        return "The portal's storage is full, so this file was not kept. Tell the platform's staff, then try again."
+
+
+def read_upload(upload):
+    """The bytes of an uploaded file, never more than the limit and one, which `read_radiograph` refuses."""
+    return upload.read(MAX_BYTES + 1)
+
+
+def store(hospital, data):
+    """Check `data` and keep it in the private storage, once for each hospital.
+
+    Returns (Radiograph row, decoded picture). Raises UnreadableRadiograph or StorageFull; then nothing is kept.
+    """
+    picture = read_radiograph(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    row = Radiograph.objects.filter(hospital=hospital, sha256=sha256).first()
+    if row is None:
+        height, width = picture.pixels.shape
+        row = Radiograph(
+            hospital=hospital,
+            sha256=sha256,
+            name=_keep(f"radiographs/{hospital.pk}/{sha256}", data),
+            format=picture.format,
+            width=width,
+            height=height,
+            size_bytes=len(data),
+        )
+        try:
+            with transaction.atomic():
+                row.save()
+        except IntegrityError:  # The same file came twice at once.
+            row = Radiograph.objects.get(hospital=hospital, sha256=sha256)
+    return row, picture
+
+
+def _keep(name, data):
+    storage = storages["private"]
+    try:
+        # A file without a row is left from an upload that broke off; its content is what its name says.
+        if storage.exists(name) and storage.size(name) == len(data):
+            return name
+        storage.delete(name)
+        return storage.save(name, ContentFile(data))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        storage.delete(name)
+        raise StorageFull from error
+
+
+def reread(radiograph):
+    """Decode a stored radiograph again. Raises FileNotFoundError or UnreadableRadiograph."""
+    with storages["private"].open(radiograph.name) as file:
+        return read_radiograph(file.read())
+
+
+def study_date(picture, entered):
+    """The day of the examination: as entered, else as the DICOM file says, else today."""
+    return entered or (picture.dicom and picture.dicom.study_date) or date.today()
+
+
+def mismatches(picture, patient, acquired_on):
+    """Sentences on what the DICOM file says otherwise than the record. The record stands; nothing is taken over."""
+    facts = picture.dicom
+    if facts is None:
+        return []
+    notices = []
+    if facts.patient_sex and facts.patient_sex != patient.sex:
+        said = "female" if facts.patient_sex == "F" else "male"
+        notices.append(
+            f"The file says {said}, the record says {patient.get_sex_display().lower()}. Is this the right child?"
+        )
+    if facts.birth_date and facts.birth_date != patient.date_of_birth:
+        notices.append("The date of birth in the file differs from the record. Is this the right child?")
+    if facts.patient_id and facts.patient_id.strip().lower() != patient.mrn.lower():
+        notices.append("The patient ID in the file differs from the MRN of the record. Is this the right child?")
+    if facts.study_date and facts.study_date != acquired_on:
+        notices.append("The study date in the file differs from the date entered. Check the date.")
+    if facts.laterality == "R":
+        notices.append("The file says right hand. Bone age is read from the left hand.")
+    return notices

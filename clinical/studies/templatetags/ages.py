@@ -1,0 +1,26 @@
+from django import template
+
+from clinical.growth.ages import in_words
+
+register = template.Library()
+
+
+@register.filter
+def months(value):
+    """148.3 -> "12 y 4 m"."""
+    return "" if value is None else in_words(value)
+
+
+@register.filter
+def months_exact(value):
+    """148.3 -> "12 y 4 m (148 m)"."""
+    return "" if value is None else f"{in_words(value)} ({round(value)} m)"
+
+
+@register.filter
+def signed_months(value):
+    """-14.2 -> "−1 y 2 m"; a true minus sign, read out as such."""
+    if value is None:
+        return ""
+    sign = "−" if round(value) < 0 else "+" if round(value) else "±"
+    return f"{sign}{in_words(abs(value))}"

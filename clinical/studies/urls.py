@@ -1,0 +1,16 @@
+from django.urls import path
+
+from clinical.studies import upload, views
+
+app_name = "studies"
+urlpatterns = [
+    path("patients/<uuid:pk>/upload/", upload.upload, name="upload"),
+    path("studies/", views.worklist, name="worklist"),
+    path("studies/<uuid:pk>/", views.detail, name="detail"),
+    path("studies/<uuid:pk>/status/", views.status, name="status"),
+    path("studies/<uuid:pk>/retry/", views.retry, name="retry"),
+    path("studies/<uuid:pk>/cancel/", views.cancel, name="cancel"),
+    path("studies/<uuid:pk>/image/", views.image, name="image"),
+    path("studies/<uuid:pk>/heat-map/", views.heat_map, name="heat_map"),
+    path("studies/<uuid:pk>/original/", views.original, name="original"),
+]

@@ -1,0 +1,55 @@
+"""From a radiograph to what the networks see. Training and serving call these same functions."""
+
+import cv2
+import numpy as np
+
+from inference.engine.presets import Preset
+
+CLAHE_CLIP = 2.0
+CLAHE_TILES = (8, 8)
+STRETCH_PERCENTILES = (1.0, 99.5)
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+def working_image(pixels: np.ndarray, preset: Preset) -> np.ndarray:
+    """The radiograph (H, W) uint8 at the size the preset works on, contrast not yet normalised."""
+    if preset.working_size is None or pixels.shape == (preset.working_size,) * 2:
+        return pixels
+    shrinks = max(pixels.shape) > preset.working_size
+    side = (preset.working_size, preset.working_size)
+    return cv2.resize(pixels, side, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def normalise_contrast(image: np.ndarray) -> np.ndarray:
+    """Percentile stretch to the full range, then CLAHE: (H, W) uint8 in and out."""
+    low, high = np.percentile(image, STRETCH_PERCENTILES)
+    grey = np.arange(256, dtype=np.float32)
+    table = np.clip((grey - low) * (255.0 / max(high - low, 1.0)), 0, 255).astype(np.uint8)
+    return cv2.createCLAHE(CLAHE_CLIP, CLAHE_TILES).apply(cv2.LUT(image, table))
+
+
+def view(
+    image: np.ndarray, size: int, box: tuple[float, ...] = WHOLE, warp: np.ndarray | None = None
+) -> np.ndarray:
+    """What one network sees of the image: the box, in fractions x0, y0, x1, y1, as (size, size) uint8.
+
+    warp (3 x 3) moves the view in coordinates where the box spans -1..1: the augmentation of training. What lies
+    outside the image repeats its border.
+    """
+    height, width = image.shape
+    shrink = max((box[2] - box[0]) * width, (box[3] - box[1]) * height) / size
+    if shrink > 1.25:  # warpAffine skips pixels when it shrinks; averaging first keeps fine bone edges
+        width, height = max(1, round(width / shrink)), max(1, round(height / shrink))
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    half_width, half_height = (box[2] - box[0]) * width / 2, (box[3] - box[1]) * height / 2
+    centre_x, centre_y = (box[0] + box[2]) * width / 2, (box[1] + box[3]) * height / 2
+    to_image = np.array([[half_width, 0, centre_x - 0.5], [0, half_height, centre_y - 0.5], [0, 0, 1]])
+    to_unit = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
+    matrix = to_image @ (np.eye(3) if warp is None else warp) @ to_unit
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, matrix[:2], (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def network_input(views: np.ndarray) -> np.ndarray:
+    """(B, size, size) uint8 -> (B, size, size, 1) float32 in -1..1."""
+    return views[..., np.newaxis].astype(np.float32) / 127.5 - 1.0

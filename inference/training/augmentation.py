@@ -1,0 +1,76 @@
+"""Random changes to a radiograph that leave its bone age as it is."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from inference.engine.preprocessing import normalise_contrast
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random changes; shares are probabilities."""
+
+    rotation_degrees: float = 25.0
+    shift: float = 0.1
+    zoom: float = 0.2
+    shear: float = 0.08
+    flip_share: float = 0.5
+    reexposed_share: float = 0.4
+    """Changed before contrast normalisation, as another exposure or another archive would."""
+    blur_share: float = 0.1
+    erased_share: float = 0.3
+    inverted_share: float = 0.02
+
+
+def random_warp(rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
+    """A 3 x 3 matrix for `preprocessing.view`: rotation, zoom per axis, shear, shift and mirror."""
+    angle = np.deg2rad(rng.uniform(-1, 1) * ranges.rotation_degrees)
+    zoom = np.exp(rng.uniform(-1, 1) * ranges.zoom)
+    zoom_x, zoom_y = zoom * np.exp(rng.uniform(-0.3, 0.3, 2) * ranges.zoom)
+    mirror = -1.0 if rng.random() < ranges.flip_share else 1.0
+    shear = rng.uniform(-1, 1) * ranges.shear
+    shift = rng.uniform(-2, 2, 2) * ranges.shift
+    turn = np.array([[np.cos(angle), -np.sin(angle), shift[0]], [np.sin(angle), np.cos(angle), shift[1]], [0, 0, 1]])
+    return turn @ np.array([[zoom_x * mirror, shear, 0], [0, zoom_y, 0], [0, 0, 1]])
+
+
+def random_exposure(
+    raw: np.ndarray, normalised: np.ndarray, rng: np.random.Generator, ranges: Augmentation
+) -> np.ndarray:
+    """The image after another exposure, film or archive; (H, W) uint8, contrast normalised.
+
+    raw is the image before contrast normalisation, normalised the same after it.
+    """
+    image = normalised
+    if rng.random() < ranges.reexposed_share:
+        changed = raw
+        if rng.random() < ranges.blur_share * 2:
+            changed = cv2.GaussianBlur(changed, (0, 0), rng.uniform(0.5, 1.3))
+        levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.6, 0.6))
+        contrast = np.exp(rng.uniform(np.log(0.12), 0.1))
+        offset = rng.uniform(0, max(0.0, 1 - contrast))
+        table = np.clip((levels * contrast + offset) * 255, 0, 255).astype(np.uint8)
+        changed = cv2.LUT(changed, table)
+        if rng.random() < 0.3:
+            noise = rng.integers(-4, 5, changed.shape, dtype=np.int16)
+            changed = np.clip(changed + noise, 0, 255).astype(np.uint8)
+        image = normalise_contrast(changed)
+    levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.35, 0.35))
+    levels = (levels - 0.5) * rng.uniform(0.75, 1.25) + 0.5 + rng.uniform(-0.1, 0.1)
+    if rng.random() < ranges.inverted_share:
+        levels = 1 - levels
+    return cv2.LUT(image, np.clip(levels * 255, 0, 255).astype(np.uint8))
+
+
+def erase(view: np.ndarray, rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
+    """Sometimes blacks out a rectangle, as the second pass of the attention network does with the carpal region."""
+    if rng.random() >= ranges.erased_share:
+        return view
+    height, width = view.shape
+    sides = rng.uniform(0.2, 0.45, 2) * (width, height)
+    x, y = rng.uniform(0.1, 0.9, 2) * (width, height) - sides / 2
+    view = view.copy()
+    view[max(0, int(y)) : max(0, int(y + sides[1])), max(0, int(x)) : max(0, int(x + sides[0]))] = 0
+    return view

@@ -1,0 +1,127 @@
+"""Radiographs with their bone ages, read from the folder layouts that the field uses.
+
+- labels.csv or rsna_labels.csv (id, bone_age_months, sex, split) beside images in zips or folders
+- the original RSNA layout: boneage-training-dataset.csv (id, boneage, male) beside a folder of PNGs
+"""
+
+import csv
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+IMAGE_SUFFIXES = {".png", ".webp", ".jpg", ".jpeg"}
+
+
+@dataclass(frozen=True)
+class Label:
+    id: str
+    bone_age_months: float
+    sex: str
+    """ "M" or "F"."""
+    split: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Radiographs of one split, in the order of their ids."""
+
+    labels: list[Label]
+    images: list[np.ndarray]
+    """(H, W) uint8 each."""
+
+    @property
+    def ages(self) -> np.ndarray:
+        """Bone ages in months, float32 (N,)."""
+        return np.array([label.bone_age_months for label in self.labels], np.float32)
+
+    @property
+    def males(self) -> np.ndarray:
+        """1 for boys, 0 for girls, float32 (N,)."""
+        return np.array([label.sex == "M" for label in self.labels], np.float32)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def read_labels(folder: Path) -> list[Label]:
+    """All labels in the folder. Raises FileNotFoundError that names the layouts understood."""
+    for name in ("labels.csv", "rsna_labels.csv"):
+        if (folder / name).exists():
+            return [
+                Label(row["id"], float(row["bone_age_months"]), row["sex"], row["split"])
+                for row in _rows(folder / name)
+            ]
+    for path in (folder / "boneage-training-dataset.csv", folder / "train.csv"):
+        if path.exists():
+            return [_rsna_label(row) for row in _rows(path)]
+    raise FileNotFoundError(
+        f"{folder} holds none of labels.csv, rsna_labels.csv and boneage-training-dataset.csv: see docs/model.md."
+    )
+
+
+def read_dataset(
+    folder: Path,
+    split: str,
+    prepare: Callable[[np.ndarray], np.ndarray] = lambda image: image,
+    archive: str = "",
+    limit: int | None = None,
+) -> Dataset:
+    """Every labelled radiograph of the split, decoded and passed through `prepare`.
+
+    archive keeps to zips and folders whose name holds it; otherwise the first copy of an id found wins, those named
+    for the split before others. Raises FileNotFoundError where the split has no image.
+    """
+    wanted = {label.id: label for label in read_labels(folder) if label.split == split}
+    found: dict[str, tuple[Path, str]] = {}
+    for source, member in _members(folder, split, archive):
+        found.setdefault(Path(member).stem, (source, member))
+    ids = sorted(wanted.keys() & found.keys(), key=lambda id: (len(id), id))[:limit]
+    if not ids:
+        raise FileNotFoundError(f"{folder} has no image of the split {split!r}.")
+    archives = {source: zipfile.ZipFile(source) for source, _ in found.values() if source.suffix == ".zip"}
+
+    def decode(id: str) -> np.ndarray:
+        source, member = found[id]
+        data = archives[source].read(member) if source in archives else (source / member).read_bytes()
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        if image is None:
+            raise ValueError(f"{source}/{member} is not an image.")
+        return prepare(image)
+
+    with ThreadPoolExecutor(2) as pool:
+        images = list(pool.map(decode, ids))
+    for opened in archives.values():
+        opened.close()
+    return Dataset([wanted[id] for id in ids], images)
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8-sig") as lines:
+        yield from csv.DictReader(lines)
+
+
+def _rsna_label(row: dict[str, str]) -> Label:
+    # The challenge names no validation split in this file: one id in ten, the same for everybody.
+    row = {name.strip().lower(): value for name, value in row.items()}
+    split = "val" if int(row["id"]) % 10 == 0 else "train"
+    return Label(row["id"], float(row["boneage"]), "M" if row["male"].lower() in ("true", "1") else "F", split)
+
+
+def _members(folder: Path, split: str, archive: str) -> Iterator[tuple[Path, str]]:
+    """(zip file or folder, name inside it) of every image."""
+    sources = [path for path in folder.iterdir() if path.suffix == ".zip" or path.is_dir()]
+    sources.sort(key=lambda path: (split not in path.name, path.name))
+    for source in [*sources, folder]:
+        if archive not in source.name and source != folder:
+            continue
+        if source.suffix == ".zip":
+            with zipfile.ZipFile(source) as opened:
+                names = opened.namelist()
+        else:
+            names = sorted(path.name for path in source.iterdir())
+        yield from ((source, name) for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES)

@@ -1,0 +1,122 @@
+"""One resumable fit: learning-rate schedule, wall-clock budget, checkpoints and progress."""
+
+import json
+import math
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from inference.engine.presets import Fit
+
+
+class Schedule(keras.callbacks.Callback):
+    """Sets the learning rate before each step and stops when the budget is spent.
+
+    The position in the schedule is the share spent of the minutes or of the epochs, whichever is larger, so that a
+    run cut to fit the time at hand still ends with a small learning rate.
+    """
+
+    WARM_UP = 0.05
+
+    def __init__(self, fit: Fit, steps_per_epoch: int, minutes: float | None, spent: dict) -> None:
+        super().__init__()
+        self.fit, self.minutes = fit, minutes
+        self.total_steps = fit.epochs * steps_per_epoch
+        self.steps: int = spent["steps"]
+        self.seconds_before: float = spent["seconds"]
+        self.started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    @property
+    def share(self) -> float:
+        by_time = self.seconds / (self.minutes * 60) if self.minutes else 0.0
+        return min(1.0, max(by_time, self.steps / self.total_steps))
+
+    def rate(self) -> float:
+        if self.fit.schedule == "constant":
+            return self.fit.learning_rate
+        if self.share < self.WARM_UP:
+            return self.fit.learning_rate * max(0.02, self.share / self.WARM_UP)
+        position = (self.share - self.WARM_UP) / (1 - self.WARM_UP)
+        return self.fit.learning_rate * max(1e-3, (1 + math.cos(math.pi * position)) / 2)
+
+    def on_train_batch_begin(self, batch, logs=None) -> None:
+        self.model.optimizer.learning_rate = self.rate()
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        self.steps += 1
+        if self.share >= 1.0:
+            self.model.stop_training = True
+
+
+class Progress(keras.callbacks.Callback):
+    """Prints one line per epoch, with the mean absolute error in months on the validation data, and checkpoints."""
+
+    def __init__(self, schedule: Schedule, checkpoint: Path, months_error, history: list[dict]) -> None:
+        super().__init__()
+        self.schedule, self.checkpoint, self.months_error, self.history = schedule, checkpoint, months_error, history
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        row = {
+            "epoch": len(self.history) + 1,
+            "minutes": round(self.schedule.seconds / 60, 2),
+            "share": round(self.schedule.share, 3),
+            "loss": round(float((logs or {})["loss"]), 5),
+            "mae_months": round(self.months_error(self.model), 2),
+        }
+        self.history.append(row)
+        print(json.dumps(row), flush=True)
+        spent = {"steps": self.schedule.steps, "seconds": self.schedule.seconds, "history": self.history}
+        save_checkpoint(self.model, self.checkpoint, spent)
+
+
+def save_checkpoint(model: keras.Model, path: Path, spent: dict) -> None:
+    """Model with optimizer, and what was spent, beside each other; an interrupted save leaves the last one whole."""
+    partial = path.with_name(f"{path.stem}.partial.keras")
+    model.save(partial)
+    partial.replace(path)
+    path.with_suffix(".json").write_text(json.dumps(spent))
+
+
+def run_fit(
+    model: keras.Model,
+    batches: keras.utils.PyDataset,
+    fit: Fit,
+    *,
+    checkpoint: Path,
+    loss,
+    months_error,
+    minutes: float | None = None,
+) -> keras.Model:
+    """Fits until the epochs or the minutes are spent; goes on from the checkpoint where there is one.
+
+    months_error(model) gives the validation error in months for the progress lines.
+    """
+    spent = {"steps": 0, "seconds": 0.0, "history": []}
+    if checkpoint.exists():
+        model = keras.saving.load_model(checkpoint)
+        spent = json.loads(checkpoint.with_suffix(".json").read_text())
+        print(f"resuming {checkpoint} at step {spent['steps']}", flush=True)
+    else:
+        model.compile(keras.optimizers.AdamW(fit.learning_rate, weight_decay=fit.weight_decay), loss)
+    schedule = Schedule(fit, len(batches), minutes, spent)
+    if schedule.share >= 1.0:
+        return model
+    batches.epoch = len(spent["history"])
+    batches.shuffle()
+    progress = Progress(schedule, checkpoint, months_error, spent["history"])
+    model.fit(batches, epochs=fit.epochs, verbose=0, callbacks=[schedule, progress])
+    return model
+
+
+def predict_in_batches(model: keras.Model, batches: keras.utils.PyDataset):
+    """The model's outputs over all batches, in their order."""
+    outputs = [model.predict_on_batch(batches[index][0]) for index in range(len(batches))]
+    if isinstance(outputs[0], dict):
+        return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
+    return np.concatenate(outputs)

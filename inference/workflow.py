@@ -1,0 +1,166 @@
+"""The life of an Analysis: one function a verb.
+
+Every change is one conditional UPDATE, so that of two workers, two clicks or two deliveries exactly one wins on
+any database. Whoever comes second gets WrongState or LeaseLost and must leave things as they are.
+`analysis_changed` tells the floors above, inside the same transaction.
+"""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.dispatch import Signal
+from django.utils import timezone
+
+from clinical.accounts.scope import every_hospital
+from clinical.audit.record import Verb, record
+from inference.models import Analysis, State
+
+analysis_changed = Signal()
+
+
+class WrongState(Exception):
+    """The verb does not fit the state. Its text is for the user."""
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the analysis over, or it was ended meanwhile: drop the result."""
+
+
+def _lease():
+    return timezone.now() + timedelta(seconds=settings.INFERENCE_LEASE_SECONDS)
+
+
+def _changed(analysis, verb, detail=""):
+    analysis.refresh_from_db()
+    record(verb, analysis, detail=detail)
+    analysis_changed.send(Analysis, analysis=analysis)
+    return analysis
+
+
+def deliver(analysis):
+    """Send the wake-up call to the workers once the transaction is safe in the database."""
+    from inference.tasks import analyse
+
+    Analysis.objects.filter(pk=analysis.pk).update(delivered_at=timezone.now())
+    kwargs = {"analysis_id": str(analysis.pk), "hospital_id": analysis.hospital_id}
+    # A broker that is down must not fail the request: the sweep delivers later what is in the database.
+    transaction.on_commit(lambda: analyse.apply_async(kwargs=kwargs), robust=True)
+
+
+@transaction.atomic
+def enqueue(hospital, radiograph, sex, previous=None):
+    """Queue the picture `radiograph` (a name in the private storage) and return the new Analysis."""
+    analysis = Analysis.objects.create(hospital=hospital, radiograph=radiograph, sex=sex, previous=previous)
+    deliver(analysis)
+    return analysis
+
+
+@transaction.atomic
+def start(analysis_id, worker):
+    """Claim a queued analysis for `worker`, or raise WrongState when somebody has it or it is over."""
+    claimed = Analysis.objects.filter(pk=analysis_id, state=State.QUEUED).update(
+        state=State.ANALYSING,
+        attempt=F("attempt") + 1,
+        worker=worker,
+        started_at=timezone.now(),
+        lease_until=_lease(),
+    )
+    if not claimed:
+        raise WrongState("This analysis is not waiting.")
+    analysis = Analysis.objects.get(pk=analysis_id)
+    return _changed(analysis, Verb.START, detail=f"attempt {analysis.attempt}")
+
+
+def _held(analysis):
+    return Analysis.objects.filter(pk=analysis.pk, state=State.ANALYSING, attempt=analysis.attempt)
+
+
+def extend_lease(analysis):
+    """Say that the worker is alive. Raises LeaseLost when the analysis is no longer its own."""
+    if not _held(analysis).update(lease_until=_lease()):
+        raise LeaseLost
+
+
+def _end(analysis, verb, state, detail="", **fields):
+    if not _held(analysis).update(state=state, finished_at=timezone.now(), lease_until=None, **fields):
+        raise LeaseLost
+    return _changed(analysis, verb, detail=detail)
+
+
+@transaction.atomic
+def finish(analysis, **result):
+    """Keep the `result`: model_version, bone_age_months, low_months, high_months, regions, heat_map, milliseconds."""
+    return _end(analysis, Verb.FINISH, State.ANALYSED, **result)
+
+
+@transaction.atomic
+def reject(analysis, code, reason, **fields):
+    """The picture cannot be read; `reason` tells a technician what to do."""
+    return _end(analysis, Verb.REJECT, State.REJECTED, code, reason_code=code, reason=reason, **fields)
+
+
+@transaction.atomic
+def fail(analysis, code, reason):
+    """The machinery broke; `reason` is for the user, the traceback is in the log."""
+    return _end(analysis, Verb.FAIL, State.FAILED, code, reason_code=code, reason=reason)
+
+
+@transaction.atomic
+def cancel(analysis):
+    """Take a queued analysis back. The caller, who knows on whose behalf, records it."""
+    cancelled = Analysis.objects.filter(pk=analysis.pk, state=State.QUEUED).update(
+        state=State.CANCELLED, finished_at=timezone.now()
+    )
+    if not cancelled:
+        raise WrongState("Only a study that is still queued can be cancelled; this one has moved on.")
+    analysis.refresh_from_db()
+    analysis_changed.send(Analysis, analysis=analysis)
+
+
+@transaction.atomic
+def retry(analysis):
+    """Queue the same picture again. Returns the new Analysis; the old one is kept as its `previous`.
+
+    The caller, who knows on whose behalf, records it.
+    """
+    analysis = Analysis.objects.select_for_update(of=("self",)).get(pk=analysis.pk)
+    if analysis.state not in (State.FAILED, State.REJECTED) or hasattr(analysis, "next"):
+        raise WrongState("Only a failed or rejected study can be tried again; this one has moved on.")
+    return enqueue(analysis.hospital, analysis.radiograph, analysis.sex, previous=analysis)
+
+
+def requeue_due():
+    """Queue again what its worker has lost, and deliver again what no worker has heard of.
+
+    The database is the truth: this finds every study that a dead worker or an emptied broker would forget.
+    Returns the number of analyses delivered.
+    """
+    now = timezone.now()
+    unheard_since = now - timedelta(seconds=settings.INFERENCE_LEASE_SECONDS)
+    delivered = 0
+    with every_hospital():
+        lost = Q(state=State.ANALYSING, lease_until__lt=now)
+        unheard = Q(state=State.QUEUED) & (Q(delivered_at=None) | Q(delivered_at__lt=unheard_since))
+        for analysis in Analysis.objects.filter(lost | unheard).order_by("queued_at"):
+            delivered += _requeue(analysis)
+    return delivered
+
+
+@transaction.atomic
+def _requeue(analysis):
+    if analysis.state == State.ANALYSING:
+        if analysis.attempt >= settings.INFERENCE_MAX_ATTEMPTS:
+            reason = (
+                f"The analysis was started {analysis.attempt} times and its worker was lost each time. "
+                "Try again later, or ask the platform's staff to look at the workers."
+            )
+            _end(analysis, Verb.FAIL, State.FAILED, "worker-lost", reason_code="worker-lost", reason=reason)
+            return False
+        lapsed = _held(analysis).filter(lease_until=analysis.lease_until)
+        if not lapsed.update(state=State.QUEUED, lease_until=None):
+            return False
+        _changed(analysis, Verb.REQUEUE, detail=f"after attempt {analysis.attempt}")
+    deliver(analysis)
+    return True
