@@ -23,7 +23,7 @@ from inference.training.phantom_anatomy import (
 )
 
 # Linear attenuation per mm at hand exposures (about 50 kV, filtered); spongy bone is bone and marrow together.
-SOFT, CORTEX, SPONGY = 0.021, 0.105, 0.026
+SOFT, CORTEX, SPONGY = 0.027, 0.12, 0.015
 
 
 def draw_phantom(
@@ -67,7 +67,7 @@ def _place(
     height, width = shape
     turn = np.radians(np.clip(rng.normal(0, 6), -15, 15))
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [-np.sin(turn), -np.cos(turn)]])
-    visible = hand.forearm[0] + (hand.forearm[1] - hand.forearm[0]) * rng.uniform(0.13, 0.3)
+    visible = hand.forearm[0] + (hand.forearm[1] - hand.forearm[0]) * rng.uniform(0.2, 0.42)
     points = np.vstack([*hand.joints.values(), visible[None]]) @ rotation.T
     low, high = points.min(0) - 13 * hand.scale, points.max(0) + [13 * hand.scale, 0]
     fill = rng.uniform(0.82, 0.97) - 0.2 * hand.infancy * rng.uniform(0.3, 1)
@@ -124,18 +124,23 @@ def _bones(
 def _mineral(outer: np.ndarray, inner: np.ndarray, tile: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Attenuation from the path lengths (mm) through a piece and through its spongy inside."""
     rows, columns = ((start + np.arange(count)) % 512 for start, count in zip(at, outer.shape, strict=True))
-    inner = np.minimum(inner, outer)
-    spongy = inner * (SPONGY * (1 + 0.16 * tile[np.ix_(rows, columns)]))
-    return ((outer - inner) * (CORTEX - SOFT) + spongy).astype(np.float32)
+    inner, texture = np.minimum(inner, outer), tile[np.ix_(rows, columns)]
+    spongy = inner * (SPONGY * (1 + 0.25 * texture))
+    return ((outer - inner) * ((CORTEX - SOFT) * (1 + 0.05 * texture)) + spongy).astype(np.float32)
 
 
 def _draw_tube(
     canvas: np.ndarray, tube: Tube, tile: np.ndarray, view: np.ndarray, scale: float, at: np.ndarray
 ) -> None:
-    margin = 1.5 / scale + 0.5
+    margin = 1.5 / scale + 0.5 + sum(map(abs, tube.warp))
     u0, v0 = tube.u[0] - margin, -tube.left.max() - margin
     u = np.arange(u0, tube.u[-1] + margin, 1 / scale)[:, None]
     v = np.arange(v0, tube.right.max() + margin, 1 / scale)[None, :]
+    if any(tube.warp):
+        x = np.clip(v / max(tube.left.max(), 1e-3), -1, 1)
+        share = np.clip((u - tube.u[0]) / (tube.u[-1] - tube.u[0]), 0, 1)
+        share = share if tube.warp_side > 0 else 1 - share
+        u = u - (tube.warp[0] * x + tube.warp[1] * x * x) * share
     left, right, cortex = (np.interp(u, tube.u, values) for values in (tube.left, tube.right, tube.cortex))
 
     def path(inset: np.ndarray | float, plate: float) -> np.ndarray:
@@ -184,7 +189,7 @@ def _soft_tissue(
     height, width = shape
     half = view / 2  # drawn at half size: the outline is smooth
     mask = np.zeros((-(-height // 2), -(-width // 2)), np.uint8)
-    size, plump = hand.scale, rng.normal(1, 0.06) * (1 + 0.16 * hand.infancy)
+    size, plump = hand.scale, rng.normal(1.08, 0.06) * (1 + 0.16 * hand.infancy)
 
     def pixels(points: np.ndarray) -> np.ndarray:
         return np.asarray(points) @ half[:, :2].T + half[:, 2]
@@ -202,9 +207,9 @@ def _soft_tissue(
 
     for finger, joints in hand.joints.items():
         girth = size * plump * (1.06, 1.0, 1.03, 0.97, 0.86)[finger - 1]
-        tip = joints[-1] - (joints[-1] - joints[-2]) * 0.04
+        tip = joints[-1] - (joints[-1] - joints[-2]) * 0.13
         if finger == 1:
-            radii = np.array([17, 13.5, 10.3, 7.0]) * girth
+            radii = np.array([13, 13.0, 10.3, 7.0]) * girth
         else:
             radii = np.array([10, 11.5, 9.3, 8.4, 6.4]) * girth
         points = np.vstack([joints[:-1], tip])
@@ -225,7 +230,7 @@ def _soft_tissue(
     bulk = size * plump * (1 + 0.42 * hand.infancy)
     polygon(
         np.array([
-            arm - across * 27 * bulk, np.array([-28.5, -14]) * size * plump, knuckle[5] + np.array([-11, -4]) * size,
+            arm - across * 27 * bulk, np.array([-30.5, -14]) * size * plump, knuckle[5] + np.array([-12, -4]) * size,
             knuckle[5] + np.array([-9, 8]) * size, *webs, knuckle[2] + np.array([11, 8]) * size,
             knuckle[2] + np.array([12.5, -6]) * size,
             0.5 * (knuckle[2] + knuckle[1]) + np.array([-2.0, -9]) * size,
@@ -239,9 +244,9 @@ def _soft_tissue(
     smooth = cv2.GaussianBlur(mask, (0, 0), 1.5 * size * scale / 2 + 0.5)
     inside = (smooth > 127).astype(np.uint8)
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5) * (2 / scale)
-    ball = 15 * size
+    ball = 11 * size
     depth = np.minimum(depth, ball)
-    thickness = 1.28 * np.sqrt(depth * (2 * ball - depth))
+    thickness = 1.5 * np.sqrt(depth * (2 * ball - depth))
     rows, columns = np.mgrid[0 : mask.shape[0], 0 : mask.shape[1]].astype(np.float32)
     bulge = np.zeros_like(thickness)
     thenar = 0.45 * hand.joints[1][0] + 0.55 * knuckle[1] + np.array([-9, 2]) * size
@@ -251,8 +256,8 @@ def _soft_tissue(
         x, y = pixels(centre)
         spread = (radius * size * scale / 2) ** 2
         bulge += amount * size * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * spread))
-    thickness += bulge * np.clip(thickness / (15 * size), 0, 1) ** 2
-    thickness = cv2.GaussianBlur(thickness, (0, 0), 0.9 * size * scale / 2 + 0.3)
+    thickness += bulge * np.clip(thickness / (14 * size), 0, 1) ** 2
+    thickness = cv2.GaussianBlur(thickness, (0, 0), 0.4 * size * scale / 2 + 0.3)
     return SOFT * cv2.resize(thickness.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
@@ -262,7 +267,7 @@ def _expose(attenuation: np.ndarray, scale: float, frame: np.ndarray, rng: np.ra
     small = cv2.resize(np.exp(-attenuation), None, fx=0.125, fy=0.125, interpolation=cv2.INTER_AREA)
     scatter = cv2.GaussianBlur(small, (0, 0), max(9 * scale / 8, 0.5))
     intensity = np.exp(-attenuation)
-    share = rng.uniform(0.08, 0.22)
+    share = rng.uniform(0.05, 0.14)
     intensity = (1 - share) * intensity + share * cv2.resize(scatter, (width, height))
     intensity = cv2.GaussianBlur(intensity, (0, 0), max(0.18 * scale, 0.35))
     heel = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * rng.normal(0, 0.04)
@@ -295,7 +300,7 @@ def _collimate(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Density with the collimator's edge, and the mask of a black electronic shutter where there is one."""
     height, width = density.shape
-    style = rng.choice(["open", "edge", "ridge", "shutter"], p=[0.4, 0.2, 0.22, 0.18])
+    style = rng.choice(["open", "edge", "ridge", "shutter"], p=[0.5, 0.14, 0.18, 0.18])
     if style == "open":
         return density, None
     tilt = np.radians(rng.normal(0, 2.5))

@@ -38,27 +38,44 @@ HALF_WIDTHS = {
     "mp": (0.0, 6.5, 7.0, 6.6, 5.5),
     "dp": (6.4, 5.2, 5.5, 5.4, 4.7),
 }
+INWARD = (
+    0.0,
+    -2.0,
+    0.0,
+    2.0,
+    4.0,
+)  # degrees by which each joint beyond the knuckle turns to the middle finger
 METACARPAL_BASES = ((31.0, -4.5), (12.5, -1.0), (0.0, -1.0), (-10.5, -3.5), (-19.0, -8.0))
 
 # Half width along the shaft, base to tip, as a share of the greatest; the last is a metacarpal with a base epiphysis.
 STATIONS = np.array([0.0, 0.06, 0.15, 0.28, 0.45, 0.62, 0.78, 0.88, 0.95, 1.0])
 PROFILES = {
-    "mc": np.array([0.90, 0.96, 0.84, 0.64, 0.54, 0.56, 0.70, 0.90, 1.00, 0.97]),
-    "mc1": np.array([1.00, 1.00, 0.88, 0.72, 0.63, 0.62, 0.72, 0.86, 0.92, 0.80]),
-    "pp": np.array([1.00, 0.99, 0.86, 0.71, 0.63, 0.59, 0.61, 0.68, 0.74, 0.68]),
-    "mp": np.array([1.00, 0.98, 0.84, 0.68, 0.59, 0.56, 0.62, 0.72, 0.77, 0.70]),
-    "dp": np.array([1.00, 0.97, 0.80, 0.58, 0.46, 0.41, 0.46, 0.60, 0.66, 0.52]),
+    "mc": np.array([0.95, 0.97, 0.80, 0.58, 0.47, 0.48, 0.61, 0.86, 1.00, 0.95]),
+    "mc1": np.array([1.00, 1.00, 0.87, 0.69, 0.58, 0.57, 0.69, 0.86, 0.93, 0.80]),
+    "pp": np.array([1.00, 0.99, 0.84, 0.66, 0.56, 0.53, 0.58, 0.70, 0.77, 0.63]),
+    "mp": np.array([1.00, 0.98, 0.82, 0.64, 0.54, 0.53, 0.62, 0.76, 0.82, 0.67]),
+    "dp": np.array([1.00, 0.95, 0.73, 0.49, 0.39, 0.36, 0.41, 0.53, 0.56, 0.42]),
     "radius": np.array([0.47, 0.47, 0.47, 0.47, 0.48, 0.50, 0.60, 0.78, 0.95, 1.00]),
     "ulna": np.array([0.86, 0.85, 0.83, 0.80, 0.76, 0.72, 0.70, 0.76, 0.92, 1.00]),
 }
 # Share of a bone's length that is its growing end: cartilage, epiphysis and plate together (infant, adult).
 GROWING_END = {
-    "mc": (0.17, 0.155),
+    "mc": (0.19, 0.17),
     "mc1": (0.2, 0.15),
     "pp": (0.2, 0.15),
     "mp": (0.22, 0.17),
     "dp": (0.24, 0.19),
 }
+
+# Cortical thickness along the shaft (stations, mm), and the joint face as (tilt, curve) in half widths.
+CORTICAL_THICKNESS = {
+    "short": ([0, 0.12, 0.3, 0.6, 0.82, 1], [0.4, 0.5, 1.7, 1.9, 0.6, 0.45]),
+    "radius": ([0, 0.5, 0.8, 1], [2.6, 2.4, 1.1, 0.5]),
+    "ulna": ([0, 0.5, 0.8, 1], [2.5, 2.2, 1.0, 0.5]),
+}
+JOINT_FACES = {"mc": (0.0, 0.0), "radius": (0.28, 0.10), "ulna": (-0.12, 0.10)}
+DISTAL_PLATE = ("mc", "radius", "ulna")
+DISC = np.linspace(0, 1, 25)
 
 # Outlines of the adult carpals, palmar view, mm.
 CARPAL_OUTLINES = {
@@ -110,7 +127,8 @@ class Tube:
     """A tubular piece of bone in its own frame: u along the axis from `origin`, v across it (towards the thumb), mm.
 
     `lo` and `hi` are its end faces as (position, tilt, curve): u = position + tilt * x + curve * x**2 at x = v / half
-    width; `rounding` is how far each end tapers; `opacity` is the share of the mineral that is there.
+    width; `rounding` is how far each end tapers; `opacity` is the share of the mineral that is there. `warp` shifts
+    the end on `warp_side` by (tilt, curve), mm, the other end not at all: an epiphysis with an oblique, hollow face.
     """
 
     origin: np.ndarray
@@ -125,6 +143,8 @@ class Tube:
     end_plate: float
     opacity: float = 1.0
     depth: float = 0.85
+    warp: tuple[float, float] = (0.0, 0.0)
+    warp_side: int = 1
 
 
 @dataclass(frozen=True)
@@ -151,10 +171,14 @@ class Pose:
 
 @dataclass
 class Hand:
-    """Bones and joints of one hand at one age. `joints` holds, for each finger, the points from base to tip."""
+    """Bones and joints of one hand at one age. `joints` holds, for each finger, the points from base to tip.
+
+    `infancy` falls from 1 to 0 over the first five years, `youth` rises from 0 to 1 until growth ends.
+    """
 
     scale: float
     infancy: float
+    youth: float
     tubes: list[Tube] = field(default_factory=list)
     nodules: list[Nodule] = field(default_factory=list)
     joints: dict[int, np.ndarray] = field(default_factory=dict)
@@ -183,14 +207,13 @@ def _carpal_shape(name: str) -> tuple[np.ndarray, np.ndarray]:
     return centre, np.interp(OUTLINE_ANGLES, angles, np.hypot(*offsets.T), period=2 * np.pi)
 
 
-def _disc(
-    at: float, thickness: float, half_width: float, joint_side: int, dot: float, head: float, cortex: float
-):
-    """Stations and half widths of an epiphysis whose middle lies at `at`: round while a dot, flat when grown."""
-    s = np.linspace(-1, 1, 25)
-    power = np.where(s * joint_side > 0, 2 + (head - 2) * (1 - dot), 2 + 3 * (1 - dot))
-    width = half_width * (1 - np.abs(s) ** power).clip(0) ** (1 / power)
-    return at + s * thickness / 2, width, np.full(25, cortex)
+def _disc(half_width: float, dot: float, dome: float) -> np.ndarray:
+    """Half widths of an epiphysis from plate to joint at DISC: a ball while a dot, then a disc, domed by `dome`."""
+    split = 0.5 * dot + (0.5 - 0.32 * dome) * (1 - dot)
+    plate_power, joint_power = 2 + 3 * (1 - dot), 2 + (1.4 - 1.2 * dome) * (1 - dot)
+    near = (1 - (np.clip(split - DISC, 0, None) / split) ** plate_power).clip(0) ** (1 / plate_power)
+    far = (1 - (np.clip(DISC - split, 0, None) / (1 - split)) ** joint_power).clip(0) ** (1 / joint_power)
+    return half_width * np.minimum(near, far)
 
 
 def _long_bone(
@@ -201,64 +224,70 @@ def _long_bone(
     kind: str,
     centre: Centre,
     age: float,
-    infancy: float,
-    scale: float,
-    distal_plate: bool,
+    hand: Hand,
     growing_end: float,
     rng: np.random.Generator,
 ) -> list[Tube]:
     """Shaft, epiphysis and, as they unite, the whole bone. `length` runs from joint to joint, mm."""
-    profile = PROFILES[kind] * (1 - infancy) + infancy * (0.30 + 0.66 * PROFILES[kind])
+    infancy, distal = hand.infancy, kind in DISTAL_PLATE
+    profile = PROFILES[kind] ** (0.55 + 0.45 * hand.youth)  # a young shaft is hardly waisted
     profile = profile * rng.normal(1, 0.015, profile.size)
     lean = 1 + rng.normal(0, 0.02, profile.size)
-    cartilage = length * (0.025 + 0.05 * infancy)  # of the end without a plate
-    zone = length * growing_end
+    thin = (0.9 - 0.35 * infancy) * hand.scale**0.5
+    cortex = thin * np.interp(STATIONS, *CORTICAL_THICKNESS.get(kind, CORTICAL_THICKNESS["short"]))
+
+    zone, cartilage = length * growing_end, length * (0.025 + 0.05 * infancy)  # ends with and without a plate
     grown, union = centre.grown(age), centre.union(age)
-    face = (
-        0.06 + 0.32 * (1 - max(grown, 0)) ** 1.5
-    )  # cartilage between joint and epiphysis, share of the zone
-    gap = 0.16 + 0.3 * (1 - max(grown, 0)) ** 1.5
-    thickness = zone * (1 - face - gap) * max(grown, 0.04) ** 0.22
-    thin = (0.9 - 0.35 * infancy) * scale**0.5
-    cortex = thin * np.interp(STATIONS, [0, 0.12, 0.3, 0.6, 0.85, 1], [0.45, 0.6, 1.5, 1.6, 0.7, 0.45])
-    if kind in ("radius", "ulna"):
-        cortex = thin * np.interp(STATIONS, [0, 0.5, 0.8, 1], [2.6, 2.4, 1.1, 0.5])
+    thickness = 0.86 * zone * (0.16 + 0.84 * max(grown, 0) ** 0.5)
+    gap = (zone - thickness) * (0.3 + 0.2 * (1 - max(grown, 0)) ** 3)
+    face = zone - thickness - gap
+    dome = {"mc": 1.0, "ulna": 0.7, "radius": 0.0}.get(kind, 0.15)
+    tilt, curve = (share * half_width for share in JOINT_FACES.get(kind, (0.0, 0.12)))
 
-    def tube(start: float, end: float, opacity: float, rounding: tuple[float, float]) -> Tube:
-        u = start + STATIONS * (end - start)
+    def piece(
+        start: float, end: float, rounding: tuple[float, float], faces: tuple[float, float], opacity: float
+    ):
         half = profile * half_width
-        return Tube(origin, angle, u, half * lean, half * (2 - lean), (start, 0, 0), (end, 0, 0), rounding, cortex,
-                    0.45 * thin, opacity)  # fmt: skip
+        return Tube(origin, angle, start + STATIONS * (end - start), half * lean, half * (2 - lean),
+                    (start, 0.0, faces[0]), (end, 0.0, faces[1]), rounding, cortex, 0.45 * thin, opacity)  # fmt: skip
 
-    blunt, plate = 0.28 * half_width, 0.10 * half_width
-    dome = {"mc": 0.85, "dp": 0.7}.get(kind, 0.4) * half_width
-    start, end = (cartilage, length - face * zone) if distal_plate else (face * zone, length - cartilage)
-    plate_at = length - zone if distal_plate else zone
+    blunt, plate, head = (
+        0.3 * half_width,
+        0.1 * half_width,
+        {"mc": 0.9, "dp": 0.7}.get(kind, 0.45) * half_width,
+    )
+    condyles = 0.07 * half_width if kind in ("pp", "mp") else 0.0
     pieces = []
     if union < 1:
-        shaft = tube(start, plate_at, 1 - union, (blunt, plate)) if distal_plate else (
-            tube(plate_at, end, 1 - union, (plate, dome))
-        )  # fmt: skip
-        pieces.append(shaft)
-        if grown > 0:
-            side = 1 if distal_plate else -1
-            at = plate_at + side * (gap * zone + thickness / 2)
-            width = half_width * min(1.03, 0.16 + 1.25 * grown**0.62) * (1.0 if kind != "dp" else 0.97)
-            width = max(width, thickness / 2) if grown > 0.05 else thickness / 2
-            dot = float(np.clip(1 - width / half_width, 0, 1))
-            head = 2.2 if kind in ("mc", "ulna") else 3.2
-            u, half, rim = _disc(at, thickness, width, side, dot, head, 0.6 * thin)
-            far = 40 * scale
-            epiphysis = Tube(origin, angle, u, half, half, (-far, 0, 0), (length + far, 0, 0), (0.1, 0.1), rim, 0.0,
-                             1 - union)  # fmt: skip
-            pieces.append(epiphysis)
-    if union > 0:
-        pieces.append(tube(start, end, union, (blunt, dome)))
-        scar = 0.5 * union * (1 - 0.8 * float(np.clip((age - centre.fused) / 24, 0, 1)))
+        wavy = 0.05 * half_width * (1 - infancy)
         pieces.append(
-            replace(tube(plate_at - 0.5 * scale, plate_at + 0.5 * scale, scar, (0.2, 0.2)),
-                    left=np.full(10, 0.88 * half_width), right=np.full(10, 0.88 * half_width))
-        )  # fmt: skip
+            piece(cartilage, length - zone, (blunt, plate), (0.0, -wavy), 1 - union)
+            if distal
+            else piece(zone, length - cartilage, (plate, head), (wavy, condyles), 1 - union)
+        )
+        if grown > 0:
+            width = max(half_width * min(1.02, 0.16 + 1.25 * grown**0.62), thickness / 2)
+            width = width if grown > 0.05 else thickness / 2
+            dot = float(np.clip(1 - width / half_width, 0, 1))
+            side, near = (1, length - zone + gap) if distal else (-1, zone - gap)
+            u, half = near + side * DISC * thickness, _disc(width, dot, dome)
+            u, half = (u, half) if distal else (u[::-1], half[::-1])
+            whole = (-length, 0.0, 0.0), (2 * length, 0.0, 0.0)
+            warp = ((1 - dot) * tilt, side * (1 - dot) * curve)
+            pieces.append(Tube(origin, angle, u, half, half, *whole, (0.1, 0.1), np.full(DISC.size, 0.6 * thin), 0.0,
+                               1 - union, warp=warp, warp_side=side))  # fmt: skip
+    if union > 0:
+        start, end = (cartilage, length - face) if distal else (face, length - cartilage)
+        faces = (0.0, curve if kind != "mc" else 0.0) if distal else (-curve, condyles)
+        whole = piece(start, end, (blunt, head if distal else head), faces, union)
+        if kind in ("radius", "ulna"):
+            whole = replace(whole, hi=(end, tilt, curve), rounding=(blunt, (0.12 + 0.5 * dome) * half_width))
+        pieces.append(whole)
+        at = length - zone if distal else zone
+        scar = 0.45 * union * (1 - 0.85 * float(np.clip((age - centre.fused) / 18, 0, 1)))
+        wide = np.full(STATIONS.size, 0.86 * half_width)
+        line = piece(at - 0.45 * hand.scale, at + 0.45 * hand.scale, (0.2, 0.2), (0.0, 0.0), scar)
+        pieces.append(replace(line, left=wide, right=wide))
     return pieces
 
 
@@ -267,22 +296,17 @@ def build_hand(bone_age_months: float, sex: str, pose: Pose, subject: np.random.
     age, table = bone_age_months, ossification_table(sex)
     size = hand_scale(age, sex) * subject.normal(1, 0.035)
     infancy = float(np.clip(1 - (age - 3) / 60, 0, 1)) ** 1.4
-    hand = Hand(size, infancy)
+    youth = float(np.clip((age - 3) / 180, 0, 1)) ** 0.5
+    hand = Hand(size, infancy, youth)
     length_of = {kind: np.array(lengths) * subject.normal(1, 0.022, 5) for kind, lengths in LENGTHS.items()}
-    slender = size * subject.normal(1, 0.05) * (1 + 0.10 * infancy)
+    slender = size * subject.normal(1, 0.05) * (1 + 0.03 * infancy)
     width_of = {
         kind: np.array(widths) * slender * subject.normal(1, 0.025, 5) for kind, widths in HALF_WIDTHS.items()
     }
-    young = float(np.clip((age - 3) / 180, 0, 1)) ** 0.5
 
-    rays = (
-        37 + 12 * pose.spread + pose.thumb,
-        5 + 3 * pose.spread,
-        -1,
-        -5 - 3 * pose.spread,
-        -10 - 6 * pose.spread,
-    )
-    fans = (0, 6 * pose.spread - 1, 0, -5 * pose.spread, -11 * pose.spread)
+    spread = pose.spread
+    rays = (33 + 10 * spread + pose.thumb, 5 + 3 * spread, -1, -5 - 3 * spread, -10 - 6 * spread)
+    fans = (0, 6 * spread - 1, 0, -5 * spread, -11 * spread)
     for finger in FINGERS:
         i = finger - 1
         angle = rays[i] + subject.normal(0, 1.0)
@@ -294,21 +318,17 @@ def build_hand(bone_age_months: float, sex: str, pose: Pose, subject: np.random.
             if kind == "pp":
                 angle += fans[i] + pose.bends[i] + (pose.thumb_bend if finger == 1 else 0)
             elif kind != "mc":
-                angle += 0.5 * pose.bends[i] + (
-                    3 if finger == 2 else -3 if finger == 4 else 4 if finger == 5 else 0
-                )
+                angle += 0.5 * pose.bends[i] + INWARD[i]
             shape = "mc1" if kind == "mc" and finger == 1 else kind
             infant, adult = GROWING_END[shape]
             length = length_of[kind][i] * size
-            hand.tubes += _long_bone(
-                point, angle, length, width_of[kind][i], shape, table[f"{kind}{finger}"], age, infancy, size,
-                shape == "mc", infant + (adult - infant) * young, subject,
-            )  # fmt: skip
+            hand.tubes += _long_bone(point, angle, length, width_of[kind][i], shape, table[f"{kind}{finger}"], age,
+                                     hand, infant + (adult - infant) * youth, subject)  # fmt: skip
             point = point + length * direction(angle)
             joints.append(point)
         hand.joints[finger] = np.array(joints)
 
-    _add_forearm(hand, age, table, pose, slender, young, subject)
+    _add_forearm(hand, age, table, pose, slender, subject)
     for name in CARPALS:
         _add_carpal(hand, name, age, table[name], subject)
     if age >= table["sesamoid"].appears:
@@ -326,26 +346,26 @@ def _add_forearm(
     table: dict[str, Centre],
     pose: Pose,
     slender: float,
-    young: float,
     rng: np.random.Generator,
 ) -> None:
     size, turn = hand.scale, pose.wrist
     along, across = direction(turn), np.array([np.cos(np.radians(turn)), -np.sin(np.radians(turn))])
-    wrist = np.array([0.0, -37.5]) * size
+    wrist = np.array([0.0, -37.0]) * size
     reach = 175.0 * size  # beyond the lower edge of any image
     hand.forearm = np.array([wrist, wrist - along * reach])
     shape = np.clip(1.0 - 0.12 * hand.infancy, 0, 1)
     for name, offset, level, half, joint in (
-        ("radius", 6.5, 0.0, 14.6, 14.0),
-        ("ulna", -18.0, -4.0, 8.2, 11.0),
+        ("radius", 6.5, 0.5, 14.6, 10.5),
+        ("ulna", -18.0, -3.5, 8.2, 8.5),
     ):
         tip = wrist + across * offset * size + along * level * size
         origin = tip - along * reach * 0.62
         length = reach * 0.62
-        zone = joint * size * (1.1 - 0.15 * young) / length
-        pieces = _long_bone(origin, turn + (2.0 if name == "radius" else -2.0), length, half * slender * shape, name,
-                            table[name], age, hand.infancy, size, True, zone, rng)  # fmt: skip
-        hand.tubes += pieces
+        zone = joint * size * (1.25 - 0.25 * hand.youth) / length
+        splay = 2.0 if name == "radius" else -2.0
+        hand.tubes += _long_bone(
+            origin, turn + splay, length, half * slender * shape, name, table[name], age, hand, zone, rng
+        )
 
 
 def _add_carpal(hand: Hand, name: str, age: float, centre: Centre, rng: np.random.Generator) -> None:
@@ -357,9 +377,9 @@ def _add_carpal(hand: Hand, name: str, age: float, centre: Centre, rng: np.rando
     grown = centre.grown(age)
     if grown < 0:
         return
-    share = 0.17 + 0.83 * grown**0.45
+    share = 0.18 + 0.94 * grown**0.5
     shape = np.clip(1.25 * grown**0.7, 0, 1)
     radius = hand.scale * share * (shape * adult * variation + (1 - shape) * adult.mean())
     place = place * (1 - 0.12 * (1 - grown) * np.array([1, 0.0]))
     depth = 0.55 if name == "pisiform" else 0.8
-    hand.nodules.append(Nodule(name, place * hand.scale, radius, 0.75 * hand.scale**0.5, depth))
+    hand.nodules.append(Nodule(name, place * hand.scale, radius, 0.6 * hand.scale**0.5, depth))
