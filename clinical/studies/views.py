@@ -1,5 +1,5 @@
 from django.contrib import messages
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -51,8 +51,16 @@ def detail(request, pk):
 @clinician_required
 @require_GET
 def status(request, pk):
-    """The moving part of the study page. Tells htmx to load the page anew once there is an outcome."""
+    """The moving part of the study page. Tells htmx to load the page anew once there is an outcome.
+
+    A script that asks for JSON gets the state, the bone age and the reason.
+    """
     study = _study(request, pk)
+    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+        analysis = study.analysis
+        return JsonResponse(
+            {"state": study.state, "bone_age_months": analysis.bone_age_months, "reason": analysis.reason}
+        )
     response = render(request, "studies/_status.html", _status(request, study))
     if not study.is_pending:
         response["HX-Refresh"] = "true"

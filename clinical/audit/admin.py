@@ -1,0 +1,13 @@
+from django.contrib import admin
+
+from clinical.accounts.admin import ReadOnlyAdmin
+from clinical.audit.models import AccessEvent
+
+
+@admin.register(AccessEvent)
+class AccessEventAdmin(ReadOnlyAdmin):
+    list_display = ["at", "actor_name", "verb", "object_type", "object_key", "hospital", "detail"]
+    list_filter = ["verb", "object_type", "hospital"]
+    list_select_related = ["hospital"]
+    search_fields = ["actor_name", "object_key", "patient_key"]
+    date_hierarchy = "at"

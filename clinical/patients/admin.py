@@ -1,0 +1,20 @@
+from django.contrib import admin
+
+from clinical.accounts.admin import ReadOnlyAdmin
+from clinical.patients.models import Guardianship, Patient
+
+
+class GuardianshipInline(admin.TabularInline):
+    model = Guardianship
+    extra = 0
+    can_delete = False
+    fields = readonly_fields = ["user", "relation", "created_at"]
+
+
+@admin.register(Patient)
+class PatientAdmin(ReadOnlyAdmin):
+    list_display = ["mrn", "full_name", "sex", "date_of_birth", "hospital", "archived_at"]
+    list_filter = ["sex", "hospital"]
+    list_select_related = ["hospital"]
+    search_fields = ["mrn", "family_name", "given_name"]
+    inlines = [GuardianshipInline]

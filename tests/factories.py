@@ -1,0 +1,122 @@
+"""Rows for tests, and the people in them: Alice works at the hospital, Bob at another, Charlie nowhere."""
+
+from datetime import date
+
+import factory
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+
+from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
+from clinical.patients.models import Guardianship, Patient
+from clinical.studies.models import Radiograph, Study
+from inference.models import Analysis
+
+PASSWORD = "correct horse battery staple"
+
+
+class HospitalFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Hospital
+
+    name = factory.Sequence(lambda n: f"Hospital {n}")
+
+
+class UserFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = User
+
+    name = factory.Sequence(lambda n: f"Person {n}")
+    email = factory.Sequence(lambda n: f"person{n}@example.org")
+    password = PASSWORD
+
+    @classmethod
+    def _create(cls, model, **fields):
+        return model.objects.create_user(**fields)
+
+
+class MembershipFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Membership
+
+    user = factory.SubFactory(UserFactory)
+    hospital = factory.SubFactory(HospitalFactory)
+    role = Role.DOCTOR
+
+
+class InvitationFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Invitation
+
+    hospital = factory.SubFactory(HospitalFactory)
+    email = factory.Sequence(lambda n: f"invited{n}@example.org")
+    role = Role.TECHNICIAN
+
+
+class PatientFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Patient
+
+    hospital = factory.SubFactory(HospitalFactory)
+    mrn = factory.Sequence(lambda n: f"MRN-{n:05}")
+    family_name = factory.Sequence(lambda n: f"Family{n}")
+    given_name = "Kim"
+    sex = "F"
+    date_of_birth = date(2014, 3, 9)
+
+
+class GuardianshipFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Guardianship
+
+    patient = factory.SubFactory(PatientFactory)
+    hospital = factory.SelfAttribute("patient.hospital")
+    user = factory.SubFactory(UserFactory)
+    relation = "mother"
+
+
+class RadiographFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Radiograph
+
+
+    hospital = factory.SubFactory(HospitalFactory)
+    sha256 = factory.Sequence(lambda n: f"{n:064x}")
+    name = factory.LazyAttribute(lambda row: f"radiographs/{row.hospital.pk}/{row.sha256}")
+    format = "png"
+    width = 400
+    height = 500
+    size_bytes = 1000
+
+    @factory.post_generation
+    def file(row, create, content):
+        """Put `content`, if given, into the private storage under the row's name."""
+        if content is not None:
+            storages["private"].save(row.name, ContentFile(content))
+
+
+class AnalysisFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Analysis
+
+    hospital = factory.SubFactory(HospitalFactory)
+    radiograph = "radiographs/none"
+    sex = "F"
+
+
+class StudyFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Study
+
+    patient = factory.SubFactory(PatientFactory)
+    hospital = factory.SelfAttribute("patient.hospital")
+    radiograph = factory.SubFactory(RadiographFactory, hospital=factory.SelfAttribute("..hospital"))
+    analysis = factory.SubFactory(
+        AnalysisFactory,
+        hospital=factory.SelfAttribute("..hospital"),
+        radiograph=factory.SelfAttribute("..radiograph.name"),
+        state=factory.SelfAttribute("..state"),
+    )
+    state = "queued"
+    sex = factory.SelfAttribute("patient.sex")
+    acquired_on = date(2024, 5, 1)
+    submitted_by = factory.SubFactory(UserFactory)
