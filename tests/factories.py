@@ -78,7 +78,6 @@ class RadiographFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = Radiograph
 
-
     hospital = factory.SubFactory(HospitalFactory)
     sha256 = factory.Sequence(lambda n: f"{n:064x}")
     name = factory.LazyAttribute(lambda row: f"radiographs/{row.hospital.pk}/{row.sha256}")

@@ -50,16 +50,10 @@ class UserCreationForm(AdminUserCreationForm):
         return user
 
 
-class UserChangeForm(forms.ModelForm):
-    class Meta:
-        model = User
-        fields = "__all__"
-
-
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
     add_form = UserCreationForm
-    form = UserChangeForm
+    form = forms.ModelForm
     ordering = ["name"]
     list_display = ["email", "name", "is_staff", "is_active", "last_login"]
     list_filter = ["is_staff", "is_superuser", "is_active"]
@@ -80,9 +74,7 @@ class UserAdmin(DjangoUserAdmin):
         # An address that an operator typed is the one to sign in with.
         user = form.instance
         EmailAddress.objects.filter(user=user).exclude(email=user.email).update(primary=False)
-        EmailAddress.objects.update_or_create(
-            user=user, email=user.email, defaults={"primary": True, "verified": True}
-        )
+        EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
 
     def has_delete_permission(self, request, obj=None):
         return False

@@ -27,9 +27,7 @@ def invite(invitation, invited_by, link):
     invitation.invited_by = invited_by
     invitation.save()
     record(Verb.INVITE, invitation, actor=invited_by, detail=invitation.role)
-    body = render_to_string(
-        "accounts/invitation_email.txt", {"invitation": invitation, "link": link(invitation.token)}
-    )
+    body = render_to_string("accounts/invitation_email.txt", {"invitation": invitation, "link": link(invitation.token)})
     transaction.on_commit(
         lambda: send_mail(f"Invitation to {invitation.hospital.name}", body, None, [invitation.email])
     )

@@ -45,9 +45,5 @@ def role_required(*roles):
 
 clinician_required = role_required(*CLINICAL_ROLES)
 hospital_admin_required = role_required(Role.HOSPITAL_ADMIN)
-member_required = _requires(
-    lambda request: request.membership is not None, "This page is for the staff of a hospital."
-)
-family_required = _requires(
-    lambda request: request.is_family, "This page is for patients and their guardians."
-)
+member_required = _requires(lambda request: request.membership is not None, "This page is for the staff of a hospital.")
+family_required = _requires(lambda request: request.is_family, "This page is for patients and their guardians.")

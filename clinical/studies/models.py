@@ -57,9 +57,7 @@ class Study(models.Model):
         ordering = ["-submitted_at", "-pk"]
         verbose_name_plural = "studies"
         constraints = [
-            models.UniqueConstraint(
-                fields=["patient", "radiograph", "submission"], name="one_study_per_submitted_file"
-            )
+            models.UniqueConstraint(fields=["patient", "radiograph", "submission"], name="one_study_per_submitted_file")
         ]
         indexes = [
             models.Index(fields=["hospital", "-submitted_at", "-id"]),

@@ -6,33 +6,48 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='AccessEvent',
+            name="AccessEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(auto_now_add=True, db_index=True)),
-                ('actor_name', models.CharField(max_length=200)),
-                ('verb', models.CharField(db_index=True, max_length=40)),
-                ('object_type', models.CharField(max_length=40)),
-                ('object_key', models.CharField(max_length=40)),
-                ('patient_key', models.CharField(blank=True, db_index=True, max_length=40)),
-                ('detail', models.CharField(blank=True, max_length=200)),
-                ('address', models.GenericIPAddressField(null=True)),
-                ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('hospital', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='access_events', to='accounts.hospital')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(auto_now_add=True, db_index=True)),
+                ("actor_name", models.CharField(max_length=200)),
+                ("verb", models.CharField(db_index=True, max_length=40)),
+                ("object_type", models.CharField(max_length=40)),
+                ("object_key", models.CharField(max_length=40)),
+                ("patient_key", models.CharField(blank=True, db_index=True, max_length=40)),
+                ("detail", models.CharField(blank=True, max_length=200)),
+                ("address", models.GenericIPAddressField(null=True)),
+                (
+                    "actor",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "hospital",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="access_events",
+                        to="accounts.hospital",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-at', '-pk'],
-                'indexes': [models.Index(fields=['object_type', 'object_key'], name='audit_acces_object__00b6bf_idx')],
+                "ordering": ["-at", "-pk"],
+                "indexes": [models.Index(fields=["object_type", "object_key"], name="audit_acces_object__00b6bf_idx")],
             },
         ),
     ]

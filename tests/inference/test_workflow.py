@@ -1,0 +1,196 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from clinical.accounts.scope import every_hospital
+from clinical.audit.models import AccessEvent
+from inference import workflow
+from inference.models import Analysis, State
+from tests.factories import AnalysisFactory
+
+RESULT = {
+    "bone_age_months": 120.5,
+    "low_months": 108.0,
+    "high_months": 133.0,
+    "regions": {"carpal": {"x0": 0.2, "y0": 0.5, "x1": 0.8, "y1": 0.9}},
+    "heat_map": "heat-maps/1.png",
+    "milliseconds": 150.0,
+}
+
+
+def in_state(hospital, state, **fields):
+    if state == State.ANALYSING:
+        fields = {"attempt": 1, "lease_until": timezone.now() + timedelta(minutes=1), **fields}
+    return AnalysisFactory(hospital=hospital, state=state, **fields)
+
+
+@pytest.fixture(autouse=True)
+def in_every_scope(hospital, other_hospital):
+    with every_hospital():
+        yield
+
+
+@pytest.fixture
+def delivered(monkeypatch):
+    """The primary keys that were sent to the workers."""
+    from inference.tasks import analyse
+
+    sent = []
+    monkeypatch.setattr(analyse, "apply_async", lambda kwargs: sent.append(kwargs["analysis_id"]))
+    return sent
+
+
+VERBS = {
+    "start": (lambda a: workflow.start(a.pk, "worker-1"), workflow.WrongState),
+    "finish": (lambda a: workflow.finish(a, **RESULT), workflow.LeaseLost),
+    "reject": (lambda a: workflow.reject(a, "blank", "The picture is blank."), workflow.LeaseLost),
+    "fail": (lambda a: workflow.fail(a, "internal", "It broke."), workflow.LeaseLost),
+    "retry": (workflow.retry, workflow.WrongState),
+    "cancel": (workflow.cancel, workflow.WrongState),
+}
+# The design's table: verb -> state it starts from -> state it leads to.
+TABLE = {
+    "start": {State.QUEUED: State.ANALYSING},
+    "finish": {State.ANALYSING: State.ANALYSED},
+    "reject": {State.ANALYSING: State.REJECTED},
+    "fail": {State.ANALYSING: State.FAILED},
+    "retry": {State.FAILED: State.FAILED, State.REJECTED: State.REJECTED},  # the old one is kept as it was
+    "cancel": {State.QUEUED: State.CANCELLED},
+}
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_works_from_its_states_and_changes_nothing_from_any_other(hospital, verb, state):
+    analysis = in_state(hospital, state)
+    act, refusal = VERBS[verb]
+    if state in TABLE[verb]:
+        act(analysis)
+        expected = TABLE[verb][state]
+    else:
+        with pytest.raises(refusal):
+            act(analysis)
+        expected = state
+    assert Analysis.objects.get(pk=analysis.pk).state == expected
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_done_twice_counts_once(hospital, verb):
+    act, refusal = VERBS[verb]
+    analysis = in_state(hospital, next(iter(TABLE[verb])))
+    act(analysis)
+    count = Analysis.objects.count()
+    with pytest.raises(refusal):
+        act(analysis)
+    assert Analysis.objects.count() == count
+
+
+def test_an_analysis_is_delivered_only_when_it_is_safe_in_the_database(
+    hospital, delivered, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        analysis = workflow.enqueue(hospital, "radiographs/1", "M")
+        assert delivered == []
+    assert delivered == [str(analysis.pk)]
+
+
+def test_a_broker_that_is_down_does_not_fail_the_request(hospital, monkeypatch, django_capture_on_commit_callbacks):
+    from inference.tasks import analyse
+
+    def refuse(kwargs):
+        raise ConnectionError
+
+    monkeypatch.setattr(analyse, "apply_async", refuse)
+    with django_capture_on_commit_callbacks(execute=True):
+        analysis = workflow.enqueue(hospital, "radiographs/1", "M")
+    assert Analysis.objects.get(pk=analysis.pk).state == State.QUEUED
+
+
+def test_of_two_workers_that_claim_one_analysis_one_gets_it(hospital):
+    analysis = in_state(hospital, State.QUEUED)
+    claimed = workflow.start(analysis.pk, "worker-1")
+    with pytest.raises(workflow.WrongState):
+        workflow.start(analysis.pk, "worker-2")
+    claimed.refresh_from_db()
+    assert (claimed.worker, claimed.attempt) == ("worker-1", 1)
+
+
+def test_finishing_keeps_the_result_and_ends_the_lease(hospital):
+    analysis = workflow.start(in_state(hospital, State.QUEUED).pk, "worker-1")
+    done = workflow.finish(analysis, **RESULT)
+    assert {name: getattr(done, name) for name in RESULT} == RESULT
+    assert done.lease_until is None
+    assert done.seconds >= 0
+
+
+def test_a_worker_that_lost_its_lease_cannot_write_over_its_successor(hospital):
+    first = workflow.start(in_state(hospital, State.QUEUED).pk, "worker-1")
+    Analysis.objects.filter(pk=first.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    workflow.requeue_due()
+    second = workflow.start(first.pk, "worker-2")
+    for act in (
+        workflow.extend_lease,
+        lambda a: workflow.finish(a, **RESULT),
+        lambda a: workflow.fail(a, "internal", "It broke."),
+    ):
+        with pytest.raises(workflow.LeaseLost):
+            act(first)
+    assert workflow.finish(second, **RESULT).worker == "worker-2"
+
+
+def test_the_sweep_leaves_a_living_worker_alone(hospital, delivered):
+    analysis = in_state(hospital, State.ANALYSING)
+    workflow.extend_lease(analysis)
+    assert workflow.requeue_due() == 0
+    assert Analysis.objects.get(pk=analysis.pk).state == State.ANALYSING
+
+
+def test_the_sweep_queues_a_lost_analysis_of_any_hospital_again(
+    hospital, other_hospital, delivered, django_capture_on_commit_callbacks
+):
+    past = timezone.now() - timedelta(seconds=1)
+    lost = [in_state(home, State.ANALYSING, lease_until=past) for home in (hospital, other_hospital)]
+    with django_capture_on_commit_callbacks(execute=True):
+        assert workflow.requeue_due() == 2
+    assert set(delivered) == {str(analysis.pk) for analysis in lost}
+    assert set(Analysis.objects.values_list("state", flat=True)) == {State.QUEUED}
+
+
+def test_the_sweep_delivers_again_what_an_emptied_broker_forgot(
+    hospital, delivered, settings, django_capture_on_commit_callbacks
+):
+    long_ago = timezone.now() - timedelta(seconds=settings.INFERENCE_LEASE_SECONDS + 1)
+    forgotten = in_state(hospital, State.QUEUED, delivered_at=long_ago)
+    in_state(hospital, State.QUEUED, delivered_at=timezone.now())
+    with django_capture_on_commit_callbacks(execute=True):
+        assert workflow.requeue_due() == 1
+    assert delivered == [str(forgotten.pk)]
+
+
+def test_after_the_last_attempt_the_sweep_gives_up_in_words(hospital, settings):
+    analysis = in_state(
+        hospital,
+        State.ANALYSING,
+        attempt=settings.INFERENCE_MAX_ATTEMPTS,
+        lease_until=timezone.now() - timedelta(seconds=1),
+    )
+    assert workflow.requeue_due() == 0
+    analysis.refresh_from_db()
+    assert analysis.state == State.FAILED
+    assert "its worker was lost" in analysis.reason
+
+
+def test_a_retry_is_a_new_analysis_of_the_same_picture_and_the_old_one_stays(hospital):
+    old = in_state(hospital, State.FAILED, reason="It broke.")
+    new = workflow.retry(old)
+    assert (new.previous, new.radiograph, new.sex, new.state) == (old, old.radiograph, old.sex, State.QUEUED)
+    old.refresh_from_db()
+    assert (old.state, old.reason) == (State.FAILED, "It broke.")
+
+
+def test_every_step_of_a_worker_is_on_record(hospital):
+    analysis = workflow.start(in_state(hospital, State.QUEUED).pk, "worker-1")
+    workflow.finish(analysis, **RESULT)
+    events = AccessEvent.objects.filter(object_key=str(analysis.pk)).order_by("pk")
+    assert [(event.actor_name, event.verb) for event in events] == [("system", "start"), ("system", "finish")]
