@@ -1,12 +1,12 @@
 """The skeleton of a child's left hand as shapes in millimetres, for any bone age and sex.
 
-Axes: x towards the thumb, y towards the finger tips, origin at the base of the third metacarpal. Directions are
-angles from y, positive towards the thumb. Adult dimensions are those of a man; everything scales with the share of
-the adult length reached at a bone age.
+Axes: x towards the thumb, y towards the finger tips, origin at the base of the third metacarpal. Directions
+are angles from y, positive towards the thumb. Adult dimensions are those of a man; everything scales with the
+share of the adult length reached at a bone age.
 """
 
 import csv
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -47,14 +47,14 @@ INWARD = (
 )  # degrees by which each joint beyond the knuckle turns to the middle finger
 METACARPAL_BASES = ((31.0, -4.5), (12.5, -1.0), (0.0, -1.0), (-10.5, -3.5), (-19.0, -8.0))
 
-# Half width along the shaft, base to tip, as a share of the greatest; the last is a metacarpal with a base epiphysis.
+# Half width along the shaft, base to tip, as a share of the greatest; mc1 has its epiphysis at the base.
 STATIONS = np.array([0.0, 0.06, 0.15, 0.28, 0.45, 0.62, 0.78, 0.88, 0.95, 1.0])
 PROFILES = {
-    "mc": np.array([0.95, 0.97, 0.80, 0.58, 0.47, 0.48, 0.61, 0.86, 1.00, 0.95]),
-    "mc1": np.array([1.00, 1.00, 0.87, 0.69, 0.58, 0.57, 0.69, 0.86, 0.93, 0.80]),
-    "pp": np.array([1.00, 0.99, 0.84, 0.66, 0.56, 0.53, 0.58, 0.70, 0.77, 0.63]),
-    "mp": np.array([1.00, 0.98, 0.82, 0.64, 0.54, 0.53, 0.62, 0.76, 0.82, 0.67]),
-    "dp": np.array([1.00, 0.95, 0.73, 0.49, 0.39, 0.36, 0.41, 0.53, 0.56, 0.42]),
+    "mc": np.array([0.95, 0.97, 0.80, 0.58, 0.47, 0.48, 0.61, 0.86, 1.00, 1.00]),
+    "mc1": np.array([1.00, 1.00, 0.87, 0.69, 0.58, 0.57, 0.69, 0.86, 0.93, 0.90]),
+    "pp": np.array([1.00, 0.99, 0.84, 0.66, 0.56, 0.53, 0.58, 0.70, 0.76, 0.76]),
+    "mp": np.array([1.00, 0.98, 0.82, 0.64, 0.54, 0.53, 0.62, 0.76, 0.80, 0.80]),
+    "dp": np.array([1.00, 0.95, 0.73, 0.49, 0.39, 0.36, 0.41, 0.53, 0.57, 0.56]),
     "radius": np.array([0.47, 0.47, 0.47, 0.47, 0.48, 0.50, 0.60, 0.78, 0.95, 1.00]),
     "ulna": np.array([0.86, 0.85, 0.83, 0.80, 0.76, 0.72, 0.70, 0.76, 0.92, 1.00]),
 }
@@ -73,9 +73,11 @@ CORTICAL_THICKNESS = {
     "radius": ([0, 0.5, 0.8, 1], [2.6, 2.4, 1.1, 0.5]),
     "ulna": ([0, 0.5, 0.8, 1], [2.5, 2.2, 1.0, 0.5]),
 }
-JOINT_FACES = {"mc": (0.0, 0.0), "radius": (0.28, 0.10), "ulna": (-0.12, 0.10)}
+JOINT_FACES = {"mc": (0.0, 0.0), "radius": (0.24, 0.10), "ulna": (-0.22, 0.16)}
 DISTAL_PLATE = ("mc", "radius", "ulna")
+TIPS = {"mc": 0.95, "dp": 0.55, "radius": 0.15, "ulna": 0.5}  # rounding of the far end, half widths
 DISC = np.linspace(0, 1, 25)
+DENSE = (1 - np.cos(np.linspace(0, np.pi, 64))) / 2  # stations, closest where a bone ends
 
 # Outlines of the adult carpals, palmar view, mm.
 CARPAL_OUTLINES = {
@@ -93,7 +95,7 @@ OUTLINE_ANGLES = np.linspace(-np.pi, np.pi, 73)
 
 @dataclass(frozen=True)
 class Centre:
-    """An ossification centre: months at which it appears, begins to fuse and is fused (carpals: is adult in shape)."""
+    """An ossification centre: months at which it appears, begins to fuse and is fused (a carpal: is full-grown)."""
 
     appears: float
     fusing: float
@@ -124,27 +126,23 @@ def visible_centres(bone_age_months: float, sex: str) -> set[str]:
 
 @dataclass(frozen=True)
 class Tube:
-    """A tubular piece of bone in its own frame: u along the axis from `origin`, v across it (towards the thumb), mm.
+    """A tubular piece of bone in its own frame: u along the axis from `origin`, v across it, mm.
 
-    `lo` and `hi` are its end faces as (position, tilt, curve): u = position + tilt * x + curve * x**2 at x = v / half
-    width; `rounding` is how far each end tapers; `opacity` is the share of the mineral that is there. `warp` shifts
-    the end on `warp_side` by (tilt, curve), mm, the other end not at all: an epiphysis with an oblique, hollow face.
+    At each station `u`: where the middle lies across the axis, the outer half width, and that of the spongy
+    inside. `lo` and `hi` bend the end faces by (tilt, curve): tilt * x + curve * x**2 mm at x = v / greatest half
+    width. `opacity` is the share of the mineral that is there.
     """
 
     origin: np.ndarray
     angle: float
     u: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    lo: tuple[float, float, float]
-    hi: tuple[float, float, float]
-    rounding: tuple[float, float]
-    cortex: np.ndarray
-    end_plate: float
-    opacity: float = 1.0
+    middle: np.ndarray
+    half: np.ndarray
+    inside: np.ndarray
+    lo: tuple[float, float]
+    hi: tuple[float, float]
+    opacity: float
     depth: float = 0.85
-    warp: tuple[float, float] = (0.0, 0.0)
-    warp_side: int = 1
 
 
 @dataclass(frozen=True)
@@ -200,15 +198,24 @@ def _carpal_shape(name: str) -> tuple[np.ndarray, np.ndarray]:
     corners = np.array([[float(n) for n in point.split(",")] for point in CARPAL_OUTLINES[name].split()])
     for _ in range(3):  # corner cutting (Chaikin)
         after = np.roll(corners, -1, axis=0)
-        corners = np.stack([0.75 * corners + 0.25 * after, 0.25 * corners + 0.75 * after], 1).reshape(-1, 2)
+        corners = np.stack([0.82 * corners + 0.18 * after, 0.18 * corners + 0.82 * after], 1).reshape(-1, 2)
     centre = corners.mean(0)
     offsets = corners - centre
     angles = np.arctan2(offsets[:, 1], offsets[:, 0])
     return centre, np.interp(OUTLINE_ANGLES, angles, np.hypot(*offsets.T), period=2 * np.pi)
 
 
+def _closing(distance: np.ndarray, radius: float) -> np.ndarray:
+    """Share of the half width left at a distance from an end that is rounded over `radius`."""
+    return (1 - (1 - np.clip(distance / radius, 0, 1)) ** 2.3) ** (1 / 2.3)
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    return np.convolve(np.pad(values, 4, mode="edge"), np.ones(9) / 9, mode="valid")
+
+
 def _disc(half_width: float, dot: float, dome: float) -> np.ndarray:
-    """Half widths of an epiphysis from plate to joint at DISC: a ball while a dot, then a disc, domed by `dome`."""
+    """Half widths of an epiphysis at DISC, plate to joint: a ball while a dot, then a disc, domed by `dome`."""
     split = 0.5 * dot + (0.5 - 0.32 * dome) * (1 - dot)
     plate_power, joint_power = 2 + 3 * (1 - dot), 2 + (1.4 - 1.2 * dome) * (1 - dot)
     near = (1 - (np.clip(split - DISC, 0, None) / split) ** plate_power).clip(0) ** (1 / plate_power)
@@ -229,65 +236,66 @@ def _long_bone(
     rng: np.random.Generator,
 ) -> list[Tube]:
     """Shaft, epiphysis and, as they unite, the whole bone. `length` runs from joint to joint, mm."""
-    infancy, distal = hand.infancy, kind in DISTAL_PLATE
+    distal = kind in DISTAL_PLATE
     profile = PROFILES[kind] ** (0.55 + 0.45 * hand.youth)  # a young shaft is hardly waisted
-    profile = profile * rng.normal(1, 0.015, profile.size)
-    lean = 1 + rng.normal(0, 0.02, profile.size)
-    thin = (0.9 - 0.35 * infancy) * hand.scale**0.5
+    profile = half_width * profile * rng.normal(1, 0.015, profile.size)
+    lean = half_width * rng.normal(0, 0.02, profile.size)
+    thin = (0.9 - 0.35 * hand.infancy) * hand.scale**0.5
     cortex = thin * np.interp(STATIONS, *CORTICAL_THICKNESS.get(kind, CORTICAL_THICKNESS["short"]))
 
-    zone, cartilage = length * growing_end, length * (0.025 + 0.05 * infancy)  # ends with and without a plate
+    zone, cartilage = (
+        length * growing_end,
+        length * (0.025 + 0.05 * hand.infancy),
+    )  # ends with and without a plate
     grown, union = centre.grown(age), centre.union(age)
-    thickness = 0.86 * zone * (0.16 + 0.84 * max(grown, 0) ** 0.5)
-    gap = (zone - thickness) * (0.3 + 0.2 * (1 - max(grown, 0)) ** 3)
+    thickness = 0.93 * zone * (0.16 + 0.84 * max(grown, 0) ** 0.5)
+    gap = (zone - thickness) * (0.4 + 0.1 * (1 - max(grown, 0)) ** 3)
     face = zone - thickness - gap
-    dome = {"mc": 1.0, "ulna": 0.7, "radius": 0.0}.get(kind, 0.15)
+    dome = {"mc": 1.0, "ulna": 0.7}.get(kind, 0.15)
     tilt, curve = (share * half_width for share in JOINT_FACES.get(kind, (0.0, 0.12)))
+    base, plate, tip = 0.25 * half_width, 0.12 * half_width, TIPS.get(kind, 0.5) * half_width
+    condyles = (0.0, 0.08 * half_width if kind in ("pp", "mp") else 0.0)
+    wave = 0.05 * half_width * (1 - hand.infancy)
 
-    def piece(
-        start: float, end: float, rounding: tuple[float, float], faces: tuple[float, float], opacity: float
-    ):
-        half = profile * half_width
-        return Tube(origin, angle, start + STATIONS * (end - start), half * lean, half * (2 - lean),
-                    (start, 0.0, faces[0]), (end, 0.0, faces[1]), rounding, cortex, 0.45 * thin, opacity)  # fmt: skip
+    def shaft(start: float, end: float, rounding: tuple[float, float], lo: tuple[float, float],
+              hi: tuple[float, float], opacity: float) -> Tube:  # fmt: skip
+        u = start + DENSE * (end - start)
+        closing = _closing(u - start, rounding[0]) * _closing(end - u, rounding[1])
+        half = closing * _smooth(np.interp(DENSE, STATIONS, profile))
+        inside = np.clip(half - np.interp(DENSE, STATIONS, cortex), 0, None)
+        inside[np.minimum(u - start, end - u) < 0.4 * thin] = 0
+        return Tube(origin, angle, u, np.interp(DENSE, STATIONS, lean), half, inside, lo, hi, opacity)
 
-    blunt, plate, head = (
-        0.3 * half_width,
-        0.1 * half_width,
-        {"mc": 0.9, "dp": 0.7}.get(kind, 0.45) * half_width,
-    )
-    condyles = 0.07 * half_width if kind in ("pp", "mp") else 0.0
     pieces = []
     if union < 1:
-        wavy = 0.05 * half_width * (1 - infancy)
-        pieces.append(
-            piece(cartilage, length - zone, (blunt, plate), (0.0, -wavy), 1 - union)
-            if distal
-            else piece(zone, length - cartilage, (plate, head), (wavy, condyles), 1 - union)
-        )
+        ends = (cartilage, length - zone) if distal else (zone, length - cartilage)
+        rounding = (base, plate) if distal else (plate, tip)
+        faces = ((0.0, 0.0), (0.0, -wave)) if distal else ((0.0, wave), condyles)
+        pieces.append(shaft(*ends, rounding, *faces, 1 - union))
         if grown > 0:
-            width = max(half_width * min(1.02, 0.16 + 1.25 * grown**0.62), thickness / 2)
-            width = width if grown > 0.05 else thickness / 2
+            width = half_width * min(1.02, 0.16 + 1.25 * grown**0.62) if grown > 0.05 else 0
+            width = max(width, thickness / 2)
             dot = float(np.clip(1 - width / half_width, 0, 1))
             side, near = (1, length - zone + gap) if distal else (-1, zone - gap)
             u, half = near + side * DISC * thickness, _disc(width, dot, dome)
-            u, half = (u, half) if distal else (u[::-1], half[::-1])
-            whole = (-length, 0.0, 0.0), (2 * length, 0.0, 0.0)
-            warp = ((1 - dot) * tilt, side * (1 - dot) * curve)
-            pieces.append(Tube(origin, angle, u, half, half, *whole, (0.1, 0.1), np.full(DISC.size, 0.6 * thin), 0.0,
-                               1 - union, warp=warp, warp_side=side))  # fmt: skip
+            warp, still = (tilt * (1 - dot), side * curve * (1 - dot)), (0.0, 0.0)
+            lo, hi = (still, warp) if distal else (warp, still)
+            order = slice(None, None, side)
+            inside = np.clip(half - 0.6 * thin, 0, None)
+            pieces.append(
+                Tube(origin, angle, u[order], np.zeros(u.size), half[order], inside[order], lo, hi, 1 - union)
+            )
     if union > 0:
-        start, end = (cartilage, length - face) if distal else (face, length - cartilage)
-        faces = (0.0, curve if kind != "mc" else 0.0) if distal else (-curve, condyles)
-        whole = piece(start, end, (blunt, head if distal else head), faces, union)
-        if kind in ("radius", "ulna"):
-            whole = replace(whole, hi=(end, tilt, curve), rounding=(blunt, (0.12 + 0.5 * dome) * half_width))
-        pieces.append(whole)
-        at = length - zone if distal else zone
-        scar = 0.45 * union * (1 - 0.85 * float(np.clip((age - centre.fused) / 18, 0, 1)))
-        wide = np.full(STATIONS.size, 0.86 * half_width)
-        line = piece(at - 0.45 * hand.scale, at + 0.45 * hand.scale, (0.2, 0.2), (0.0, 0.0), scar)
-        pieces.append(replace(line, left=wide, right=wide))
+        ends = (cartilage, length - face) if distal else (face, length - cartilage)
+        rounding = (base, tip)
+        faces = ((0.0, 0.0), (tilt, curve)) if distal else ((tilt, -curve), condyles)
+        pieces.append(shaft(*ends, rounding, *faces, union))
+        at, thin_line = (length - zone if distal else zone), 0.45 * hand.scale
+        scar = 0.4 * union * (1 - 0.85 * float(np.clip((age - centre.fused) / 18, 0, 1)))
+        half = 0.86 * half_width * _closing(1 - np.abs(2 * DENSE - 1), 0.5)
+        line = at + (2 * DENSE - 1) * thin_line
+        none = np.zeros(DENSE.size)
+        pieces.append(Tube(origin, angle, line, none, half, none, (0.0, 0.0), (0.0, 0.0), scar))
     return pieces
 
 
@@ -300,9 +308,7 @@ def build_hand(bone_age_months: float, sex: str, pose: Pose, subject: np.random.
     hand = Hand(size, infancy, youth)
     length_of = {kind: np.array(lengths) * subject.normal(1, 0.022, 5) for kind, lengths in LENGTHS.items()}
     slender = size * subject.normal(1, 0.05) * (1 + 0.03 * infancy)
-    width_of = {
-        kind: np.array(widths) * slender * subject.normal(1, 0.025, 5) for kind, widths in HALF_WIDTHS.items()
-    }
+    width_of = {kind: np.array(widths) * slender * subject.normal(1, 0.025, 5) for kind, widths in HALF_WIDTHS.items()}
 
     spread = pose.spread
     rays = (33 + 10 * spread + pose.thumb, 5 + 3 * spread, -1, -5 - 3 * spread, -10 - 6 * spread)
@@ -331,11 +337,15 @@ def build_hand(bone_age_months: float, sex: str, pose: Pose, subject: np.random.
     _add_forearm(hand, age, table, pose, slender, subject)
     for name in CARPALS:
         _add_carpal(hand, name, age, table[name], subject)
+    hook = (table["hamate"].grown(age) - 0.78) / 0.22
+    if hook > 0:  # seen end on, as a ring over the hamate
+        ring = np.full(OUTLINE_ANGLES.size, (1.4 + 1.4 * hook) * hand.scale)
+        hand.nodules.append(Nodule("hook of hamate", np.array([-14.5, -10.0]) * hand.scale, ring, 0.7, 0.35))
     if age >= table["sesamoid"].appears:
         head, back = hand.joints[1][1], hand.joints[1][1] - hand.joints[1][0]
         across = np.array([-back[1], back[0]]) / np.hypot(*back)
         place = head - 0.13 * back + across * 5.5 * size
-        radius = np.full(73, 2.4 * size * (0.5 + 0.5 * max(table["sesamoid"].grown(age), 0)))
+        radius = np.full(OUTLINE_ANGLES.size, 2.4 * size * (0.5 + 0.5 * max(table["sesamoid"].grown(age), 0)))
         hand.nodules.append(Nodule("sesamoid", place, radius, 0.5 * size, 0.9))
     return hand
 
@@ -355,7 +365,7 @@ def _add_forearm(
     hand.forearm = np.array([wrist, wrist - along * reach])
     shape = np.clip(1.0 - 0.12 * hand.infancy, 0, 1)
     for name, offset, level, half, joint in (
-        ("radius", 6.5, 0.5, 14.6, 10.5),
+        ("radius", 6.5, 0.5, 14.6, 9.5),
         ("ulna", -18.0, -3.5, 8.2, 8.5),
     ):
         tip = wrist + across * offset * size + along * level * size
@@ -371,9 +381,7 @@ def _add_forearm(
 def _add_carpal(hand: Hand, name: str, age: float, centre: Centre, rng: np.random.Generator) -> None:
     place, adult = _carpal_shape(name)
     place = place + rng.normal(0, 0.4, 2)
-    variation = 1 + sum(
-        rng.normal(0, 0.02) * np.cos(k * OUTLINE_ANGLES + rng.uniform(0, 6.3)) for k in (2, 3)
-    )
+    variation = 1 + sum(rng.normal(0, 0.02) * np.cos(k * OUTLINE_ANGLES + rng.uniform(0, 6.3)) for k in (2, 3))
     grown = centre.grown(age)
     if grown < 0:
         return
