@@ -66,6 +66,7 @@ class TenantTask(Task):
     """
 
     abstract = True
+    typing = False  # Celery would refuse `hospital_id`, which `__call__` takes and the function does not.
     acks_late = True
     reject_on_worker_lost = True
     autoretry_for = (OperationalError,)
@@ -75,7 +76,7 @@ class TenantTask(Task):
     def __call__(self, *args, **kwargs):
         hospital_id = kwargs.pop("hospital_id", None)
         with scope(hospital=[hospital_id]) if hospital_id else nullcontext():
-            return super().__call__(*args, **kwargs)
+            return self.run(*args, **kwargs)
 
 
 tenant_task = partial(shared_task, base=TenantTask)

@@ -16,7 +16,7 @@ def age_in_months(born: date, on: date) -> float:
     year, month = divmod(born.month - 1 + whole, 12)
     # The month a child born on the 31st is in may have begun on a 28th to 30th.
     day = min(born.day, _days_in(born.year + year, month + 1))
-    return whole + min((on - date(born.year + year, month + 1, day)).days / DAYS_PER_MONTH, 0.99)
+    return whole + (on - date(born.year + year, month + 1, day)).days / DAYS_PER_MONTH
 
 
 def _days_in(year: int, month: int) -> int:

@@ -1,0 +1,64 @@
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from clinical.growth.ages import age_in_months, in_words
+
+births = st.dates(date(1900, 1, 1), date(2100, 12, 31))
+days = st.integers(0, 30_000)
+
+
+@given(births, days)
+def test_every_day_makes_a_child_older(born, lived):
+    today = born + timedelta(days=lived)
+    assert age_in_months(born, today) < age_in_months(born, today + timedelta(days=1))
+
+
+@given(births, st.integers(0, 110))
+def test_a_birthday_is_a_whole_number_of_years(born, years):
+    assume((born.month, born.day) != (2, 29))
+    assert age_in_months(born, born.replace(year=born.year + years)) == 12 * years
+
+
+@given(births, st.integers(0, 1200))
+def test_the_same_day_of_a_later_month_is_a_whole_number_of_months(born, months):
+    assume(born.day <= 28)
+    year, month = divmod(born.month - 1 + months, 12)
+    assert age_in_months(born, date(born.year + year, month + 1, born.day)) == months
+
+
+@given(births, days)
+def test_calendar_months_and_mean_months_stay_within_four_days_of_each_other(born, lived):
+    mean = lived / (365.25 / 12)
+    assert age_in_months(born, born + timedelta(days=lived)) == pytest.approx(mean, abs=4 / 30)
+
+
+@given(births, st.integers(1, 30_000))
+def test_nobody_has_an_age_before_the_birth(born, early):
+    with pytest.raises(ValueError, match="before the birth"):
+        age_in_months(born, born - timedelta(days=early))
+
+
+@pytest.mark.parametrize(
+    ("born", "on", "months"),
+    [
+        (date(2012, 2, 29), date(2013, 2, 28), 11 + 30 / 30.4375),  # the birthday is the day after
+        (date(2012, 2, 29), date(2016, 2, 29), 48),
+        (date(2014, 1, 31), date(2014, 2, 28), 28 / 30.4375),
+        (date(2014, 1, 31), date(2014, 3, 31), 2),
+        (date(2013, 12, 31), date(2014, 1, 1), 1 / 30.4375),
+        (date(2014, 3, 9), date(2014, 3, 9), 0),
+    ],
+)
+def test_months_of_unequal_length(born, on, months):
+    assert age_in_months(born, on) == pytest.approx(months)
+
+
+@pytest.mark.parametrize(
+    ("months", "words"),
+    [(0, "0 y 0 m"), (11.6, "1 y 0 m"), (148.3, "12 y 4 m"), (143.49, "11 y 11 m"), (228, "19 y 0 m")],
+)
+def test_an_age_is_said_in_years_and_months(months, words):
+    assert in_words(months) == words
