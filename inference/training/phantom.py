@@ -42,10 +42,10 @@ def draw_phantom(
 
 def _draw_pose(rng: np.random.Generator) -> Pose:
     return Pose(
-        spread=float(np.clip(rng.normal(0.9, 0.45), 0.0, 1.8)),
+        spread=float(np.clip(rng.normal(0.9, 0.45), 0.15, 1.8)),
         thumb=rng.uniform(-8, 10),
         thumb_bend=rng.uniform(-14, 6),
-        wrist=float(np.clip(rng.normal(0, 7), -16, 16)),
+        wrist=float(np.clip(rng.normal(0, 6), -13, 13)),
         bends=tuple(rng.normal(0, 1.5, 5)),
     )
 

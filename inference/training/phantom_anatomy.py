@@ -33,10 +33,10 @@ LENGTHS = {
 }
 # Half of the greatest width, mm (base of the phalanges, head of the metacarpals).
 HALF_WIDTHS = {
-    "mc": (7.6, 7.6, 7.6, 6.8, 6.5),
-    "pp": (7.0, 7.6, 7.8, 7.3, 6.5),
-    "mp": (0.0, 6.5, 7.0, 6.6, 5.5),
-    "dp": (6.4, 5.2, 5.5, 5.4, 4.7),
+    "mc": (6.9, 6.7, 6.7, 6.0, 5.7),
+    "pp": (6.6, 6.7, 6.9, 6.5, 5.8),
+    "mp": (0.0, 6.1, 6.6, 6.2, 5.2),
+    "dp": (5.9, 4.8, 5.1, 5.0, 4.3),
 }
 INWARD = (
     0.0,
@@ -50,21 +50,21 @@ METACARPAL_BASES = ((31.0, -4.5), (12.5, -1.0), (0.0, -1.0), (-10.5, -3.5), (-19
 # Half width along the shaft, base to tip, as a share of the greatest; mc1 has its epiphysis at the base.
 STATIONS = np.array([0.0, 0.06, 0.15, 0.28, 0.45, 0.62, 0.78, 0.88, 0.95, 1.0])
 PROFILES = {
-    "mc": np.array([0.95, 0.97, 0.80, 0.58, 0.47, 0.48, 0.61, 0.86, 1.00, 1.00]),
+    "mc": np.array([0.95, 0.97, 0.80, 0.60, 0.51, 0.51, 0.63, 0.86, 1.00, 1.00]),
     "mc1": np.array([1.00, 1.00, 0.87, 0.69, 0.58, 0.57, 0.69, 0.86, 0.93, 0.90]),
     "pp": np.array([1.00, 0.99, 0.84, 0.66, 0.56, 0.53, 0.58, 0.70, 0.76, 0.76]),
     "mp": np.array([1.00, 0.98, 0.82, 0.64, 0.54, 0.53, 0.62, 0.76, 0.80, 0.80]),
     "dp": np.array([1.00, 0.95, 0.73, 0.49, 0.39, 0.36, 0.41, 0.53, 0.57, 0.56]),
-    "radius": np.array([0.47, 0.47, 0.47, 0.47, 0.48, 0.50, 0.60, 0.78, 0.95, 1.00]),
+    "radius": np.array([0.50, 0.50, 0.50, 0.50, 0.52, 0.57, 0.68, 0.83, 0.96, 1.01]),
     "ulna": np.array([0.86, 0.85, 0.83, 0.80, 0.76, 0.72, 0.70, 0.76, 0.92, 1.00]),
 }
 # Share of a bone's length that is its growing end: cartilage, epiphysis and plate together (infant, adult).
 GROWING_END = {
     "mc": (0.19, 0.17),
-    "mc1": (0.2, 0.15),
-    "pp": (0.2, 0.15),
-    "mp": (0.22, 0.17),
-    "dp": (0.24, 0.19),
+    "mc1": (0.20, 0.11),
+    "pp": (0.19, 0.10),
+    "mp": (0.21, 0.11),
+    "dp": (0.23, 0.135),
 }
 
 # Cortical thickness along the shaft (stations, mm), and the joint face as (tilt, curve) in half widths.
@@ -182,6 +182,11 @@ class Hand:
     joints: dict[int, np.ndarray] = field(default_factory=dict)
     forearm: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))
 
+    @property
+    def carpal_stretch(self) -> float:
+        """Height of the carpus beside the metacarpals, 1 in adults: a small child's metacarpals are still short."""
+        return 1.18 - 0.18 * self.youth
+
 
 def direction(degrees: float) -> np.ndarray:
     return np.array([np.sin(np.radians(degrees)), np.cos(np.radians(degrees))])
@@ -249,7 +254,7 @@ def _long_bone(
     )  # ends with and without a plate
     grown, union = centre.grown(age), centre.union(age)
     thickness = 0.93 * zone * (0.16 + 0.84 * max(grown, 0) ** 0.5)
-    gap = (zone - thickness) * (0.4 + 0.1 * (1 - max(grown, 0)) ** 3)
+    gap = (zone - thickness) * (0.28 + 0.12 * (1 - max(grown, 0)) ** 3)
     face = zone - thickness - gap
     dome = {"mc": 1.0, "ulna": 0.7}.get(kind, 0.15)
     tilt, curve = (share * half_width for share in JOINT_FACES.get(kind, (0.0, 0.12)))
@@ -262,7 +267,7 @@ def _long_bone(
         u = start + DENSE * (end - start)
         closing = _closing(u - start, rounding[0]) * _closing(end - u, rounding[1])
         half = closing * _smooth(np.interp(DENSE, STATIONS, profile))
-        inside = np.clip(half - np.interp(DENSE, STATIONS, cortex), 0, None)
+        inside = half - np.minimum(np.interp(DENSE, STATIONS, cortex), 0.46 * half)
         inside[np.minimum(u - start, end - u) < 0.4 * thin] = 0
         return Tube(origin, angle, u, np.interp(DENSE, STATIONS, lean), half, inside, lo, hi, opacity)
 
@@ -273,7 +278,7 @@ def _long_bone(
         faces = ((0.0, 0.0), (0.0, -wave)) if distal else ((0.0, wave), condyles)
         pieces.append(shaft(*ends, rounding, *faces, 1 - union))
         if grown > 0:
-            width = half_width * min(1.02, 0.16 + 1.25 * grown**0.62) if grown > 0.05 else 0
+            width = half_width * min(1.02, 0.16 + 1.12 * grown**0.42) if grown > 0.05 else 0
             width = max(width, thickness / 2)
             dot = float(np.clip(1 - width / half_width, 0, 1))
             side, near = (1, length - zone + gap) if distal else (-1, zone - gap)
@@ -290,8 +295,8 @@ def _long_bone(
         rounding = (base, tip)
         faces = ((0.0, 0.0), (tilt, curve)) if distal else ((tilt, -curve), condyles)
         pieces.append(shaft(*ends, rounding, *faces, union))
-        at, thin_line = (length - zone if distal else zone), 0.45 * hand.scale
-        scar = 0.4 * union * (1 - 0.85 * float(np.clip((age - centre.fused) / 18, 0, 1)))
+        at, thin_line = (length - zone if distal else zone), 0.6 * hand.scale
+        scar = 0.27 * union * (1 - 0.85 * float(np.clip((age - centre.fused) / 18, 0, 1)))
         half = 0.86 * half_width * _closing(1 - np.abs(2 * DENSE - 1), 0.5)
         line = at + (2 * DENSE - 1) * thin_line
         none = np.zeros(DENSE.size)
@@ -307,7 +312,7 @@ def build_hand(bone_age_months: float, sex: str, pose: Pose, subject: np.random.
     youth = float(np.clip((age - 3) / 180, 0, 1)) ** 0.5
     hand = Hand(size, infancy, youth)
     length_of = {kind: np.array(lengths) * subject.normal(1, 0.022, 5) for kind, lengths in LENGTHS.items()}
-    slender = size * subject.normal(1, 0.05) * (1 + 0.03 * infancy)
+    slender = size * subject.normal(1, 0.05) * (1.12 - 0.12 * youth)
     width_of = {kind: np.array(widths) * slender * subject.normal(1, 0.025, 5) for kind, widths in HALF_WIDTHS.items()}
 
     spread = pose.spread
@@ -324,7 +329,7 @@ def build_hand(bone_age_months: float, sex: str, pose: Pose, subject: np.random.
             if kind == "pp":
                 angle += fans[i] + pose.bends[i] + (pose.thumb_bend if finger == 1 else 0)
             elif kind != "mc":
-                angle += 0.5 * pose.bends[i] + INWARD[i]
+                angle += 0.5 * pose.bends[i] + INWARD[i] * min(spread, 1)
             shape = "mc1" if kind == "mc" and finger == 1 else kind
             infant, adult = GROWING_END[shape]
             length = length_of[kind][i] * size
@@ -344,7 +349,7 @@ def build_hand(bone_age_months: float, sex: str, pose: Pose, subject: np.random.
     if age >= table["sesamoid"].appears:
         head, back = hand.joints[1][1], hand.joints[1][1] - hand.joints[1][0]
         across = np.array([-back[1], back[0]]) / np.hypot(*back)
-        place = head - 0.13 * back + across * 5.5 * size
+        place = head - 0.13 * back + across * 7.6 * size
         radius = np.full(OUTLINE_ANGLES.size, 2.4 * size * (0.5 + 0.5 * max(table["sesamoid"].grown(age), 0)))
         hand.nodules.append(Nodule("sesamoid", place, radius, 0.5 * size, 0.9))
     return hand
@@ -360,13 +365,14 @@ def _add_forearm(
 ) -> None:
     size, turn = hand.scale, pose.wrist
     along, across = direction(turn), np.array([np.cos(np.radians(turn)), -np.sin(np.radians(turn))])
-    wrist = np.array([0.0, -37.0]) * size
+    pivot, drop = np.array([0.0, -14.0]), 23.0  # the wrist turns about the head of the capitate
+    wrist = (pivot - drop * along) * size * hand.carpal_stretch
     reach = 175.0 * size  # beyond the lower edge of any image
     hand.forearm = np.array([wrist, wrist - along * reach])
     shape = np.clip(1.0 - 0.12 * hand.infancy, 0, 1)
     for name, offset, level, half, joint in (
-        ("radius", 6.5, 0.5, 14.6, 9.5),
-        ("ulna", -18.0, -3.5, 8.2, 8.5),
+        ("radius", 6.5, 0.5, 13.8, 8.7),
+        ("ulna", -17.2, -3.5, 7.7, 8.5),
     ):
         tip = wrist + across * offset * size + along * level * size
         origin = tip - along * reach * 0.62
@@ -385,9 +391,9 @@ def _add_carpal(hand: Hand, name: str, age: float, centre: Centre, rng: np.rando
     grown = centre.grown(age)
     if grown < 0:
         return
-    share = 0.18 + 0.94 * grown**0.5
+    share = 0.25 + 0.83 * grown**0.3
     shape = np.clip(1.25 * grown**0.7, 0, 1)
     radius = hand.scale * share * (shape * adult * variation + (1 - shape) * adult.mean())
-    place = place * (1 - 0.12 * (1 - grown) * np.array([1, 0.0]))
-    depth = 0.55 if name == "pisiform" else 0.8
-    hand.nodules.append(Nodule(name, place * hand.scale, radius, 0.6 * hand.scale**0.5, depth))
+    depth = 0.5 if name == "pisiform" else 0.68
+    place = place * hand.scale * np.array([1, hand.carpal_stretch])
+    hand.nodules.append(Nodule(name, place, radius, 0.6 * hand.scale**0.5, depth))

@@ -66,7 +66,7 @@ def _lay(canvas: np.ndarray, piece: tuple[np.ndarray, float, float], origin: np.
 def _spongiosa(scale: float, rng: np.random.Generator) -> np.ndarray:
     """A wrapping tile of trabecular texture, streaked along the rows; fainter where pixels cannot resolve it."""
     tile = np.zeros((TILE, TILE), np.float32)
-    for along, across, weight in ((1.0, 0.14, 1.0), (0.25, 0.25, 0.6)):
+    for along, across, weight in ((0.7, 0.13, 1.0), (0.22, 0.22, 0.7)):
         noise = rng.standard_normal((TILE, TILE), dtype=np.float32)
         blurred = cv2.GaussianBlur(noise, (0, 0), max(across * scale, 0.4), None, max(along * scale, 0.4))
         tile += weight * blurred / blurred.std()
@@ -79,7 +79,7 @@ def _mineral(outer: np.ndarray, inner: np.ndarray, tile: np.ndarray, rng: np.ran
     rows, columns = ((first + np.arange(count)) % TILE for first, count in zip(start, outer.shape, strict=True))
     inner, texture = np.minimum(inner, outer), tile[np.ix_(rows, columns)]
     compact = (outer - inner) * ((CORTEX - SOFT) * (1 + 0.05 * texture))
-    return (compact + inner * (SPONGY * (1 + 0.22 * texture))).astype(np.float32)
+    return (compact + inner * (SPONGY * (1 + 0.17 * texture))).astype(np.float32)
 
 
 def _tube(tube: Tube, tile: np.ndarray, scale: float, rng: np.random.Generator) -> tuple[np.ndarray, float, float]:
@@ -119,7 +119,7 @@ def _nodule(
 def soft_attenuation(hand: Hand, view: View, rng: np.random.Generator) -> np.ndarray:
     """Attenuation of skin, fat and muscle, (H, W) float32: thin at the rim, thickest over palm and forearm."""
     size, millimetre = hand.scale, hand.scale * view.scale  # one mm of an adult hand, in pixels
-    plump = size * rng.normal(1.08, 0.06) * (1 + 0.24 * hand.infancy)
+    plump = size * rng.normal(1.03, 0.05) * (1 + 0.24 * hand.infancy)
     muscle = cv2.resize(
         rng.normal(1, 0.03, (24, 20)).astype(np.float32), view.shape[::-1], interpolation=cv2.INTER_CUBIC
     )
@@ -160,24 +160,24 @@ def _silhouette(hand: Hand, view: View, plump: float) -> np.ndarray:
     bulk = plump * (1 + 0.36 * hand.infancy)
     steps = np.linspace(0, 1, 41)[:, None]
     axis = wrist + (elbow - wrist) * steps
-    side = across * bulk * (33 - 6.5 * (1 - np.clip(steps / 0.45, 0, 1)) ** 2 + 8 * steps**2)
+    side = across * bulk * (33.5 - 5.5 * (1 - np.clip(steps / 0.45, 0, 1)) ** 2 + 8 * steps**2)
     fill(np.vstack([axis - side, (axis + side)[::-1]]))
 
     knuckle = {finger: joints[1] for finger, joints in hand.joints.items()}
     third = {finger: joints[1] + 0.42 * (joints[2] - joints[1]) for finger, joints in hand.joints.items()}
     thumb = hand.joints[1][0]
     fill([
-        wrist - 26.5 * bulk * across,
+        wrist - 28 * bulk * across,
         np.array([-30.5, -14]) * plump,
-        knuckle[5] + np.array([-12, -4]) * size,
-        knuckle[5] + np.array([-9, 8]) * size,
+        knuckle[5] + np.array([-10.8, -6]) * size,
+        knuckle[5] + np.array([-8, 8]) * size,
         *((third[a] + third[b]) / 2 for a, b in ((5, 4), (4, 3), (3, 2))),
         knuckle[2] + np.array([11, 8]) * size,
-        knuckle[2] + np.array([12.5, -6]) * size,
+        knuckle[2] + np.array([11.5, -6]) * size,
         (knuckle[2] + knuckle[1]) / 2 + np.array([-2, -9]) * size,
         0.6 * knuckle[1] + 0.4 * thumb + np.array([6, 0]) * size,
         thumb + np.array([8.5, -7]) * size,
-        wrist + 26.5 * bulk * across,
+        wrist + 28 * bulk * across,
     ])  # fmt: skip
     return mask
 

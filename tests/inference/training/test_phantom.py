@@ -14,6 +14,7 @@ from inference.training.phantom_anatomy import (
     ossification_table,
     visible_centres,
 )
+from inference.training.phantom_tissue import View, bone_attenuation
 
 SMALL = 320
 
@@ -105,6 +106,24 @@ def test_growth_plates_are_open_at_ten_and_closed_at_eighteen(sex):
     table = ossification_table(sex)
     assert all(centre.union(120) == 0 for centre in table.values())
     assert all(centre.union(216) > 0.5 for centre in table.values())
+
+
+def bone_along_third_metacarpal(age, sex):
+    """Bone attenuation from the middle of the shaft to the knuckle."""
+    hand = hand_at(age, sex)
+    view = View(np.array([[4.0, 0, 400], [0, -4.0, 700]]), 4.0, (1000, 800))
+    picture = bone_attenuation(hand, view, np.random.default_rng(0))
+    base, knuckle = hand.joints[3][:2]
+    columns, rows = np.round(view.pixels(np.linspace((base + knuckle) / 2, knuckle, 200))).astype(int).T
+    return picture[rows, columns]
+
+
+@pytest.mark.parametrize("sex", ["F", "M"])
+def test_the_picture_shows_a_dark_plate_at_ten_and_solid_bone_at_eighteen(sex):
+    child, adult = (bone_along_third_metacarpal(age, sex) for age in (120, 216))
+    within = slice(20, 180)
+    assert child[within].min() < 0.1 * child.max()
+    assert adult[within].min() > 0.4 * adult.max()
 
 
 @pytest.mark.parametrize("sex", ["F", "M"])
