@@ -77,6 +77,7 @@ class GuardianshipFactory(factory.django.DjangoModelFactory):
 class RadiographFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = Radiograph
+        skip_postgeneration_save = True
 
     hospital = factory.SubFactory(HospitalFactory)
     sha256 = factory.Sequence(lambda n: f"{n:064x}")

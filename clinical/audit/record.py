@@ -1,3 +1,5 @@
+from allauth.account.adapter import get_adapter
+from django.core.exceptions import PermissionDenied
 from django.db import models
 
 from clinical.audit.models import AccessEvent
@@ -45,5 +47,13 @@ def record(verb, obj, *, actor=None, request=None, detail=""):
         object_key=str(obj.pk),
         patient_key=str(patient_key or ""),
         detail=detail,
-        address=request.META.get("REMOTE_ADDR") or None if request is not None else None,
+        address=_address(request) if request is not None else None,
     )
+
+
+def _address(request):
+    """Where the request came from. allauth, which limits rates by it, knows whether a proxy stands in front."""
+    try:
+        return get_adapter(request).get_client_ip(request)
+    except PermissionDenied:  # a unix socket has none
+        return None
