@@ -9,6 +9,8 @@ import time
 import urllib.error
 import urllib.request
 
+from django.conf import settings
+
 STOP_SECONDS = 20
 SETTLED_SECONDS = 5
 
@@ -19,7 +21,8 @@ class Supervisor:
     Use as a context manager; both are stopped on the way out, however it is left.
     """
 
-    def __init__(self, port, bind="127.0.0.1"):
+    def __init__(self, port, bind="127.0.0.1", environment=None):
+        self.environment = environment
         self.address = f"http://{bind}:{port}"
         self.commands = {
             "web": [
@@ -44,7 +47,9 @@ class Supervisor:
     def _start(self, name):
         # Own sessions: Ctrl-C reaches this process only, which then stops the children in order.
         self.started[name] = time.monotonic()
-        self.children[name] = subprocess.Popen(self.commands[name], start_new_session=True)
+        self.children[name] = subprocess.Popen(
+            self.commands[name], cwd=settings.BASE_DIR, env=self.environment, start_new_session=True
+        )
 
     def __exit__(self, *exception):
         for child in self.children.values():

@@ -17,9 +17,17 @@ def listing(request, filterset_class, queryset, sorts, default):
     sort = request.GET.get("sort", default)
     if sort.removeprefix("-") not in sorts:
         sort = default
-    order = [
-        F(field).desc(nulls_last=True) if sort.startswith("-") else F(field).asc(nulls_last=True)
-        for field in sorts[sort.removeprefix("-")]
-    ]
+    order = [_order(field, descending=sort.startswith("-")) for field in sorts[sort.removeprefix("-")]]
     page = Paginator(rows.order_by(*order), PAGE_SIZE).get_page(request.GET.get("page"))
     return {"page_obj": page, "filterset": filterset, "sort": sort, "total": page.paginator.count}
+
+
+def _order(field, descending):
+    """`field` or, written "field?", one that may be empty: what is empty comes last either way.
+
+    Only where it must: no index serves NULLS LAST on SQLite.
+    """
+    if field.endswith("?"):
+        column = F(field.removesuffix("?"))
+        return column.desc(nulls_last=True) if descending else column.asc(nulls_last=True)
+    return f"-{field}" if descending else field

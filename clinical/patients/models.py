@@ -41,7 +41,7 @@ class Patient(models.Model):
     class Meta:
         ordering = ["family_name", "given_name", "pk"]
         constraints = [models.UniqueConstraint(fields=["hospital", "mrn"], name="mrn_unique_in_hospital")]
-        indexes = [models.Index(fields=["hospital", "family_name", "given_name"])]
+        indexes = [models.Index(fields=["hospital", "family_name", "given_name", "id"])]
 
     def __str__(self):
         return self.full_name

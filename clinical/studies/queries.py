@@ -12,7 +12,7 @@ SORTS = {
     "mrn": ("patient__mrn", "pk"),
     "date": ("acquired_on", "pk"),
     "state": ("state", "pk"),
-    "bone_age": ("analysis__bone_age_months", "pk"),
+    "bone_age": ("analysis__bone_age_months?", "pk"),
 }
 
 
@@ -38,7 +38,7 @@ def with_row_facts(studies):
 
 def counts_by_state():
     """Number of studies of the hospital in each state, zeros included."""
-    found = dict(Study.objects.order_by().values_list("state").annotate(Count("pk")))
+    found = dict(Study.objects.order_by().values_list("state").annotate(number=Count("*")))
     return {state: found.get(state, 0) for state in State.values}
 
 

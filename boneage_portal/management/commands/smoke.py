@@ -1,9 +1,7 @@
 import os
-import re
 import secrets
 import time
 from contextlib import contextmanager, nullcontext
-from datetime import date
 from pathlib import Path
 
 import cv2
@@ -13,11 +11,8 @@ from django.core.management import BaseCommand, CommandError
 from boneage_portal import demo
 from boneage_portal.management.commands.portal import prepare
 from boneage_portal.supervisor import Supervisor, free_port, interrupt_on_terminate
+from boneage_portal.visitor import Unexpected, Visitor
 from inference.training.phantom import draw_phantom
-
-
-class StepFailed(Exception):
-    pass
 
 
 class Command(BaseCommand):
@@ -50,7 +45,7 @@ class Command(BaseCommand):
                     seconds = time.monotonic() - began
                 finally:
                     visitor.archive(patient)
-        except (StepFailed, requests.RequestException, OSError, RuntimeError) as error:
+        except (Unexpected, requests.RequestException, OSError, RuntimeError) as error:
             raise CommandError(f"Step '{self.step}' failed: {error}") from error
         self.stdout.write(f"Bone age {months:.1f} months, {seconds:.2f} seconds from upload to result.")
 
@@ -73,75 +68,3 @@ def _radiograph(path, sex):
         return path.read_bytes()
     _, encoded = cv2.imencode(".png", draw_phantom(120, sex, seed=secrets.randbelow(2**31)))
     return encoded.tobytes()
-
-
-class Visitor:
-    """Somebody with a browser: cookies, forms, pages."""
-
-    def __init__(self, address):
-        self.address = address.rstrip("/")
-        self.session = requests.Session()
-        self.session.headers["Referer"] = f"{self.address}/"
-
-    def _get(self, path, **kwargs):
-        response = self.session.get(self.address + path, timeout=30, **kwargs)
-        self._expect(response, 200)
-        return response
-
-    def _post(self, path, data, **kwargs):
-        data = {**data, "csrfmiddlewaretoken": self.session.cookies["csrftoken"]}
-        return self.session.post(self.address + path, data=data, timeout=60, allow_redirects=False, **kwargs)
-
-    def _expect(self, response, *statuses):
-        if response.status_code not in statuses:
-            raise StepFailed(f"{response.request.method} answered {response.status_code}")
-
-    def sign_in(self, email, password):
-        self._get("/accounts/login/")
-        response = self._post("/accounts/login/", {"login": email, "password": password})
-        if response.status_code != 302:
-            raise StepFailed("the portal did not accept the e-mail and password")
-
-    def create_patient(self, sex):
-        """Returns the path of a new patient of ten years."""
-        self._get("/patients/new/")
-        today = date.today()
-        fields = {
-            "mrn": f"SMOKE-{secrets.token_hex(6)}",
-            "family_name": "Smoke test",
-            "sex": sex,
-            "date_of_birth": today.replace(year=today.year - 10, day=min(today.day, 28)).isoformat(),
-        }
-        response = self._post("/patients/new/", fields)
-        self._expect(response, 302)
-        return response.headers["Location"]
-
-    def upload(self, patient, content):
-        """Returns the path of the study."""
-        path = f"{patient}upload/"
-        submission = re.search(r'name="submission" value="([0-9a-f-]+)"', self._get(path).text)
-        if submission is None:
-            raise StepFailed("the upload page has no form")
-        response = self._post(
-            path,
-            {"submission": submission[1]},
-            files={"files": ("smoke.png", content)},
-            headers={"HX-Request": "true"},
-        )
-        self._expect(response, 200)
-        return re.search(r'href="(/studies/[0-9a-f-]+/)"', response.text)[1]
-
-    def result(self, study, timeout):
-        """Waits for the bone age in months."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            status = self._get(f"{study}status/", headers={"Accept": "application/json"}).json()
-            if status["state"] == "analysed":
-                return status["bone_age_months"]
-            if status["state"] not in ("queued", "analysing"):
-                raise StepFailed(f"the study was {status['state']}: {status['reason']}")
-            time.sleep(0.05)
-        raise StepFailed(f"no result within {timeout:.0f} seconds")
-
-    def archive(self, patient):
-        self._post(f"{patient}archive/", {})

@@ -1,0 +1,137 @@
+from datetime import date
+
+import cv2
+import numpy as np
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from clinical.audit.models import AccessEvent
+from inference.models import ModelVersion
+from tests import radiograph_files
+from tests.factories import PatientFactory, RadiographFactory, StudyFactory
+
+pytestmark = pytest.mark.usefixtures("unscoped")
+
+
+def analysed(patient, **fields):
+    study = StudyFactory(patient=patient, state="analysed", **fields)
+    study.analysis.bone_age_months = 126.0
+    study.analysis.low_months, study.analysis.high_months = 114.0, 139.0
+    study.analysis.model_version, _ = ModelVersion.objects.get_or_create(name="two_stage_compact", version="1")
+    study.analysis.save()
+    return study
+
+
+def test_the_study_page_shows_the_reading_beside_the_age_and_its_warning(as_user, alice, patient):
+    page = as_user(alice).get(f"/studies/{analysed(patient).pk}/").content.decode()
+    assert "10 y 6 m" in page
+    assert "10 y 2 m" in page  # born 9 March 2014, radiograph of 1 May 2024
+    assert "two_stage_compact" in page
+    assert "Not for diagnosis without review by a physician" in page
+
+
+def test_a_rejected_study_says_why(as_user, alice, patient):
+    study = StudyFactory(patient=patient, state="rejected")
+    study.analysis.reason = "No hand was found. Take the radiograph again."
+    study.analysis.save()
+    assert "No hand was found" in as_user(alice).get(f"/studies/{study.pk}/").content.decode()
+
+
+def test_the_status_reloads_the_page_only_when_there_is_an_outcome(as_user, alice, patient):
+    client = as_user(alice)
+    waiting, done = StudyFactory(patient=patient), analysed(patient)
+    assert "HX-Refresh" not in client.get(f"/studies/{waiting.pk}/status/").headers
+    assert client.get(f"/studies/{done.pk}/status/").headers["HX-Refresh"] == "true"
+
+
+def test_a_script_gets_the_status_as_json(as_user, alice, patient):
+    response = as_user(alice).get(f"/studies/{analysed(patient).pk}/status/", headers={"Accept": "application/json"})
+    assert response.json() == {"state": "analysed", "bone_age_months": 126.0, "reason": ""}
+
+
+@pytest.mark.parametrize("make", [radiograph_files.png, radiograph_files.dicom, radiograph_files.tiff])
+def test_the_viewer_gets_a_png_of_any_format_and_the_look_is_on_record(as_user, alice, patient, make):
+    radiograph = RadiographFactory(hospital=patient.hospital, file=make())
+    study = StudyFactory(patient=patient, radiograph=radiograph)
+    response = as_user(alice).get(f"/studies/{study.pk}/image/")
+    pixels = cv2.imdecode(np.frombuffer(response.getvalue(), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert pixels.ndim == 2
+    assert response["Content-Type"] == "image/png"
+    assert AccessEvent.objects.filter(verb="view", patient_key=str(patient.pk), actor=alice).exists()
+
+
+def test_the_original_comes_as_it_was_uploaded_and_only_to_be_saved(as_user, alice, patient):
+    data = radiograph_files.jpeg()
+    radiograph = RadiographFactory(hospital=patient.hospital, file=data, format="jpeg")
+    study = StudyFactory(patient=patient, radiograph=radiograph)
+    response = as_user(alice).get(f"/studies/{study.pk}/original/")
+    assert response.getvalue() == data
+    assert response["Content-Disposition"] == 'attachment; filename="original.jpg"'
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert AccessEvent.objects.filter(verb="download", object_key=str(study.pk)).exists()
+
+
+@pytest.mark.parametrize("route", ["image", "heat-map", "original"])
+def test_a_file_that_is_gone_is_not_found(as_user, alice, patient, route):
+    study = StudyFactory(patient=patient)
+    assert as_user(alice).get(f"/studies/{study.pk}/{route}/").status_code == 404
+
+
+@pytest.fixture
+def three_children(hospital):
+    names = [("Alvarez", "M", "2024-01-01"), ("Brook", "F", "2024-02-01"), ("Chen", "F", "2024-03-01")]
+    for family_name, sex, day in names:
+        child = PatientFactory(hospital=hospital, family_name=family_name, sex=sex, mrn=f"MRN-{family_name}")
+        StudyFactory(patient=child, acquired_on=date.fromisoformat(day), state="failed" if sex == "M" else "queued")
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("sort=patient", ["Alvarez", "Brook", "Chen"]),
+        ("sort=-patient", ["Chen", "Brook", "Alvarez"]),
+        ("sort=-date", ["Chen", "Brook", "Alvarez"]),
+        ("sort=patient&sex=F", ["Brook", "Chen"]),
+        ("state=failed", ["Alvarez"]),
+        ("q=brook", ["Brook"]),
+        ("q=mrn-chen", ["Chen"]),
+        ("q=nobody", []),
+        ("sort=date&acquired_after=2024-01-15&acquired_before=2024-02-15", ["Brook"]),
+        ("sort=evil&page=abc&state=queued&q=Chen", ["Chen"]),
+        ("acquired_after=yesterday", []),
+    ],
+)
+def test_the_worklist_filters_sorts_and_searches(as_user, alice, three_children, query, names):
+    response = as_user(alice).get(f"/studies/?{query}")
+    assert response.status_code == 200
+    assert [study.patient.family_name for study in response.context["page_obj"]] == names
+
+
+def test_the_worklist_counts_each_state_and_lives_while_something_moves(as_user, alice, three_children):
+    context = as_user(alice).get("/studies/").context
+    assert (context["counts"]["queued"], context["counts"]["failed"], context["counts"]["analysed"]) == (2, 1, 0)
+    assert context["live"]
+    assert not as_user(alice).get("/studies/?state=failed").context["live"]
+
+
+@pytest.mark.parametrize("path", ["/studies/", "/patients/{patient}/", "/studies/{study}/"])
+def test_the_queries_of_a_page_do_not_grow_with_its_rows(as_user, alice, patient, path):
+    study = analysed(patient)
+    client = as_user(alice)
+
+    def queries():
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            client.get(path.format(patient=patient.pk, study=study.pk))
+        return len(captured)
+
+    few = queries()
+    for _ in range(15):
+        analysed(patient)
+    assert queries() == few
+
+
+def test_the_same_page_has_no_study_of_another_hospital(as_user, bob, three_children):
+    assert list(as_user(bob).get("/studies/").context["page_obj"]) == []

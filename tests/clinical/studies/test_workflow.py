@@ -1,0 +1,83 @@
+import uuid
+
+import pytest
+
+from clinical.audit.models import AccessEvent
+from clinical.studies import workflow
+from clinical.studies.models import Study
+from inference import workflow as inference
+from inference.models import State
+from tests.factories import StudyFactory
+
+pytestmark = pytest.mark.usefixtures("unscoped")
+
+
+def study_in(state, patient, **fields):
+    return StudyFactory(patient=patient, state=state, **fields)
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("verb", ["retry", "cancel"])
+@pytest.mark.parametrize("who", ["alice", "tess"])
+def test_clinicians_retry_and_cancel_from_the_page_where_the_table_says_so(as_user, request, patient, state, verb, who):
+    study = study_in(state, patient)
+    response = as_user(request.getfixturevalue(who)).post(f"/studies/{study.pk}/{verb}/", follow=True)
+    after = Study.objects.get().state
+    allowed = {("retry", "failed"): "queued", ("retry", "rejected"): "queued", ("cancel", "queued"): "cancelled"}
+    assert response.status_code == 200
+    assert after == allowed.get((verb, state), state)
+    said = [str(message) for message in response.context["messages"]]
+    if (verb, state) not in allowed:
+        assert any("has moved on" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(("state", "verbs"), [("queued", {"cancel"}), ("failed", {"retry"}), ("analysing", set())])
+def test_the_page_offers_what_can_be_done(as_user, alice, patient, state, verbs):
+    study = study_in(state, patient)
+    assert as_user(alice).get(f"/studies/{study.pk}/").context["actions"] == verbs
+
+
+def test_the_study_follows_its_analysis(patient):
+    study = study_in("queued", patient)
+    analysis = inference.start(study.analysis_id, "worker-1")
+    assert Study.objects.get().state == "analysing"
+    inference.reject(analysis, "blank", "The picture is blank.")
+    assert Study.objects.get().state == "rejected"
+
+
+def test_a_retry_keeps_the_earlier_attempt_on_the_page(as_user, alice, patient):
+    study = study_in("failed", patient)
+    first = study.analysis
+    workflow.retry(study, alice)
+    response = as_user(alice).get(f"/studies/{study.pk}/")
+    assert response.context["attempts"] == [first]
+
+
+def test_who_retried_and_cancelled_is_on_record(patient, alice):
+    failed = study_in("failed", patient)
+    workflow.retry(failed, alice)
+    workflow.cancel(failed, alice)
+    events = AccessEvent.objects.filter(patient_key=str(patient.pk), actor=alice).order_by("pk")
+    assert [event.verb for event in events] == ["retry", "cancel"]
+
+
+def test_the_other_half_of_a_double_click_gets_the_same_study(patient, alice, monkeypatch):
+    first = study_in("queued", patient, submission=uuid.uuid4())
+    real = Study.objects.filter
+
+    def blind_once(*args, **kwargs):
+        monkeypatch.setattr(Study.objects, "filter", real, raising=False)
+        return real(pk=None)
+
+    monkeypatch.setattr(Study.objects, "filter", blind_once, raising=False)
+    again = workflow.submit(
+        patient=patient,
+        radiograph=first.radiograph,
+        acquired_on=first.acquired_on,
+        indication="",
+        notices=[],
+        submission=first.submission,
+        actor=alice,
+        confirmed=True,
+    )
+    assert again == first
