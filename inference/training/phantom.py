@@ -52,14 +52,14 @@ def _draw_pose(rng: np.random.Generator) -> Pose:
 
 def _place(hand: Hand, shape: tuple[int, int], rng: np.random.Generator) -> tuple[View, np.ndarray]:
     """Where the hand lies on the film, and the box (x0, y0, x1, y1) of hand and wrist in pixels."""
-    turn = np.radians(np.clip(rng.normal(0, 6), -15, 15))
+    turn = np.radians(np.clip(rng.normal(0, 8), -25, 25))
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [-np.sin(turn), -np.cos(turn)]])
     cut = hand.forearm[0] + (hand.forearm[1] - hand.forearm[0]) * rng.uniform(0.2, 0.42)
     points = np.vstack([*hand.joints.values(), cut[None]]) @ rotation.T
     skin = 13 * hand.scale
     low, high = points.min(0) - skin, points.max(0) + np.array([skin, 0])
     film = np.array(shape[::-1])
-    fill = rng.uniform(0.82, 0.97) - 0.2 * hand.infancy * rng.uniform(0.3, 1)
+    fill = rng.triangular(0.6, 0.95, 0.98) - 0.15 * hand.infancy * rng.uniform(0.3, 1)
     scale = float(fill * (film / (high - low)).min())
     corner = (film - scale * (high - low)) * [rng.uniform(0.2, 0.8), rng.uniform(0.5, 1.0)]
     matrix = np.column_stack([scale * rotation, corner - scale * low])

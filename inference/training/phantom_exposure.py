@@ -42,11 +42,11 @@ def _image_plate(attenuation: np.ndarray, scale: float, rng: np.random.Generator
 def _window(rng: np.random.Generator) -> tuple[float, float]:
     """Grey level of air and range above it: full contrast, dark and flat, or bright and flat."""
     look = rng.random()
-    if look < 0.64:
+    if look < 0.56:
         return rng.uniform(2, 22), rng.uniform(140, 245)
-    if look < 0.9:
-        return rng.uniform(10, 65), rng.uniform(45, 110)
-    return rng.uniform(110, 160), rng.uniform(60, 95)
+    if look < 0.84:
+        return rng.uniform(10, 65), rng.uniform(50, 120)
+    return rng.uniform(110, 160), rng.uniform(60, 105)
 
 
 def _collimate(
@@ -54,14 +54,14 @@ def _collimate(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Density with the collimator's edge, and the mask of a black electronic shutter where there is one."""
     height, width = density.shape
-    style = rng.choice(["open", "white", "ridge", "shutter"], p=[0.5, 0.14, 0.18, 0.18])
+    style = rng.choice(["open", "white", "ridge", "shutter"], p=[0.38, 0.12, 0.32, 0.18])
     if style == "open":
         return density, None
     room = np.array([frame[0], frame[1], width - frame[2], height - frame[3]]).clip(0)
     room = room * rng.uniform(0.1, 0.9, 4) * (0.3 if style == "white" else 1)
     box = np.array([[room[0], room[1]], [width - room[2], height - room[3]]], np.float32)
     centre, half = box.mean(0), (box[1] - box[0]) / 2
-    tilt = np.radians(rng.normal(0, 2.5))
+    tilt = np.radians(rng.normal(0, 2.5 if style == "white" else 5))
     cos, sin = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
     x = np.arange(width, dtype=np.float32)[None, :] - centre[0]
     y = np.arange(height, dtype=np.float32)[:, None] - centre[1]
@@ -73,7 +73,7 @@ def _collimate(
     if style == "white":
         return density + closed * np.float32(rng.uniform(0.5, 1.2) * top), None
     ridge = np.exp(-((outside / (2.2 * penumbra)) ** 2)) * np.float32(rng.uniform(0.1, 0.3) * top)
-    beyond = 0.06 * density + np.float32(rng.uniform(-0.04, 0.06) * top)
+    beyond = 0.06 * density + np.float32(rng.uniform(-0.04, 0.15) * top)
     return density + closed * (beyond - density) + ridge, None
 
 
@@ -94,6 +94,6 @@ def _mark(film: np.ndarray, attenuation: np.ndarray, top: float, rng: np.random.
     covered = cv2.resize(attenuation, (16, 16), interpolation=cv2.INTER_AREA)
     over_hand = [covered[tuple((spot[::-1] * 16).clip(0, 15).astype(int))] for spot in spots]
     x, y = spots[np.argmin(np.array(over_hand) + rng.uniform(0, 0.1, 8))]
-    turn = cv2.getRotationMatrix2D((float(letter), letter * 1.5), float(rng.normal(0, 14)), 1.0)
+    turn = cv2.getRotationMatrix2D((float(letter), letter * 1.5), float(rng.normal(0, 20)), 1.0)
     turn[:, 2] += [x * width - letter, y * height - letter * 1.5]
     film += cv2.warpAffine(plate, turn, (width, height)) * np.float32(max(top, 1.2) / 255)
