@@ -1,0 +1,199 @@
+// The upload page with JavaScript: files wait in a list, are sent two at a time with their progress, and each gets
+// the server's own answer (studies/_upload_result.html). Without it the form is sent as it is.
+
+const AT_ONCE = 2;
+
+const form = document.querySelector("[data-upload]");
+const find = (name, root = document) => root.querySelector(`[data-${name}]`);
+const zone = find("drop-zone");
+const input = form.elements.files;
+const queue = find("queue");
+const interruption = find("interruption");
+const template = find("upload-row");
+const maxBytes = Number(form.dataset.maxBytes);
+
+let uploads = [];
+let paused = false; // signed out or offline: nothing more is sent until the reader says so
+
+const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
+const inState = (...states) => uploads.filter((upload) => states.includes(upload.state));
+const parse = (html) => new DOMParser().parseFromString(html, "text/html");
+
+class Upload {
+  constructor(file) {
+    this.file = file;
+    this.row = template.content.firstElementChild.cloneNode(true);
+    this.bar = find("bar", this.row);
+    find("name", this.row).textContent = file.name;
+    find("size", this.row).textContent = megabytes(file.size);
+    find("remove", this.row).addEventListener("click", () => this.remove());
+    find("retry", this.row).addEventListener("click", () => resume([this]));
+    this.preview();
+    queue.append(this.row);
+    if (file.size > maxBytes) this.set("refused", `Larger than ${megabytes(maxBytes)}. Export a smaller file.`);
+    else this.set("ready", "Ready to upload");
+  }
+
+  preview() {
+    if (!/^image\/(png|jpeg|webp)$/.test(this.file.type)) return; // no browser shows DICOM, few show TIFF
+    const image = new Image();
+    const release = () => URL.revokeObjectURL(image.src);
+    image.alt = "";
+    image.onload = () => {
+      find("thumbnail", this.row).replaceChildren(image);
+      release();
+    };
+    image.onerror = release;
+    image.src = URL.createObjectURL(this.file);
+  }
+
+  /** States: ready, waiting, sending, then done, refused, failed, cancelled or interrupted. */
+  set(state, text = "") {
+    this.state = this.row.dataset.state = state;
+    find("info", this.row).hidden = state === "done";
+    find("status", this.row).textContent = text;
+    this.bar.hidden = state !== "sending";
+    find("retry", this.row).hidden = !["failed", "cancelled", "interrupted"].includes(state);
+    find("remove", this.row).textContent = state === "sending" ? "Cancel" : "Remove";
+  }
+
+  remove() {
+    if (this.state === "sending") return this.request.abort();
+    uploads = uploads.filter((upload) => upload !== this);
+    this.row.remove();
+    summarise();
+  }
+
+  send() {
+    const body = new FormData(form);
+    body.set("files", this.file);
+    this.bar.value = 0;
+    this.set("sending", "Uploading");
+    find("answer", this.row).replaceChildren();
+    const request = (this.request = new XMLHttpRequest());
+    request.open("POST", location.href);
+    request.setRequestHeader("HX-Request", "true");
+    request.upload.onprogress = ({ loaded, total }) => this.progress(loaded / total);
+    request.onload = () => this.answered(request);
+    request.onerror = () => this.interrupt("The connection was lost.");
+    request.onabort = () => this.set("cancelled", "Cancelled");
+    request.onloadend = pump;
+    request.send(body);
+  }
+
+  progress(share) {
+    if (share < 1) this.bar.value = share;
+    else this.bar.removeAttribute("value");
+    find("status", this.row).textContent = share < 1 ? `Uploading, ${Math.floor(share * 100)} %` : "Reading the file…";
+  }
+
+  answered({ status, responseText }) {
+    const answer = parse(responseText);
+    const result = find("upload-result", answer);
+    if (result) {
+      find("answer", this.row).replaceChildren(result);
+      window.htmx?.process(result);
+      this.set("done");
+      // A full disk is not the file's fault: the server may take it later.
+      find("retry", this.row).hidden = status !== 507;
+    } else if (status === 401) {
+      this.interrupt("You were signed out.", true);
+    } else if (status === 403) {
+      this.interrupt("This page was opened before you last signed in.");
+    } else {
+      const sentence = status < 500 && answer.querySelector(".notice p")?.textContent;
+      this.set("failed", sentence || `The server could not take the file (error ${status}).`);
+    }
+  }
+
+  interrupt(sentence, signedOut = false) {
+    paused = true;
+    this.set("interrupted", "Interrupted");
+    explain(`${sentence} The files stay on this page; nothing is lost.`, signedOut);
+  }
+}
+
+function explain(sentence, signedOut) {
+  find("message", interruption).textContent = sentence;
+  find("sign-in", interruption).hidden = !signedOut;
+  interruption.hidden = false;
+}
+
+function add(files) {
+  uploads.push(...Array.from(files, (file) => new Upload(file)));
+  summarise();
+}
+
+function pump() {
+  const free = AT_ONCE - inState("sending").length;
+  if (!paused) for (const upload of inState("waiting").slice(0, free)) upload.send();
+  summarise();
+}
+
+function start(chosen) {
+  for (const upload of chosen) upload.set("waiting", "Waiting");
+  pump();
+}
+
+async function resume(chosen = []) {
+  if (paused && !(await renewToken())) return;
+  paused = false;
+  interruption.hidden = true;
+  start(new Set([...chosen, ...inState("interrupted")]));
+}
+
+/** A new sign-in makes the form's token worthless; the page itself has the new one. False when it is out of reach. */
+async function renewToken() {
+  try {
+    const page = parse(await (await fetch(location.href)).text());
+    const fresh = find("upload", page)?.elements.csrfmiddlewaretoken;
+    if (fresh) form.elements.csrfmiddlewaretoken.value = fresh.value;
+    else explain("You are still signed out. Sign in in a new tab, then try again here.", true);
+    return Boolean(fresh);
+  } catch {
+    explain("There is still no connection. The files stay on this page.", false);
+    return false;
+  }
+}
+
+function summarise() {
+  const ready = inState("ready").length;
+  const button = find("submit");
+  button.disabled = !ready;
+  find("submit-label").textContent = ready > 1 ? `Upload ${ready} radiographs` : "Upload";
+  const sent = uploads.length - ready;
+  find("progress").textContent = sent ? `${inState("done", "refused").length} of ${sent} files done` : "";
+}
+
+zone.classList.add("live");
+find("with-script").hidden = false;
+find("without-script").hidden = true;
+summarise();
+
+input.addEventListener("change", () => {
+  add(input.files);
+  input.value = ""; // the same file may be chosen again after it was removed
+});
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  start(inState("ready"));
+});
+find("resume").addEventListener("click", () => resume());
+
+// The whole page takes files: one dropped beside the zone must not replace the page.
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  zone.classList.add("over");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) zone.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  zone.classList.remove("over");
+  add(event.dataTransfer.files);
+});
+
+addEventListener("beforeunload", (event) => {
+  if (inState("waiting", "sending", "interrupted").length) event.preventDefault();
+});
