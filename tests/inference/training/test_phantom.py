@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from inference.training.phantom import draw_phantom
-from inference.training.phantom_anatomy import (
+from inference.training.phantom.anatomy import Pose, build_hand
+from inference.training.phantom.maturity import (
     CARPALS,
-    Pose,
-    build_hand,
-    hand_scale,
+    growth_at,
     ossification_table,
     visible_centres,
 )
-from inference.training.phantom_tissue import View, bone_attenuation
+from inference.training.phantom.tissue import View, bone_attenuation
 
 SMALL = 320
 
@@ -128,7 +127,7 @@ def test_the_picture_shows_a_dark_plate_at_ten_and_solid_bone_at_eighteen(sex):
 
 @pytest.mark.parametrize("sex", ["F", "M"])
 def test_the_hand_grows_with_age(sex):
-    scales = [hand_scale(age, sex) for age in range(3, 200, 6)]
+    scales = [growth_at(age, sex).scale for age in range(3, 200, 6)]
     assert scales == sorted(scales)
     assert scales[-1] > 2 * scales[0]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from inference.training.phantom_anatomy import OUTLINE_ANGLES, Hand, Nodule, Tube, direction
+from inference.training.phantom.anatomy import Hand
+from inference.training.phantom.bones import OUTLINE_ANGLES, Nodule, Tube, direction
 
 # Attenuation per mm at hand exposures (about 50 kV); spongy bone is what it adds to the soft tissue it replaces.
 SOFT, CORTEX, SPONGY = 0.027, 0.12, 0.015
@@ -118,8 +119,8 @@ def _nodule(
 
 def soft_attenuation(hand: Hand, view: View, rng: np.random.Generator) -> np.ndarray:
     """Attenuation of skin, fat and muscle, (H, W) float32: thin at the rim, thickest over palm and forearm."""
-    size, millimetre = hand.scale, hand.scale * view.scale  # one mm of an adult hand, in pixels
-    plump = size * rng.normal(1.03, 0.05) * (1 + 0.24 * hand.infancy)
+    size, millimetre = hand.growth.scale, hand.growth.scale * view.scale  # one mm of an adult hand, in pixels
+    plump = size * rng.normal(1.03, 0.05) * (1 + 0.24 * hand.growth.infancy)
     muscle = cv2.resize(
         rng.normal(1, 0.03, (24, 20)).astype(np.float32), view.shape[::-1], interpolation=cv2.INTER_CUBIC
     )
@@ -134,7 +135,7 @@ def soft_attenuation(hand: Hand, view: View, rng: np.random.Generator) -> np.nda
 
 def _silhouette(hand: Hand, view: View, plump: float) -> np.ndarray:
     """Outline of the hand and forearm as a mask, 0 or 255. `plump` is the size of the soft tissue, 1 in a man."""
-    size, mask = hand.scale, np.zeros(view.shape, np.uint8)
+    size, mask = hand.growth.scale, np.zeros(view.shape, np.uint8)
 
     def fill(points: list[np.ndarray] | np.ndarray) -> None:
         cv2.fillPoly(mask, [np.round(view.pixels(np.array(points)) * 16).astype(np.int32)], 255, cv2.LINE_8, 4)
@@ -152,12 +153,13 @@ def _silhouette(hand: Hand, view: View, plump: float) -> np.ndarray:
         knots = np.arange(len(points))
         stations = np.linspace(0, len(points) - 1, 6 * (len(points) - 1) + 1)
         path = np.column_stack([np.interp(stations, knots, axis) for axis in points.T])
-        joint_swell = 1 + 0.035 * (1 + 1.2 * hand.infancy) * np.cos(2 * np.pi * (stations + 0.5 * hand.infancy))
-        limb(path, np.interp(stations, knots, girth) * joint_swell)
+        creases = 0.5 * hand.growth.infancy  # a baby's fingers swell between the joints, not at them
+        swell = 1 + 0.035 * (1 + 2.4 * creases) * np.cos(2 * np.pi * (stations + creases))
+        limb(path, np.interp(stations, knots, girth) * swell)
 
     wrist, elbow = hand.forearm
     across = np.array([wrist[1] - elbow[1], elbow[0] - wrist[0]]) / np.hypot(*(elbow - wrist))
-    bulk = plump * (1 + 0.36 * hand.infancy)
+    bulk = plump * (1 + 0.36 * hand.growth.infancy)
     steps = np.linspace(0, 1, 41)[:, None]
     axis = wrist + (elbow - wrist) * steps
     side = across * bulk * (33.5 - 5.5 * (1 - np.clip(steps / 0.45, 0, 1)) ** 2 + 8 * steps**2)
@@ -187,9 +189,9 @@ def _bulges(hand: Hand, view: View) -> np.ndarray:
     wrist, elbow = hand.forearm
     (thumb, thumb_knuckle), (little, little_knuckle) = hand.joints[1][:2], hand.joints[5][:2]
     blobs = (
-        (0.45 * thumb + 0.55 * thumb_knuckle + np.array([-9, 2]) * hand.scale, 17, 10),
+        (0.45 * thumb + 0.55 * thumb_knuckle + np.array([-9, 2]) * hand.growth.scale, 17, 10),
         ((little + little_knuckle) / 2, 17, 4),
-        (wrist + np.array([0, 18]) * hand.scale, 26, 9),
+        (wrist + np.array([0, 18]) * hand.growth.scale, 26, 9),
         (wrist + 0.45 * (elbow - wrist), 48, 20),
     )
     rows = np.arange(view.shape[0], dtype=np.float32)[:, None]
@@ -197,6 +199,6 @@ def _bulges(hand: Hand, view: View) -> np.ndarray:
     total = np.zeros(view.shape, np.float32)
     for centre, radius, height in blobs:
         x, y = view.pixels(centre)
-        spread = 2 * (radius * hand.scale * view.scale) ** 2
+        spread = 2 * (radius * hand.growth.scale * view.scale) ** 2
         total += height * np.exp(-((rows - y) ** 2) / spread) * np.exp(-((columns - x) ** 2) / spread)
     return total

@@ -2,19 +2,18 @@
 
     python -m inference.training.phantom OUT.png --age-months 96 --sex F --seed 1
 
-phantom_anatomy.py lays out the bones, phantom_tissue.py sums attenuation along the beam, phantom_exposure.py
-develops the film.
+maturity.py holds the ages at which bones appear and fuse, bones.py and anatomy.py lay out the skeleton, tissue.py sums
+attenuation along the beam, exposure.py develops the film.
 """
 
-import argparse
-from pathlib import Path
-
-import cv2
 import numpy as np
 
-from inference.training.phantom_anatomy import OLDEST, YOUNGEST, Hand, Pose, build_hand
-from inference.training.phantom_exposure import expose
-from inference.training.phantom_tissue import View, bone_attenuation, soft_attenuation
+from inference.training.phantom.anatomy import Hand, Pose, build_hand
+from inference.training.phantom.exposure import expose
+from inference.training.phantom.maturity import OLDEST, YOUNGEST
+from inference.training.phantom.tissue import View, bone_attenuation, soft_attenuation
+
+__all__ = ["draw_phantom"]
 
 
 def draw_phantom(
@@ -56,32 +55,11 @@ def _place(hand: Hand, shape: tuple[int, int], rng: np.random.Generator) -> tupl
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [-np.sin(turn), -np.cos(turn)]])
     cut = hand.forearm[0] + (hand.forearm[1] - hand.forearm[0]) * rng.uniform(0.2, 0.42)
     points = np.vstack([*hand.joints.values(), cut[None]]) @ rotation.T
-    skin = 13 * hand.scale
+    skin = 13 * hand.growth.scale
     low, high = points.min(0) - skin, points.max(0) + np.array([skin, 0])
     film = np.array(shape[::-1])
-    fill = rng.triangular(0.6, 0.95, 0.98) - 0.15 * hand.infancy * rng.uniform(0.3, 1)
+    fill = rng.triangular(0.6, 0.95, 0.98) - 0.15 * hand.growth.infancy * rng.uniform(0.3, 1)
     scale = float(fill * (film / (high - low)).min())
     corner = (film - scale * (high - low)) * [rng.uniform(0.2, 0.8), rng.uniform(0.5, 1.0)]
     matrix = np.column_stack([scale * rotation, corner - scale * low])
     return View(matrix, scale, shape), np.concatenate([corner, corner + scale * (high - low)])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw a radiograph of a child's hand. It shows no patient.")
-    parser.add_argument("out", type=Path, help="image to write")
-    parser.add_argument("--age-months", type=float, required=True, help="bone age, 3 to 228")
-    parser.add_argument("--sex", choices=["M", "F"], required=True)
-    parser.add_argument("--seed", type=int, default=0, help="pose, exposure, marker, noise")
-    parser.add_argument("--subject", type=int, help="the child; by default drawn from the seed")
-    parser.add_argument("--size", type=int, default=1024, help="height in pixels")
-    options = parser.parse_args()
-    try:
-        image = draw_phantom(options.age_months, options.sex, options.seed, options.size, options.subject)
-    except ValueError as error:
-        parser.error(str(error))
-    if not cv2.imwrite(str(options.out), image):
-        parser.error(f"cannot write {options.out}")
-
-
-if __name__ == "__main__":
-    main()
