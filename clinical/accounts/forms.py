@@ -12,7 +12,7 @@ class InvitationForm(forms.ModelForm):
     def clean_email(self):
         email = self.cleaned_data["email"].lower()
         hospital = self.instance.hospital
-        if Membership.objects.filter(hospital=hospital, user__email=email).exists():
+        if Membership.objects.filter(hospital=hospital, user=User.objects.with_address(email)).exists():
             raise forms.ValidationError("This person is a member of the hospital already.")
         if hospital.invitations.pending().filter(email=email).exists():
             raise forms.ValidationError(

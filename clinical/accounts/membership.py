@@ -62,6 +62,8 @@ def withdraw(invitation, actor):
 
 @transaction.atomic
 def change_role(membership, role, actor):
+    if role == membership.role:
+        return
     _keep_an_administrator(membership, leaves=role != Role.HOSPITAL_ADMIN)
     before, membership.role = membership.role, role
     membership.save(update_fields=["role"])

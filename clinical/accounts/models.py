@@ -42,6 +42,10 @@ class UserManager(BaseUserManager):
     def get_by_natural_key(self, email):
         return self.get(email=email.lower())
 
+    def with_address(self, email):
+        """The user who signs in with `email`, be it their second address, or None."""
+        return self.filter(emailaddress__email=email.lower(), emailaddress__verified=True).first()
+
 
 class User(AbstractBaseUser, PermissionsMixin):
     """Somebody who signs in by e-mail: staff of hospitals, family of patients, or platform staff."""

@@ -10,5 +10,5 @@ urlpatterns = [
     path("members/<int:pk>/role/", views.change_role, name="change_role"),
     path("members/<int:pk>/remove/", views.remove_member, name="remove_member"),
     path("members/invitations/<int:pk>/withdraw/", views.withdraw_invitation, name="withdraw_invitation"),
-    path("invitation/<str:token>/", views.accept_invitation, name="accept_invitation"),
+    path("invitation/<slug:token>/", views.accept_invitation, name="accept_invitation"),
 ]

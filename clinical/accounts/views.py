@@ -71,7 +71,12 @@ def change_role(request, pk):
             messages.success(request, f"{membership.user} is now {membership.get_role_display().lower()}.")
         except memberships.LastAdministrator as error:
             messages.error(request, str(error))
-    return redirect("accounts:members")
+    return _members_or_home(request, membership)
+
+
+def _members_or_home(request, changed):
+    """Where an administrator goes on, who may just have ended being one."""
+    return redirect("home" if changed.user == request.user else "accounts:members")
 
 
 @hospital_admin_required
@@ -91,7 +96,7 @@ def remove_member(request, pk):
         messages.success(request, f"{membership.user} was removed.")
     except memberships.LastAdministrator as error:
         messages.error(request, str(error))
-    return redirect("accounts:members" if membership.user != request.user else "home")
+    return _members_or_home(request, membership)
 
 
 @hospital_admin_required
@@ -107,9 +112,11 @@ def withdraw_invitation(request, pk):
 def accept_invitation(request, token):
     """Join a hospital by the link from the mail: a new person sets a password, a known one signs in first."""
     invitation = Invitation.objects.select_related("hospital").filter(token=token).first()
+    known = invitation and User.objects.with_address(invitation.email)
     if invitation is None or not invitation.is_pending:
+        if known and known.memberships.filter(hospital=invitation.hospital, user=request.user.pk).exists():
+            return redirect("home")  # a double click, or the mail opened again
         return render(request, "accounts/accept_invitation.html", {"expired": True}, status=404)
-    known = User.objects.filter(email=invitation.email).first()
     if known and request.user.is_authenticated and request.user != known:
         messages.error(request, "This invitation is for somebody else. Sign out, then open its link again.")
         return redirect("home")
