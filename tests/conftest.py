@@ -83,3 +83,11 @@ def as_user(client):
         return client
 
     return sign_in
+
+
+@pytest.fixture(autouse=True)
+def private_files(settings, tmp_path):
+    """Each test has a private storage of its own."""
+    private = settings.STORAGES["private"]
+    options = {**private["OPTIONS"], "location": str(tmp_path / "private")}
+    settings.STORAGES = {**settings.STORAGES, "private": {**private, "OPTIONS": options}}

@@ -16,6 +16,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     RLELossless,
     generate_uid,
 )
@@ -131,7 +132,10 @@ def _compressed(pixels: np.ndarray, syntax: UID, bits: int) -> bytes:
     assert change.Change(), f"GDCM does not write {syntax.name}"
     fragments = change.GetOutput().GetDataElement().GetSequenceOfFragments()
     # GDCM hands bytes over as text with surrogate escapes.
-    return fragments.GetFragment(0).GetByteValue().GetBuffer().encode("utf-8", "surrogateescape")
+    stream = bytearray(fragments.GetFragment(0).GetByteValue().GetBuffer().encode("utf-8", "surrogateescape"))
+    if syntax == JPEGExtended12Bit:
+        stream[stream.index(b"\xff\xc1") + 4] = bits  # GDCM writes the bits allocated as precision
+    return bytes(stream)
 
 
 def empty() -> bytes:

@@ -77,7 +77,8 @@ def test_an_analysis_ends_with_its_result_and_a_heat_map_in_the_aspect_of_the_ra
     assert analysis.model_version.version == "test"
     [([pixels], [sex])] = model.asked
     assert sex == "M"
-    encoded = np.frombuffer(storages["private"].open(analysis.heat_map).read(), np.uint8)
+    with storages["private"].open(analysis.heat_map) as file:
+        encoded = np.frombuffer(file.read(), np.uint8)
     overlay = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
     assert overlay.shape[2] == 4
     assert overlay.shape[0] / overlay.shape[1] == pytest.approx(pixels.shape[0] / pixels.shape[1], rel=0.02)

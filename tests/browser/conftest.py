@@ -1,0 +1,64 @@
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.embedded_portal import EmbeddedPortal
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "tests/browser" in item.nodeid:
+            item.add_marker(pytest.mark.browser)
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="no Chromium on this machine: install the package chromium"))
+
+
+@pytest.fixture(scope="session")
+def portal(tmp_path_factory):
+    """The embedded portal with the demo's people, running: web, worker and all."""
+    portal = EmbeddedPortal(tmp_path_factory.mktemp("portal"))
+    with portal.running() as address:
+        portal.address = address
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, portal):
+    """`open_page(email)`: a page of a fresh browser, signed in; errors on any page fail the test."""
+    contexts, errors = [], []
+
+    def open_(email=None, **options):
+        context = chromium.new_context(base_url=portal.address, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if _is_fault(message) else None)
+        if email:
+            page.goto("/accounts/login/")
+            page.get_by_label("E-mail").fill(email)
+            page.get_by_label("Password", exact=True).fill(portal.password)
+            page.get_by_role("button", name="Sign in").click()
+            page.wait_for_url(lambda url: "/accounts/login/" not in url)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def _is_fault(message):
+    # Chromium also logs each answer of 400 or more, which refused files and missing pages rightly are.
+    return message.type == "error" and "Failed to load resource" not in message.text

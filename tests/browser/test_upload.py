@@ -1,0 +1,96 @@
+import base64
+import re
+
+import cv2
+from playwright.sync_api import expect
+
+from inference.training.phantom import draw_phantom
+
+PATIENCE = 120_000  # milliseconds; the first result waits for the worker to load the model
+
+DROP = """
+([zone, files]) => {
+    const transfer = new DataTransfer();
+    for (const [name, content] of files) {
+        const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+        transfer.items.add(new File([bytes], name, {type: "image/png"}));
+    }
+    for (const kind of ["dragenter", "dragover", "drop"]) {
+        zone.dispatchEvent(new DragEvent(kind, {dataTransfer: transfer, bubbles: true, cancelable: true}));
+    }
+}
+"""
+
+
+def phantom(seed):
+    return cv2.imencode(".png", draw_phantom(118, "F", seed=seed, size=900))[1].tobytes()
+
+
+def go_to_upload(page, mrn):
+    page.goto(f"/patients/?q={mrn}")
+    page.locator("table a.row-link").click()
+    page.get_by_role("link", name=re.compile("Upload")).first.click()
+
+
+def drop(page, *files):
+    encoded = [[name, base64.b64encode(content).decode()] for name, content in files]
+    page.evaluate(DROP, [page.locator("[data-drop-zone]").element_handle(), encoded])
+    page.get_by_role("button", name=re.compile("^Upload")).click()
+
+
+def test_a_technician_drops_a_radiograph_and_sees_the_bone_age_come(open_page):
+    page = open_page("technician@demo.example")
+    go_to_upload(page, "SA-1006")
+    drop(page, ("hand.png", phantom(1)), ("notes.png", b"no picture at all"))
+    expect(page.get_by_text("not a PNG, JPEG, TIFF, WebP or DICOM file")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("link", name="Open the study").click()
+    expect(page.get_by_role("heading", name="Bone age")).to_be_visible(timeout=PATIENCE)
+    months = int(re.search(r"(\d+) months", page.locator(".figure").inner_text())[1])
+    assert 80 <= months <= 160
+    expect(page.get_by_text("Not for diagnosis without review by a physician")).to_be_visible()
+    expect(page.locator("radiograph-viewer")).to_have_attribute("data-state", "ready")
+
+
+def test_the_viewer_zooms_inverts_and_shows_where_the_model_looked(open_page):
+    page = open_page("technician@demo.example")
+    go_to_upload(page, "SA-1006")
+    drop(page, ("hand.png", phantom(2)))
+    page.get_by_role("link", name="Open the study").click(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="Bone age")).to_be_visible(timeout=PATIENCE)
+    zoom = page.locator("[data-zoom]")
+    fitted = zoom.inner_text()
+    page.get_by_role("button", name="Zoom in").click()
+    assert zoom.inner_text() != fitted
+    page.get_by_role("button", name="Invert").click()
+    expect(page.get_by_role("button", name="Invert")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Heat map", exact=True).click()
+    expect(page.locator("img[data-heat-map]")).to_be_visible()
+    expect(page.locator(".region")).to_have_count(2)
+
+
+def test_a_session_that_ends_while_uploading_loses_nothing(open_page, portal):
+    page = open_page("technician@demo.example")
+    go_to_upload(page, "SA-1007")
+    page.context.clear_cookies(name="boneage_session")
+    drop(page, ("hand.png", phantom(3)))
+    expect(page.get_by_text("You were signed out.")).to_be_visible(timeout=PATIENCE)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in in a new tab").click()
+    other = opened.value
+    other.get_by_label("E-mail").fill("technician@demo.example")
+    other.get_by_label("Password", exact=True).fill(portal.password)
+    other.get_by_role("button", name="Sign in").click()
+    other.wait_for_url(lambda url: "/accounts/login/" not in url)
+    page.locator("[data-interruption]").get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("link", name="Open the study")).to_be_visible(timeout=PATIENCE)
+
+
+def test_the_page_works_without_javascript(open_page, tmp_path):
+    page = open_page("technician@demo.example", java_script_enabled=False)
+    go_to_upload(page, "SA-1004")
+    file = tmp_path / "hand.png"
+    file.write_bytes(phantom(4))
+    page.locator("#id_files").set_input_files(file)
+    page.get_by_role("button", name=re.compile("^Upload")).click()
+    page.get_by_role("link", name="Open the study").click()
+    expect(page.get_by_role("img", name="Radiograph of the hand")).to_be_visible()

@@ -1,0 +1,175 @@
+"""The administration: for platform staff only, and it looks at what the workflow owns without writing it."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from clinical.accounts.models import Hospital, Membership, User
+from clinical.audit.record import Verb, record
+from inference.models import ModelVersion
+from tests.factories import PASSWORD, GuardianshipFactory, InvitationFactory, StudyFactory, UserFactory
+
+MODELS = {model._meta.label_lower: model for model in admin.site._registry}
+READ_ONLY = {
+    "accounts.invitation",
+    "audit.accessevent",
+    "inference.analysis",
+    "inference.modelversion",
+    "patients.patient",
+    "studies.study",
+}
+
+
+@pytest.fixture
+def root(db):
+    return UserFactory(name="Root", email="root@example.org", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def one_of_each(patient, alice, hospital):
+    InvitationFactory(hospital=hospital)
+    GuardianshipFactory(patient=patient)
+    record(Verb.VIEW, patient, actor=alice)
+    ModelVersion.objects.create(name="two_stage_compact", version="1")
+    StudyFactory(patient=patient, submitted_by=alice)
+
+
+def page(model, name, *args):
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=args)
+
+
+@pytest.mark.parametrize("label", MODELS)
+def test_every_list_can_be_opened_and_searched(as_user, root, one_of_each, label):
+    client, model = as_user(root), MODELS[label]
+    assert client.get(page(model, "changelist")).status_code == 200
+    assert client.get(page(model, "changelist"), {"q": "doe"}).status_code == 200
+
+
+@pytest.mark.usefixtures("unscoped")
+@pytest.mark.parametrize("label", MODELS)
+def test_every_row_can_be_opened(as_user, root, one_of_each, label):
+    model = MODELS[label]
+    for row in model._base_manager.all():
+        assert as_user(root).get(page(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("label", MODELS)
+def test_what_the_workflow_owns_cannot_be_added(as_user, root, label):
+    expected = 403 if label in READ_ONLY else 200
+    assert as_user(root).get(page(MODELS[label], "add")).status_code == expected
+
+
+@pytest.mark.usefixtures("unscoped")
+@pytest.mark.parametrize("label", sorted(READ_ONLY))
+def test_what_the_workflow_owns_cannot_be_changed_or_deleted(as_user, root, one_of_each, label):
+    client, model = as_user(root), MODELS[label]
+    row = model._base_manager.first()
+    assert client.post(page(model, "change", row.pk), {}).status_code == 403
+    assert client.post(page(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    assert model._base_manager.filter(pk=row.pk).exists()
+
+
+@pytest.mark.parametrize("person", ["alice", "ada", "mother", "charlie"])
+def test_nobody_but_platform_staff_comes_in(request, as_user, person):
+    page = as_user(request.getfixturevalue(person)).get("/admin/", follow=True)
+    assert page.status_code == 403
+
+
+def test_staff_signs_in_at_the_portals_own_page(client, root):
+    asked = client.get("/admin/", follow=True)
+    assert asked.redirect_chain[-1][0].startswith("/accounts/login/?next=")
+    response = client.post("/accounts/login/", {"login": root.email, "password": PASSWORD, "next": "/admin/"})
+    assert response["Location"] == "/admin/"
+    assert client.get("/admin/").status_code == 200
+
+
+def test_staff_without_a_permission_sees_no_list(as_user, patient):
+    staff = UserFactory(is_staff=True)
+    client = as_user(staff)
+    assert client.get("/admin/").status_code == 200
+    assert client.get("/admin/patients/patient/").status_code == 403
+    staff.user_permissions.add(Permission.objects.get(codename="view_patient"))
+    assert client.get("/admin/patients/patient/").status_code == 200
+
+
+def test_staff_without_a_hospital_lands_in_the_administration(as_user, root):
+    assert as_user(root).get("/")["Location"] == "/admin/"
+
+
+def inline(*rows, initial=0):
+    """The fields of the memberships' formset."""
+    fields = {"memberships-TOTAL_FORMS": len(rows), "memberships-INITIAL_FORMS": initial}
+    for number, row in enumerate(rows):
+        fields |= {f"memberships-{number}-{name}": value for name, value in row.items()}
+    return fields
+
+
+def test_an_operator_opens_an_account_and_the_person_signs_in(client, as_user, root, hospital):
+    person = {"email": "Dora@Example.org", "name": "Dora", "usable_password": "true"}
+    person |= {"password1": PASSWORD, "password2": PASSWORD}
+    membership = {"hospital": hospital.pk, "role": "doctor"}
+    response = as_user(root).post("/admin/accounts/user/add/", person | inline(membership))
+    assert response.status_code == 302
+    assert Membership.objects.get(user__email="dora@example.org").role == "doctor"
+    as_user(None)
+    assert sign_in(client, "dora@example.org")
+
+
+def sign_in(client, email):
+    client.post("/accounts/login/", {"login": email, "password": PASSWORD})
+    return "_auth_user_id" in client.session
+
+
+@pytest.mark.parametrize("field", ["email", "password1"])
+def test_a_mistake_in_a_new_account_is_shown(as_user, root, alice, field):
+    person = {"email": "dora@example.org", "name": "Dora", "usable_password": "true"}
+    person |= {"password1": PASSWORD, "password2": PASSWORD}
+    person[field] = {"email": "ALICE@example.org", "password1": "short"}[field]
+    response = as_user(root).post("/admin/accounts/user/add/", person | inline())
+    assert response.status_code == 200
+    assert response.context["adminform"].errors
+    assert not User.objects.filter(name="Dora").exists()
+
+
+def change(client, user, email):
+    [membership] = user.memberships.all()
+    row = {"id": membership.pk, "user": user.pk, "hospital": membership.hospital_id, "role": membership.role}
+    fields = {"email": email, "name": user.name, "is_active": "on"} | inline(row, initial=1)
+    return client.post(f"/admin/accounts/user/{user.pk}/change/", fields)
+
+
+def test_an_operator_changes_an_address_and_only_the_new_one_signs_in(client, as_user, root, alice):
+    assert change(as_user(root), alice, "Alice.New@Example.org").status_code == 302
+    as_user(None)
+    assert not sign_in(client, "alice@example.org")
+    assert sign_in(client, "alice.new@example.org")
+
+
+def test_an_operator_cannot_give_away_an_address_that_somebody_signs_in_with(as_user, root, alice, bob):
+    response = change(as_user(root), alice, "BOB@example.org")
+    assert response.status_code == 200
+    assert response.context["adminform"].errors["email"] == ["Somebody with this address exists already."]
+
+
+def test_an_operator_changes_a_password(client, as_user, root, alice):
+    new = "a quite different sentence"
+    fields = {"password1": new, "password2": new, "usable_password": "true"}
+    response = as_user(root).post(f"/admin/accounts/user/{alice.pk}/password/", fields)
+    assert response.status_code == 302
+    alice.refresh_from_db()
+    assert alice.check_password(new)
+
+
+def test_an_operator_opens_a_hospital_with_its_first_administrator(as_user, root, charlie):
+    row = {"user": charlie.pk, "role": "hospital_admin"}
+    response = as_user(root).post("/admin/accounts/hospital/add/", {"name": "Southern General"} | inline(row))
+    assert response.status_code == 302
+    assert Hospital.objects.get().memberships.get().user == charlie
+    assert as_user(charlie).get("/members/").status_code == 200
+
+
+def test_hospitals_and_people_are_never_deleted(as_user, root, alice, hospital):
+    client = as_user(root)
+    assert client.post(f"/admin/accounts/user/{alice.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert client.post(f"/admin/accounts/hospital/{hospital.pk}/delete/", {"post": "yes"}).status_code == 403
