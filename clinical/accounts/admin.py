@@ -36,24 +36,28 @@ class HospitalAdmin(admin.ModelAdmin):
         return False
 
 
-class UserCreationForm(AdminUserCreationForm):
+class AddressForm(forms.ModelForm):
+    """An address is stored in lower case and signs in one person only, their second addresses included."""
+
+    def clean_email(self):
+        email = self.cleaned_data["email"].lower()
+        holder = User.objects.with_address(email)
+        if holder and holder != self.instance:
+            raise forms.ValidationError(User._meta.get_field("email").error_messages["unique"])
+        return email
+
+
+class UserCreationForm(AddressForm, AdminUserCreationForm):
     class Meta:
         model = User
         fields = ["email", "name"]
         field_classes = {}
 
-    def save(self, commit=True):
-        user = super().save(commit=False)
-        user.email = user.email.lower()
-        if commit:
-            user.save()
-        return user
-
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
     add_form = UserCreationForm
-    form = forms.ModelForm
+    form = AddressForm
     ordering = ["name"]
     list_display = ["email", "name", "is_staff", "is_active", "last_login"]
     list_filter = ["is_staff", "is_superuser", "is_active"]
@@ -71,10 +75,11 @@ class UserAdmin(DjangoUserAdmin):
 
     def save_related(self, request, form, formsets, change):
         super().save_related(request, form, formsets, change)
-        # An address that an operator typed is the one to sign in with.
-        user = form.instance
-        EmailAddress.objects.filter(user=user).exclude(email=user.email).update(primary=False)
-        EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
+        if "email" in form.changed_data:
+            # The address that an operator typed is from now on the only one to sign in with.
+            user = form.instance
+            EmailAddress.objects.filter(user=user).delete()
+            EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
 
     def has_delete_permission(self, request, obj=None):
         return False

@@ -1,6 +1,7 @@
 """The administration: for platform staff only, and it looks at what the workflow owns without writing it."""
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.urls import reverse
@@ -146,8 +147,10 @@ def test_an_operator_changes_an_address_and_only_the_new_one_signs_in(client, as
     assert sign_in(client, "alice.new@example.org")
 
 
-def test_an_operator_cannot_give_away_an_address_that_somebody_signs_in_with(as_user, root, alice, bob):
-    response = change(as_user(root), alice, "BOB@example.org")
+@pytest.mark.parametrize("taken", ["BOB@example.org", "bob@home.example"])
+def test_an_operator_cannot_give_away_an_address_that_somebody_signs_in_with(as_user, root, alice, bob, taken):
+    EmailAddress.objects.create(user=bob, email="bob@home.example", verified=True, primary=False)
+    response = change(as_user(root), alice, taken)
     assert response.status_code == 200
     assert response.context["adminform"].errors["email"] == ["Somebody with this address exists already."]
 
