@@ -112,11 +112,11 @@ def dicom(pixels: np.ndarray | None = None, syntax: UID = ExplicitVRLittleEndian
 
 
 def _compressed(pixels: np.ndarray, syntax: UID, bits: int) -> bytes:
-    if syntax == JPEGBaseline8Bit:
+    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
         return jpeg(pixels)
     if syntax in JPEG2000TransferSyntaxes:
         return _saved(pixels, "JPEG2000", no_jp2=True)
-    # JPEG Extended, JPEG Lossless and JPEG-LS
+    # JPEG Lossless and JPEG-LS; what GDCM writes as 12-bit JPEG Extended is not.
     writer = gdcm.ImageWriter()  # owns the image: it must outlive it
     image = writer.GetImage()
     image.SetNumberOfDimensions(2)
@@ -132,10 +132,7 @@ def _compressed(pixels: np.ndarray, syntax: UID, bits: int) -> bytes:
     assert change.Change(), f"GDCM does not write {syntax.name}"
     fragments = change.GetOutput().GetDataElement().GetSequenceOfFragments()
     # GDCM hands bytes over as text with surrogate escapes.
-    stream = bytearray(fragments.GetFragment(0).GetByteValue().GetBuffer().encode("utf-8", "surrogateescape"))
-    if syntax == JPEGExtended12Bit:
-        stream[stream.index(b"\xff\xc1") + 4] = bits  # GDCM writes the bits allocated as precision
-    return bytes(stream)
+    return fragments.GetFragment(0).GetByteValue().GetBuffer().encode("utf-8", "surrogateescape")
 
 
 def empty() -> bytes:

@@ -9,7 +9,6 @@ from datetime import date, datetime
 from itertools import pairwise
 from typing import Literal
 
-import gdcm
 import numpy as np
 import pydicom
 from pydicom.encaps import get_frame
@@ -21,12 +20,10 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
     RLELossless,
 )
 
+from . import gdcm_decoder
 from .imaging import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -37,10 +34,8 @@ from .imaging import (
     to_eight_bits,
 )
 
-# Both libraries quote element values, which are patient data, in what they print.
+# It quotes element values, which are patient data, in what it logs.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-gdcm.Trace.WarningOff()
-gdcm.Trace.ErrorOff()
 
 MAX_INFLATED = 2 * MAX_PIXELS + MAX_BYTES  # 16 bits a pixel, and the header
 MIN_SHADES = 32  # a window that leaves fewer hides the bones
@@ -100,37 +95,44 @@ def _decode(dataset: pydicom.Dataset) -> np.ndarray:
         available = False
     if not available:
         raise UnreadableRadiograph("dicom-compression")
-    plugin = ""
-    if syntax.is_encapsulated:
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-        if syntax in JPEGTransferSyntaxes + JPEGLSTransferSyntaxes + JPEG2000TransferSyntaxes:
-            # What the decoders obey is the size in the compressed stream, not the one that was checked.
-            if _stream_size(frame) != (dataset.Rows, dataset.Columns, 1):
-                raise UnreadableRadiograph("corrupt")
-            if syntax in JPEGTransferSyntaxes:
-                check_jpeg_scans(frame)
-        elif syntax == RLELossless:
-            _check_runs(frame, dataset.Rows * dataset.Columns)
-        if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
-            # pydicom keeps 12-bit lossy JPEG from GDCM, which reads it well: it goes by the stream, not the label.
-            dataset.file_meta.TransferSyntaxUID = JPEGLossless
-        elif syntax in (JPEGBaseline8Bit, JPEGExtended12Bit, *JPEG2000TransferSyntaxes):
-            plugin = "pillow"  # maintained with hostile files in mind, more than GDCM is
-    return pixel_array(dataset, decoding_plugin=plugin)
+    if not syntax.is_encapsulated:
+        return pixel_array(dataset)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if syntax == RLELossless:
+        _check_runs(frame, dataset.Rows * dataset.Columns)
+        return pixel_array(dataset)
+
+    rows, columns, components, precision = _stream_size(frame)
+    # What the decoders obey is the size in the compressed stream, not the one that was checked.
+    if (rows, columns, components) != (dataset.Rows, dataset.Columns, 1):
+        raise UnreadableRadiograph("corrupt")
+    if syntax in JPEG2000TransferSyntaxes:
+        return pixel_array(dataset, decoding_plugin="pillow")
+    check_jpeg_scans(frame)
+    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit) and precision == 8:
+        return pixel_array(dataset, decoding_plugin="pillow")
+    samples = gdcm_decoder.decode(frame, str(syntax), rows, columns, precision)
+    stored = np.frombuffer(samples, "u1" if precision <= 8 else "<u2").reshape(rows, columns)
+    if not dataset.PixelRepresentation:
+        return stored
+    spare = stored.dtype.itemsize * 8 - min(precision, dataset.BitsStored)
+    return stored.view(stored.dtype.str.replace("u", "i")) << spare >> spare  # carries the sign bit up
 
 
-def _stream_size(stream: bytes) -> tuple[int, int, int]:
-    """Rows, columns and components that a JPEG, JPEG-LS or JPEG 2000 stream declares."""
+def _stream_size(stream: bytes) -> tuple[int, int, int, int]:
+    """Rows, columns, components and bits per sample that a JPEG, JPEG-LS or JPEG 2000 stream declares."""
     start = stream.find(b"\xff\x4f\xff\x51", 0, 4096)  # SOC, SIZ (ISO/IEC 15444-1 A.5.1)
     if start >= 0:
         right, bottom, left, top = struct.unpack_from(">4I", stream, start + 8)
-        return bottom - top, right - left, struct.unpack_from(">H", stream, start + 40)[0]
+        components, depth = struct.unpack_from(">HB", stream, start + 40)
+        return bottom - top, right - left, components, (depth & 0x7F) + 1
     place = 2
     while place < len(stream):
         marker, length = struct.unpack_from(">HH", stream, place)
         # SOF0 to SOF15 but DHT, JPG and DAC (ITU-T T.81 B.1.1.3); SOF55 of JPEG-LS
         if (0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC)) or marker == 0xFFF7:
-            return struct.unpack_from(">HHB", stream, place + 5)
+            precision, rows, columns, components = struct.unpack_from(">BHHB", stream, place + 4)
+            return rows, columns, components, precision
         place += 2 + length
     raise UnreadableRadiograph("corrupt")
 
