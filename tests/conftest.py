@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from django_scopes import scopes_disabled
 
@@ -91,3 +93,11 @@ def private_files(settings, tmp_path):
     private = settings.STORAGES["private"]
     options = {**private["OPTIONS"], "location": str(tmp_path / "private")}
     settings.STORAGES = {**settings.STORAGES, "private": {**private, "OPTIONS": options}}
+
+
+def pytest_collection_modifyitems(items):
+    missing = [name for name in ("DATABASE_URL", "BROKER_URL") if name not in os.environ]
+    if missing:
+        for item in items:
+            if item.get_closest_marker("servers"):
+                item.add_marker(pytest.mark.skip(reason=f"needs servers: set {' and '.join(missing)}"))

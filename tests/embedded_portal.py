@@ -1,11 +1,15 @@
-"""A whole embedded portal in a folder of its own: its database, its broker, its processes."""
+"""A whole portal of its own, with its processes: on the embedded defaults in a folder, or on given servers."""
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+import psycopg2
+import redis
 
 from boneage_portal.supervisor import Supervisor, free_port
 
@@ -55,6 +59,28 @@ class EmbeddedPortal:
         with Supervisor(free_port(), environment=self.environment) as supervisor:
             supervisor.wait_until_ready()
             yield supervisor.address
+
+    def query(self, sql):
+        """The first row of an answer of the portal's database."""
+        url = self.environment.get("DATABASE_URL")
+        with closing(
+            psycopg2.connect(url) if url else sqlite3.connect(self.folder / "boneage.sqlite3", timeout=20)
+        ) as database:
+            cursor = database.cursor()
+            cursor.execute(sql)
+            return cursor.fetchone()
+
+    def empty_broker(self):
+        """Lose every message; returns how many there were."""
+        if url := self.environment.get("BROKER_URL"):
+            with closing(redis.from_url(url)) as broker:
+                count = broker.llen("inference")
+                broker.flushdb()
+            return count
+        messages = list((self.folder / "broker" / "messages").iterdir())
+        for message in messages:
+            message.unlink()
+        return len(messages)
 
     @property
     def password(self):

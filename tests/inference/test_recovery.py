@@ -1,10 +1,13 @@
-"""Real worker processes on the embedded broker, killed and robbed of their messages: no study is lost."""
+"""Real worker processes, killed and robbed of their messages: no study is lost."""
 
 import os
 import signal
-import sqlite3
 import time
+import uuid
+from contextlib import closing
+from urllib.parse import urlsplit
 
+import psycopg2
 import pytest
 
 from tests.embedded_portal import EmbeddedPortal
@@ -35,8 +38,7 @@ with scope(hospital=hospital):
 
 
 def analysis(portal):
-    with sqlite3.connect(portal.folder / "boneage.sqlite3", timeout=20) as database:
-        return database.execute("SELECT state, attempt FROM inference_analysis").fetchone()
+    return portal.query("SELECT state, attempt FROM inference_analysis")
 
 
 def wait_for(portal, state):
@@ -47,8 +49,24 @@ def wait_for(portal, state):
 
 
 @pytest.fixture
-def portal(tmp_path):
-    portal = EmbeddedPortal(tmp_path, INFERENCE_LEASE_SECONDS="3", SWEEP_SECONDS="1")
+def servers():
+    """A database of its own on the PostgreSQL server, and the Redis broker, that the environment names."""
+    server = urlsplit(os.environ["DATABASE_URL"])
+    name = f"recovery_{uuid.uuid4().hex}"
+    with closing(psycopg2.connect(server.geturl())) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+        yield {
+            "DATABASE_URL": server._replace(path=f"/{name}").geturl(),
+            "BROKER_URL": os.environ["BROKER_URL"],
+        }
+        connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["embedded", pytest.param("servers", marks=pytest.mark.servers)])
+def portal(request, tmp_path):
+    variables = request.getfixturevalue("servers") if request.param == "servers" else {}
+    portal = EmbeddedPortal(tmp_path, INFERENCE_LEASE_SECONDS="3", SWEEP_SECONDS="1", **variables)
     portal.shell(SUBMIT)
     return portal
 
@@ -65,9 +83,6 @@ def test_a_study_whose_worker_is_killed_is_analysed_once_a_worker_is_back(portal
 
 
 def test_a_study_whose_message_the_broker_lost_is_analysed_without_a_click(portal):
-    messages = list((portal.folder / "broker" / "messages").iterdir())
-    assert messages
-    for message in messages:
-        message.unlink()
+    assert portal.empty_broker() == 1
     with portal.worker():
         wait_for(portal, "analysed")
