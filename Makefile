@@ -1,0 +1,97 @@
+# The whole interface of the project; `make` alone lists it.
+# Any target takes ARGS for the command behind it, for example: make test ARGS="-k upload"
+SHELL := bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PRESET ?= two_stage_compact
+DATA ?= $(BONEAGE_DATA)
+RUN ?= runs/$(PRESET)
+ARGS ?=
+
+BIN := .venv/bin
+PORTAL := .venv/installed
+DEVELOPMENT := .venv/installed-dev
+RANDOM_KEY = $$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(50))")
+
+# What .env.example describes, with a key of its own: lint never sees this machine's .env or data.
+CHECKED_SETTINGS = ENV_FILE=.env.example SECRET_KEY=$(RANDOM_KEY) VAR_DIR=.venv/lint
+
+.PHONY: help demo test lint format worker smoke train evaluate bench requirements clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(PORTAL) .env ## Start the portal with demo patients on this machine (Ctrl-C stops it)
+	@$(BIN)/python manage.py demo $(ARGS)
+
+test: $(DEVELOPMENT) ## Run every test that needs no server (browser tests need chromium)
+	$(BIN)/pytest -n 2 -m "not servers" -rs $(ARGS)
+
+lint: $(DEVELOPMENT) ## Check style, templates, types, migrations and deployment settings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/djlint templates --lint --check --quiet
+	$(BIN)/mypy
+	$(CHECKED_SETTINGS) $(BIN)/python manage.py makemigrations --check
+	$(CHECKED_SETTINGS) $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+format: $(DEVELOPMENT) ## Put code and templates into the common style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/djlint templates --reformat --quiet
+
+worker: $(PORTAL) .env ## Start one more worker for the installation that .env describes
+	$(BIN)/celery -A boneage_portal worker --queues inference --pool prefork --concurrency 1 \
+	    --prefetch-multiplier 1 --loglevel INFO $(ARGS)
+
+smoke: $(PORTAL) .env ## Upload a radiograph and wait for its bone age (a running portal: ARGS="--url ...")
+	@$(BIN)/python manage.py smoke $(ARGS)
+
+train: $(DEVELOPMENT) ## Train a model: PRESET=two_stage_compact DATA=folder RUN=runs/two_stage_compact
+	$(BIN)/python -m inference.training.train --preset $(PRESET) --data $(DATA) --run $(RUN) $(ARGS)
+
+evaluate: $(DEVELOPMENT) ## Measure a trained model on validation data: PRESET, DATA, RUN
+	$(BIN)/python -m inference.training.evaluate --preset $(PRESET) --data $(DATA) --run $(RUN) $(ARGS)
+
+bench: $(DEVELOPMENT) ## Measure the portal: upload to result, and the worklist when it is large
+	$(BIN)/python -m benchmarks $(ARGS)
+
+requirements: $(DEVELOPMENT) ## Pin the newest versions that fit (ARGS=--upgrade)
+	$(BIN)/uv pip compile requirements.in -o requirements.txt --python-version 3.11 --quiet $(ARGS)
+	$(BIN)/uv pip compile requirements-dev.in -o requirements-dev.txt --python-version 3.11 --quiet $(ARGS)
+
+clean: ## Remove the environment and caches; the portal's data in var/ stays
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what the targets stand on ------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo \
+	    "Bone Age Portal needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not one of them; name one with" \
+	    "make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Creating .venv"
+	@$(PYTHON) -m venv .venv
+
+$(PORTAL): requirements.txt | .venv/bin/python
+	@$(call install,$<)
+
+$(DEVELOPMENT): requirements-dev.txt $(PORTAL)
+	@$(call install,$<)
+
+define install
+	echo "Installing $(1), a minute or two"; set -eo pipefail; \
+	PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r $(1) | \
+	while read -r verb package _; do case $$verb in \
+	    Collecting) echo "  $$package";; \
+	    Installing) echo "  unpacking";; \
+	esac; done; \
+	touch $@
+endef
+
+# Only an absent .env is made: one that is there may hold a hospital's keys.
+.env: | $(PORTAL)
+	@umask 077; sed -e "s|^SECRET_KEY=.*|SECRET_KEY=$(RANDOM_KEY)|" -e "s|^# *HTTPS=.*|HTTPS=off|" .env.example > .env
+	@echo "Wrote .env for this machine"

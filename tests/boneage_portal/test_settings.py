@@ -1,0 +1,121 @@
+"""The settings, read in a process of their own: what a wrong or a bare environment gives."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOW = """
+import json, sys
+from boneage_portal import settings
+print(json.dumps({name: getattr(settings, name, None) for name in sys.argv[1:]}))
+"""
+
+
+@pytest.fixture
+def python(tmp_path):
+    """Run Python in the project with these variables alone."""
+
+    def run(*arguments, **variables):
+        environment = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "VAR_DIR": str(tmp_path), **variables}
+        return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture
+def settings_of(python):
+    def read(*names, **variables):
+        process = python("-c", SHOW, *names, **{"SECRET_KEY": secrets.token_urlsafe(50), **variables})
+        assert process.returncode == 0, process.stderr
+        return json.loads(process.stdout)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param("", id="empty"),
+        pytest.param("k3#9" * 12, id="short"),
+        pytest.param("abcd" * 20, id="repeated"),
+        pytest.param("django-insecure-" + "0123456789" * 5, id="django's own"),
+    ],
+)
+def test_a_weak_secret_refuses_to_start_and_says_so(python, secret):
+    variables = {} if secret is None else {"SECRET_KEY": secret}
+    process = python("manage.py", "check", **variables)
+    assert process.returncode != 0
+    assert "SECRET_KEY is missing or weak. Set it to at least 50 random characters" in process.stderr
+    assert not secret or secret not in process.stderr
+
+
+def test_the_message_about_the_secret_holds_a_way_to_make_one(python):
+    advice = python("manage.py", "check").stderr.rsplit("python3 -c '")[-1].split("'")[0]
+    secret = python("-c", advice).stdout.strip()
+    assert python("manage.py", "check", SECRET_KEY=secret).returncode == 0
+
+
+def test_debug_needs_no_secret(settings_of):
+    assert settings_of("DEBUG", SECRET_KEY="", DEBUG="on") == {"DEBUG": True}
+
+
+def test_check_deploy_finds_nothing(python):
+    process = python(
+        *["manage.py", "check", "--deploy", "--fail-level", "WARNING"], SECRET_KEY=secrets.token_urlsafe(50)
+    )
+    assert process.returncode == 0, process.stderr
+
+
+def test_what_is_not_set_is_safe(settings_of):
+    assert settings_of(
+        "DEBUG",
+        "SECURE_SSL_REDIRECT",
+        "SESSION_COOKIE_SECURE",
+        "CSRF_COOKIE_SECURE",
+        "SECURE_HSTS_SECONDS",
+        "SECURE_PROXY_SSL_HEADER",
+    ) == {
+        "DEBUG": False,
+        "SECURE_SSL_REDIRECT": True,
+        "SESSION_COOKIE_SECURE": True,
+        "CSRF_COOKIE_SECURE": True,
+        "SECURE_HSTS_SECONDS": 365 * 24 * 3600,
+        "SECURE_PROXY_SSL_HEADER": None,  # without a proxy anybody could send the header
+    }
+
+
+def test_a_server_is_one_variable_away(settings_of):
+    chosen = settings_of(
+        "DATABASES",
+        "CACHES",
+        "CELERY_BROKER_URL",
+        DATABASE_URL="postgres://boneage:secret@db.example:5433/boneage",
+        CACHE_URL="rediscache://redis.example:6379/1",
+        BROKER_URL="redis://redis.example:6379/0",
+    )
+    database = chosen["DATABASES"]["default"]
+    assert (database["ENGINE"], database["HOST"], database["PORT"]) == (
+        "django.db.backends.postgresql",
+        "db.example",
+        5433,
+    )
+    assert chosen["CACHES"]["default"]["BACKEND"] == "django.core.cache.backends.redis.RedisCache"
+    assert chosen["CELERY_BROKER_URL"] == "redis://redis.example:6379/0"
+
+
+def test_an_unknown_storage_is_refused_with_the_names_of_those_there_are(python):
+    process = python("manage.py", "check", SECRET_KEY=secrets.token_urlsafe(50), PRIVATE_STORAGE="ftp")
+    assert "PRIVATE_STORAGE must be one of filesystem, s3." in process.stderr
+
+
+def test_the_proxy_sends_only_files_that_lie_on_its_own_disk(settings_of):
+    assert settings_of("ACCEL_REDIRECT_PREFIX", ACCEL_REDIRECT_PREFIX="/private/", PRIVATE_STORAGE="s3") == {
+        "ACCEL_REDIRECT_PREFIX": ""
+    }

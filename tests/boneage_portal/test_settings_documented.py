@@ -1,0 +1,64 @@
+"""One list of variables in three places: settings.py reads it, docs/settings.md explains it, .env.example shows it."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = (ROOT / "docs" / "settings.md").read_text()
+EXAMPLE = (ROOT / ".env.example").read_text()
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+
+
+def variables_of_the_settings():
+    tree = ast.parse((ROOT / "boneage_portal" / "settings.py").read_text())
+    return sorted(
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "env"
+    )
+
+
+VARIABLES = variables_of_the_settings()
+EXAMPLES = set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", EXAMPLE, re.MULTILINE))
+INTERPOLATED = set(re.findall(r"\$\{([A-Z0-9_]+)", COMPOSE))
+PORTAL = yaml.safe_load(COMPOSE)["x-portal"]["environment"]
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_variable_is_explained(name):
+    assert f"\n| `{name}` |" in DOCUMENT
+
+
+@pytest.mark.parametrize("name", [name for name in VARIABLES if name != "ENV_FILE"])  # which names the file itself
+def test_a_variable_is_in_the_example(name):
+    assert name in EXAMPLES
+
+
+def test_the_example_and_the_document_hold_no_other_variable():
+    explained = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", DOCUMENT, re.MULTILINE))
+    assert explained - INTERPOLATED - set(VARIABLES) == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert EXAMPLES <= explained
+
+
+def test_compose_gives_the_portal_variables_it_knows():
+    """A misspelt one would be passed over in silence."""
+    others = {"WEB_CONCURRENCY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}  # Gunicorn's, boto3's
+    assert set(PORTAL) - set(VARIABLES) == others
+
+
+def test_compose_asks_for_variables_that_are_explained():
+    assert INTERPOLATED <= set(re.findall(r"`([A-Z0-9_]+)`", DOCUMENT))
+
+
+def test_compose_holds_no_secret():
+    secret = re.compile(r"^\s+\w*(?:SECRET|PASSWORD|KEY)\w*:[ \t]*(\S.*)?$", re.MULTILINE)
+    values = [value for value in secret.findall(COMPOSE) if value]
+    assert values
+    assert all(value.startswith("${") for value in values)
