@@ -25,7 +25,7 @@ HALF_WIDTHS = {
     "mp": (0.0, 6.1, 6.6, 6.2, 5.2),
     "dp": (5.9, 4.8, 5.1, 5.0, 4.3),
 }
-METACARPAL_BASES = ((31.0, -4.5), (12.5, -1.0), (0.0, -1.0), (-10.5, -3.5), (-19.0, -8.0))
+METACARPAL_BASES = ((29.8, -5.5), (12.5, -1.6), (0.0, -1.6), (-10.5, -4.0), (-19.0, -8.5))
 # Degrees by which each joint beyond the knuckle turns to the middle finger.
 INWARD = (0.0, -2.0, 0.0, 2.0, 4.0)
 # Share of a bone's length that is its growing end: cartilage, epiphysis and plate together (infant, adult).
@@ -95,7 +95,8 @@ def _add_fingers(
             shape = "mc1" if kind == "mc" and i == 0 else kind
             infant, adult = GROWING_END[shape]
             growing_end = infant + (adult - infant) * growth.youth
-            length, half_width, centre = lengths[kind][i], widths[kind][i], table[f"{kind}{i + 1}"]
+            crowding = 1 - 0.12 * growth.infancy if kind == "mc" else 1
+            length, half_width, centre = lengths[kind][i], crowding * widths[kind][i], table[f"{kind}{i + 1}"]
             hand.tubes += long_bone(shape, joints[-1], angle, length, half_width, growing_end, centre, growth, subject)
             joints.append(joints[-1] + length * direction(angle))
         hand.joints[i + 1] = np.array(joints)
@@ -109,15 +110,15 @@ def _add_forearm(
     pivot = np.array([0.0, -14.0])  # the wrist turns about the head of the capitate
     wrist = (pivot - 23 * along) * size * growth.carpal_stretch
     hand.forearm = np.array([wrist, wrist - along * FOREARM * size])
-    length = 0.62 * FOREARM * size
-    for name, offset, level, half_width, zone, splay in (
-        ("radius", 7.5, 0.5, 13.8, 8.7, 2.0),
-        ("ulna", -18.5, -3.5, 7.7, 8.5, -2.0),
+    length = FOREARM * size
+    for name, offset, level, half_width, zone, splay, infant in (
+        ("radius", 7.5, 0.5, 13.8, 8.7, 1.2, -0.12),
+        ("ulna", -18.5, -3.5, 7.7, 8.5, -1.2, 0.12),
     ):
-        tip = wrist + across * offset * size + along * level * size
+        tip = wrist + across * offset * size * (1 + 0.08 * growth.infancy) + along * level * size
         origin = tip - direction(turn + splay) * length
         growing_end = zone * size * (1.25 - 0.25 * growth.youth) / length
-        half_width *= slender * (1 - 0.12 * growth.infancy)
+        half_width *= slender * (1 + infant * growth.infancy)
         hand.tubes += long_bone(
             name, origin, turn + splay, length, half_width, growing_end, table[name], growth, subject
         )

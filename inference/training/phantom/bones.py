@@ -10,19 +10,19 @@ from inference.training.phantom.maturity import Centre, Growth
 # Half width along the shaft, base to tip, as a share of the greatest; mc1 has its epiphysis at the base.
 STATIONS = np.array([0.0, 0.06, 0.15, 0.28, 0.45, 0.62, 0.78, 0.88, 0.95, 1.0])
 PROFILES = {
-    "mc": np.array([0.95, 0.97, 0.80, 0.60, 0.51, 0.51, 0.63, 0.86, 1.00, 1.00]),
+    "mc": np.array([0.95, 0.98, 0.83, 0.60, 0.50, 0.48, 0.56, 0.78, 0.96, 1.00]),
     "mc1": np.array([1.00, 1.00, 0.87, 0.69, 0.58, 0.57, 0.69, 0.86, 0.93, 0.90]),
-    "pp": np.array([1.00, 0.99, 0.84, 0.66, 0.56, 0.53, 0.58, 0.70, 0.76, 0.76]),
+    "pp": np.array([1.00, 0.98, 0.82, 0.64, 0.56, 0.54, 0.57, 0.69, 0.77, 0.77]),
     "mp": np.array([1.00, 0.98, 0.82, 0.64, 0.54, 0.53, 0.62, 0.76, 0.80, 0.80]),
     "dp": np.array([1.00, 0.95, 0.73, 0.49, 0.39, 0.36, 0.41, 0.53, 0.57, 0.56]),
-    "radius": np.array([0.50, 0.50, 0.50, 0.50, 0.52, 0.57, 0.68, 0.83, 0.96, 1.01]),
-    "ulna": np.array([0.86, 0.85, 0.83, 0.80, 0.76, 0.72, 0.70, 0.76, 0.92, 1.00]),
+    "radius": np.array([0.50, 0.50, 0.50, 0.50, 0.50, 0.50, 0.58, 0.72, 0.91, 1.01]),
+    "ulna": np.array([0.86, 0.86, 0.85, 0.84, 0.81, 0.77, 0.72, 0.71, 0.86, 1.00]),
 }
 # Cortical thickness along the shaft (stations, mm), and the joint face as (tilt, curve) in half widths.
 CORTICAL_THICKNESS = {
     "short": ([0, 0.12, 0.3, 0.6, 0.82, 1], [0.4, 0.5, 1.7, 1.9, 0.6, 0.45]),
-    "radius": ([0, 0.5, 0.8, 1], [2.6, 2.4, 1.1, 0.5]),
-    "ulna": ([0, 0.5, 0.8, 1], [2.5, 2.2, 1.0, 0.5]),
+    "radius": ([0, 0.69, 0.88, 1], [2.6, 2.4, 1.1, 0.5]),
+    "ulna": ([0, 0.69, 0.88, 1], [2.5, 2.2, 1.0, 0.5]),
 }
 JOINT_FACES = {"mc": (0.0, 0.0), "radius": (0.24, 0.10), "ulna": (-0.22, 0.16)}
 DOMES = {"mc": 1.0, "ulna": 0.7}  # how far a grown epiphysis is a dome rather than a disc
@@ -63,6 +63,7 @@ class Tube:
     lo: tuple[float, float]
     hi: tuple[float, float]
     opacity: float
+    streaked: bool = True  # trabeculae run along it, as in a shaft
     depth: float = 0.85
 
 
@@ -151,11 +152,13 @@ def long_bone(
 
     def tube(u: np.ndarray, half: np.ndarray, inside: np.ndarray, lo: tuple[float, float], hi: tuple[float, float],
              opacity: float) -> Tube:  # fmt: skip
-        return Tube(origin, angle, u, lean if u.size == lean.size else np.zeros(u.size), half, inside, lo, hi, opacity)
+        whole = u.size == DENSE.size
+        middle = lean if whole else np.zeros(u.size)
+        return Tube(origin, angle, u, middle, half, inside, lo, hi, opacity, streaked=whole)
 
     def shaft(limits: tuple[float, float], rounding: tuple[float, float], lo: tuple[float, float],
               hi: tuple[float, float], opacity: float) -> Tube:  # fmt: skip
-        return tube(*_shaft(limits, rounding, profile, cortex, 0.4 * thin), lo, hi, opacity)
+        return tube(*_shaft(limits, rounding, profile, cortex, 0.55 * thin), lo, hi, opacity)
 
     pieces = []
     if union < 1:
@@ -168,7 +171,10 @@ def long_bone(
             width = max(width, thickness / 2)
             dot = float(np.clip(1 - width / half_width, 0, 1))
             half = _disc(width, dot, DOMES.get(kind, 0.15))
-            u, inside = plate_at + side * (gap + DISC * thickness), np.clip(half - 0.6 * thin, 0, None)
+            u, inside = (
+                plate_at + side * (gap + DISC * thickness),
+                np.clip(half - min(0.6 * thin, 0.12 * width), 0, None),
+            )
             bent = ((1 - dot) * joint_face[0], (1 - dot) * joint_face[1])
             order = slice(None, None, side)  # stations must ascend
             faces = (flat, bent) if distal else (bent, flat)
@@ -194,7 +200,8 @@ def carpal(name: str, centre: Centre, growth: Growth, rng: np.random.Generator) 
     share, shaped = 0.25 + 0.83 * grown**0.3, min(1.25 * grown**0.7, 1)
     radius = growth.scale * share * (shaped * adult * (1 + sum(waves)) + (1 - shaped) * adult.mean())
     place = place * growth.scale * np.array([1, growth.carpal_stretch])
-    return Nodule(name, place, radius, 0.6 * growth.scale**0.5, 0.5 if name == "pisiform" else 0.68)
+    cortex = min(0.6 * growth.scale**0.5, 0.1 * radius.mean())
+    return Nodule(name, place, radius, cortex, 0.5 if name == "pisiform" else 0.68)
 
 
 @cache

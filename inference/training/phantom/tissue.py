@@ -9,7 +9,7 @@ from inference.training.phantom.anatomy import Hand
 from inference.training.phantom.bones import OUTLINE_ANGLES, Nodule, Tube, direction
 
 # Attenuation per mm at hand exposures (about 50 kV); spongy bone is what it adds to the soft tissue it replaces.
-SOFT, CORTEX, SPONGY = 0.027, 0.12, 0.015
+SOFT, CORTEX, SPONGY = 0.027, 0.12, 0.021
 TILE = 512
 
 # Half width of the soft tissue at each joint, mm, base to tip, and how stout each finger is.
@@ -33,11 +33,12 @@ class View:
 def bone_attenuation(hand: Hand, view: View, rng: np.random.Generator) -> np.ndarray:
     """Attenuation that bone adds to the soft tissue, (H, W) float32."""
     bones, carpus = np.zeros((2, *view.shape), np.float32)
-    tile = _spongiosa(view.scale, rng)
+    millimetre, depth = hand.growth.scale * view.scale, 0.35 + 0.65 * hand.growth.youth  # an infant's bone is solid
+    streaks, mesh = (depth * _spongiosa(millimetre, *grain, rng) for grain in ((0.7, 0.13), (0.3, 0.3)))
     for tube in hand.tubes:
-        _lay(bones, _tube(tube, tile, view.scale, rng), tube.origin, tube.angle, view)
+        _lay(bones, _tube(tube, streaks if tube.streaked else mesh, view.scale, rng), tube.origin, tube.angle, view)
     for nodule in hand.nodules:
-        _lay(carpus, _nodule(nodule, tile, view.scale, rng), nodule.origin, 0.0, view, shared=0.7)
+        _lay(carpus, _nodule(nodule, mesh, view.scale, rng), nodule.origin, 0.0, view, shared=0.7)
     return bones + carpus
 
 
@@ -64,23 +65,23 @@ def _lay(canvas: np.ndarray, piece: tuple[np.ndarray, float, float], origin: np.
     area += drawn - shared * np.minimum(area, drawn)
 
 
-def _spongiosa(scale: float, rng: np.random.Generator) -> np.ndarray:
-    """A wrapping tile of trabecular texture, streaked along the rows; fainter where pixels cannot resolve it."""
-    tile = np.zeros((TILE, TILE), np.float32)
-    for along, across, weight in ((0.7, 0.13, 1.0), (0.22, 0.22, 0.7)):
-        noise = rng.standard_normal((TILE, TILE), dtype=np.float32)
-        blurred = cv2.GaussianBlur(noise, (0, 0), max(across * scale, 0.4), None, max(along * scale, 0.4))
-        tile += weight * blurred / blurred.std()
-    return tile * min(1.0, scale / 2.5)
+def _spongiosa(scale: float, along: float, across: float, rng: np.random.Generator) -> np.ndarray:
+    """A wrapping tile of trabeculae, `along` by `across` mm; fainter where the pixels cannot resolve them."""
+    noise = rng.standard_normal((TILE, TILE), dtype=np.float32)
+    tile = cv2.GaussianBlur(noise, (0, 0), max(across * scale, 0.4), None, max(along * scale, 0.4))
+    fine = cv2.GaussianBlur(noise.T, (0, 0), max(0.16 * scale, 0.4))
+    return (tile / tile.std() + 0.6 * fine / fine.std()) * min(1.0, scale / 2.5)
 
 
 def _mineral(outer: np.ndarray, inner: np.ndarray, tile: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Attenuation from the path lengths (mm) through a piece and through its spongy inside."""
+    """Attenuation from the path lengths (mm) through a piece and its spongy inside, as wide as the cortex lets it be:
+    front and back are thinner than the sides.
+    """
     start = rng.integers(TILE, size=2)
     rows, columns = ((first + np.arange(count)) % TILE for first, count in zip(start, outer.shape, strict=True))
-    inner, texture = np.minimum(inner, outer), tile[np.ix_(rows, columns)]
-    compact = (outer - inner) * ((CORTEX - SOFT) * (1 + 0.05 * texture))
-    return (compact + inner * (SPONGY * (1 + 0.17 * texture))).astype(np.float32)
+    inner, texture = np.minimum(1.25 * inner, outer), tile[np.ix_(rows, columns)]
+    compact = (outer - inner) * ((CORTEX - SOFT) * (1 + 0.07 * texture))
+    return (compact + inner * (SPONGY * (1 + 0.19 * texture))).astype(np.float32)
 
 
 def _tube(tube: Tube, tile: np.ndarray, scale: float, rng: np.random.Generator) -> tuple[np.ndarray, float, float]:
