@@ -4,7 +4,6 @@ GDCM can crash on damaged bytes, and keep a processor busy for minutes: `decode`
 gives up on it in time.
 """
 
-import resource
 import subprocess
 import sys
 
@@ -32,6 +31,8 @@ def decode(stream: bytes, syntax: str, rows: int, columns: int, precision: int) 
 
 
 def main(syntax: str, rows: str, columns: str, precision: str) -> None:
+    import resource
+
     import gdcm
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
