@@ -4,6 +4,7 @@ from datetime import date
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.functions import Upper
 from django_scopes import ScopedManager
 
 from clinical.growth.ages import age_in_months, in_words
@@ -40,7 +41,7 @@ class Patient(models.Model):
 
     class Meta:
         ordering = ["family_name", "given_name", "pk"]
-        constraints = [models.UniqueConstraint(fields=["hospital", "mrn"], name="mrn_unique_in_hospital")]
+        constraints = [models.UniqueConstraint("hospital", Upper("mrn"), name="mrn_unique_in_hospital")]
         indexes = [models.Index(fields=["hospital", "family_name", "given_name", "id"])]
 
     def __str__(self):

@@ -4,64 +4,145 @@ import uuid
 
 import django.core.validators
 import django.db.models.deletion
+import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Patient',
+            name="Patient",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('mrn', models.CharField(help_text='Medical record number, unique in the hospital.', max_length=40, verbose_name='MRN')),
-                ('family_name', models.CharField(max_length=200)),
-                ('given_name', models.CharField(blank=True, max_length=200)),
-                ('sex', models.CharField(choices=[('F', 'Female'), ('M', 'Male')], help_text='The sex whose reference is used.', max_length=1)),
-                ('date_of_birth', models.DateField()),
-                ('mother_height_cm', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(100, "A parent's height is given in centimetres, at least 100."), django.core.validators.MaxValueValidator(250, "A parent's height is given in centimetres, at most 250.")], verbose_name="mother's height (cm)")),
-                ('father_height_cm', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(100, "A parent's height is given in centimetres, at least 100."), django.core.validators.MaxValueValidator(250, "A parent's height is given in centimetres, at most 250.")], verbose_name="father's height (cm)")),
-                ('notes', models.TextField(blank=True, max_length=4000)),
-                ('archived_at', models.DateTimeField(editable=False, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('hospital', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='patients', to='accounts.hospital')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "mrn",
+                    models.CharField(
+                        help_text="Medical record number, unique in the hospital.", max_length=40, verbose_name="MRN"
+                    ),
+                ),
+                ("family_name", models.CharField(max_length=200)),
+                ("given_name", models.CharField(blank=True, max_length=200)),
+                (
+                    "sex",
+                    models.CharField(
+                        choices=[("F", "Female"), ("M", "Male")],
+                        help_text="The sex whose reference is used.",
+                        max_length=1,
+                    ),
+                ),
+                ("date_of_birth", models.DateField()),
+                (
+                    "mother_height_cm",
+                    models.FloatField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(
+                                100, "A parent's height is given in centimetres, at least 100."
+                            ),
+                            django.core.validators.MaxValueValidator(
+                                250, "A parent's height is given in centimetres, at most 250."
+                            ),
+                        ],
+                        verbose_name="mother's height (cm)",
+                    ),
+                ),
+                (
+                    "father_height_cm",
+                    models.FloatField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(
+                                100, "A parent's height is given in centimetres, at least 100."
+                            ),
+                            django.core.validators.MaxValueValidator(
+                                250, "A parent's height is given in centimetres, at most 250."
+                            ),
+                        ],
+                        verbose_name="father's height (cm)",
+                    ),
+                ),
+                ("notes", models.TextField(blank=True, max_length=4000)),
+                ("archived_at", models.DateTimeField(editable=False, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "hospital",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="patients", to="accounts.hospital"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['family_name', 'given_name', 'pk'],
+                "ordering": ["family_name", "given_name", "pk"],
             },
         ),
         migrations.CreateModel(
-            name='Guardianship',
+            name="Guardianship",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('relation', models.CharField(choices=[('self', 'Patient'), ('mother', 'Mother'), ('father', 'Father'), ('guardian', 'Guardian')], max_length=10)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('hospital', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='guardianships', to='accounts.hospital')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='guardianships', to=settings.AUTH_USER_MODEL)),
-                ('patient', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='guardianships', to='patients.patient')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "relation",
+                    models.CharField(
+                        choices=[
+                            ("self", "Patient"),
+                            ("mother", "Mother"),
+                            ("father", "Father"),
+                            ("guardian", "Guardian"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "hospital",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="guardianships",
+                        to="accounts.hospital",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="guardianships",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "patient",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="guardianships", to="patients.patient"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['patient__family_name', 'patient__given_name', 'pk'],
+                "ordering": ["patient__family_name", "patient__given_name", "pk"],
             },
         ),
         migrations.AddIndex(
-            model_name='patient',
-            index=models.Index(fields=['hospital', 'family_name', 'given_name', 'id'], name='patients_pa_hospita_35cc51_idx'),
+            model_name="patient",
+            index=models.Index(
+                fields=["hospital", "family_name", "given_name", "id"], name="patients_pa_hospita_35cc51_idx"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='patient',
-            constraint=models.UniqueConstraint(fields=('hospital', 'mrn'), name='mrn_unique_in_hospital'),
+            model_name="patient",
+            constraint=models.UniqueConstraint(
+                models.F("hospital"), django.db.models.functions.text.Upper("mrn"), name="mrn_unique_in_hospital"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='guardianship',
-            constraint=models.UniqueConstraint(fields=('user', 'patient'), name='one_relation_per_patient'),
+            model_name="guardianship",
+            constraint=models.UniqueConstraint(fields=("user", "patient"), name="one_relation_per_patient"),
         ),
     ]

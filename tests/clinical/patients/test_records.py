@@ -1,0 +1,235 @@
+from datetime import date, timedelta
+
+import pytest
+from django.utils import timezone
+
+from clinical.audit.models import AccessEvent
+from clinical.patients.forms import PatientForm
+from clinical.patients.models import Patient
+from tests.factories import PatientFactory, StudyFactory
+
+pytestmark = pytest.mark.usefixtures("unscoped")
+
+JANE = {
+    "mrn": "B-2",
+    "family_name": "Smith",
+    "given_name": "Jane",
+    "sex": "F",
+    "date_of_birth": "2014-03-09",
+    "mother_height_cm": "168",
+    "father_height_cm": "181.5",
+    "notes": "Prefers the left chair.",
+}
+
+
+@pytest.fixture
+def create(as_user, alice):
+    client = as_user(alice)
+    return lambda **change: client.post("/patients/new/", JANE | change)
+
+
+def errors(response):
+    """Field -> its one error, which is a sentence."""
+    assert response.status_code == 422
+    found = {field: sentence for field, [sentence] in response.context["form"].errors.items()}
+    page = response.content.decode()
+    assert all(sentence.endswith(".") for sentence in found.values())
+    assert all(sentence.split("'")[0] in page for sentence in found.values())
+    return found
+
+
+def events():
+    return list(AccessEvent.objects.order_by("pk").values_list("verb", "actor_name", "detail"))
+
+
+@pytest.mark.parametrize("person", ["alice", "tess"])
+def test_a_patient_is_created_in_the_hospital_one_works_in(request, as_user, hospital, person):
+    client = as_user(request.getfixturevalue(person))
+    response = client.post("/patients/new/", JANE)
+    patient = Patient.objects.get()
+    assert response["Location"] == f"/patients/{patient.pk}/"
+    assert patient.hospital == hospital
+    assert patient.full_name == "Smith, Jane"
+    assert (patient.sex, patient.date_of_birth) == ("F", date(2014, 3, 9))
+    assert (patient.mother_height_cm, patient.father_height_cm) == (168, 181.5)
+    page = client.get(response["Location"]).content.decode()
+    assert "Smith, Jane was saved." in page
+    assert "Prefers the left chair." in page
+
+
+def test_what_may_be_left_out_may_be_left_out(create):
+    response = create(given_name="", mother_height_cm="", father_height_cm="", notes="")
+    assert response.status_code == 302
+    assert Patient.objects.get().full_name == "Smith"
+
+
+@pytest.mark.parametrize("field", ["mrn", "family_name", "sex", "date_of_birth"])
+@pytest.mark.parametrize("nothing", ["", "   "])
+def test_what_is_needed_is_asked_for(create, field, nothing):
+    assert list(errors(create(**{field: nothing}))) == [field]
+
+
+def days_ago(days):
+    return (date.today() - timedelta(days=days)).isoformat()
+
+
+@pytest.mark.parametrize("born", [days_ago(0), days_ago(1), days_ago(36_000)])
+def test_a_birth_from_today_to_nearly_a_hundred_years_back_is_taken(create, born):
+    assert create(date_of_birth=born).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("born", "said"),
+    [
+        (days_ago(-1), "The date of birth lies in the future."),
+        ("1900-01-01", "The date of birth lies more than 100 years back. Check the year."),
+        ("0014-03-09", "The date of birth lies more than 100 years back. Check the year."),
+        ("2014-02-30", "Enter a valid date."),
+        ("soon", "Enter a valid date."),
+    ],
+)
+def test_a_birth_that_cannot_be_is_refused(create, born, said):
+    assert errors(create(date_of_birth=born)) == {"date_of_birth": said}
+
+
+@pytest.mark.parametrize("height", ["1.72", "99", "251", "-170"])
+@pytest.mark.parametrize("parent", ["mother", "father"])
+def test_a_parents_height_is_in_centimetres(create, parent, height):
+    [sentence] = errors(create(**{f"{parent}_height_cm": height})).values()
+    assert sentence.startswith("A parent's height is given in centimetres")
+
+
+@pytest.mark.parametrize("height", ["tall", "nan", "inf", "1e400"])
+def test_a_height_is_a_number(create, height):
+    assert errors(create(mother_height_cm=height)) == {"mother_height_cm": "Enter a number."}
+
+
+@pytest.mark.parametrize("sex", ["X", "female", "f"])
+def test_sex_is_one_of_the_two_the_references_know(create, sex):
+    assert list(errors(create(sex=sex))) == ["sex"]
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "النجار", "Nguyễn", "O'Brien-Ångström", "<b>Bold</b>", "田中", "👶"])
+def test_names_are_taken_as_they_are_written(create, client, name):
+    response = create(family_name=name)
+    patient = Patient.objects.get()
+    assert patient.family_name == name
+    page = client.get(response["Location"])
+    assert page.status_code == 200
+    assert "<b>Bold" not in page.content.decode()
+
+
+@pytest.mark.parametrize(("field", "length"), [("family_name", 200), ("given_name", 200), ("mrn", 40), ("notes", 4000)])
+def test_what_is_too_long_is_refused_with_the_limit(create, field, length):
+    [sentence] = errors(create(**{field: "x" * (length + 1)})).values()
+    assert f"at most {length} characters" in sentence
+    assert create(**{field: "x" * length}).status_code == 302
+
+
+@pytest.mark.parametrize("mrn", ["A-1", "a-1", " A-1 "])
+def test_an_mrn_is_given_once_in_a_hospital(create, patient, mrn):
+    assert "another patient of the hospital" in errors(create(mrn=mrn))["mrn"]
+    assert Patient.objects.count() == 1
+
+
+def test_an_archived_patient_keeps_the_mrn(create, patient):
+    patient.archived_at = timezone.now()
+    patient.save()
+    assert "mrn" in errors(create(mrn="A-1"))
+
+
+def test_two_hospitals_may_give_the_same_mrn(create, other_hospital):
+    PatientFactory(hospital=other_hospital, mrn="B-2")
+    assert create().status_code == 302
+    assert Patient.objects.filter(mrn="B-2").count() == 2
+
+
+def test_a_form_that_is_sent_twice_makes_one_patient(create):
+    assert create().status_code == 302
+    assert list(errors(create())) == ["mrn"]
+    assert Patient.objects.count() == 1
+    assert [verb for verb, *_ in events()] == ["create"]
+
+
+def test_the_database_decides_when_two_are_faster_than_the_check(create, monkeypatch):
+    monkeypatch.setattr(PatientForm, "clean_mrn", lambda form: form.cleaned_data["mrn"])
+    create()
+    for mrn in ("B-2", "b-2"):
+        assert "just given to another patient" in errors(create(mrn=mrn))["mrn"]
+    assert Patient.objects.count() == 1
+
+
+def test_a_refused_form_keeps_what_was_typed(create):
+    page = create(date_of_birth="1900-01-01").content.decode()
+    assert 'value="Smith"' in page
+    assert 'value="1900-01-01"' in page
+
+
+def test_a_record_is_edited_and_the_audit_says_which_fields(as_user, alice, patient):
+    unchanged = {"mrn": "A-1", "given_name": "Jane", "sex": "F", "date_of_birth": "2014-03-09"}
+    client = as_user(alice)
+    assert 'value="2014-03-09"' in client.get(f"/patients/{patient.pk}/edit/").content.decode()
+    client.post(f"/patients/{patient.pk}/edit/", unchanged | {"family_name": "Roe", "mother_height_cm": "165"})
+    patient.refresh_from_db()
+    assert (patient.full_name, patient.mother_height_cm) == ("Roe, Jane", 165)
+    assert events() == [("edit", "Alice", "family_name, mother_height_cm")]
+
+
+def test_an_edit_with_a_mistake_changes_nothing(as_user, alice, patient):
+    response = as_user(alice).post(f"/patients/{patient.pk}/edit/", JANE | {"sex": ""})
+    assert list(errors(response)) == ["sex"]
+    patient.refresh_from_db()
+    assert patient.mrn == "A-1"
+    assert not events()
+
+
+def test_the_birth_cannot_move_behind_a_study(as_user, alice, patient):
+    StudyFactory(patient=patient, acquired_on=date(2024, 5, 1))
+    path = f"/patients/{patient.pk}/edit/"
+    assert "2024" in errors(as_user(alice).post(path, JANE | {"date_of_birth": "2024-05-02"}))["date_of_birth"]
+    assert as_user(alice).post(path, JANE | {"date_of_birth": "2024-05-01"}).status_code == 302
+
+
+def test_a_patient_is_archived_and_restored(as_user, alice, patient):
+    client, path = as_user(alice), f"/patients/{patient.pk}/"
+    page = client.post(f"{path}archive/", follow=True).content.decode()
+    assert "Doe, Jane was archived." in page
+    assert f"{path}restore/" in page
+    assert not client.get("/patients/").context["page_obj"]
+    page = client.post(f"{path}restore/", follow=True).content.decode()
+    assert "Doe, Jane was restored." in page
+    assert list(client.get("/patients/").context["page_obj"]) == [patient]
+    assert [event for event in events() if event[0] != "view"] == [("archive", "Alice", ""), ("restore", "Alice", "")]
+
+
+def test_a_patient_archived_twice_is_archived_once(as_user, alice, patient):
+    client = as_user(alice)
+    client.post(f"/patients/{patient.pk}/archive/")
+    patient.refresh_from_db()
+    first = patient.archived_at
+    client.post(f"/patients/{patient.pk}/archive/")
+    patient.refresh_from_db()
+    assert patient.archived_at == first
+    assert [verb for verb, *_ in events()] == ["archive"]
+
+
+def test_who_opens_a_record_is_on_record(as_user, tess, patient):
+    as_user(tess).get(f"/patients/{patient.pk}/")
+    event = AccessEvent.objects.get()
+    assert (event.verb, event.actor, event.patient_key) == ("view", tess, str(patient.pk))
+
+
+def test_a_record_lists_the_studies_newest_first_and_the_family(as_user, alice, patient, mother):
+    old, new = (StudyFactory(patient=patient, acquired_on=date(year, 5, 1)) for year in (2023, 2024))
+    StudyFactory(patient=PatientFactory(hospital=patient.hospital))
+    context = as_user(alice).get(f"/patients/{patient.pk}/").context
+    assert list(context["studies"]) == [new, old]
+    assert [guardian.user for guardian in context["guardians"]] == [mother]
+
+
+@pytest.mark.parametrize("path", ["", "edit/", "upload/"])
+def test_neither_name_nor_mrn_is_in_the_title_or_the_address(as_user, alice, patient, path):
+    page = as_user(alice).get(f"/patients/{patient.pk}/{path}").content.decode()
+    title = page.split("<title>")[1].split("</title>")[0]
+    assert "Doe" not in title
+    assert "A-1" not in title
