@@ -28,7 +28,7 @@ class MembershipInline(admin.TabularInline):
 
 @admin.register(Hospital)
 class HospitalAdmin(admin.ModelAdmin):
-    list_display = ["name", "created_at"]
+    list_display = ["name", "bone_age_reference", "created_at"]
     search_fields = ["name"]
     inlines = [MembershipInline]
 

@@ -14,9 +14,17 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.utils import timezone
 
+from clinical.growth.bone_age import REFERENCES
+
 
 class Hospital(models.Model):
     name = models.CharField(max_length=200, unique=True)
+    bone_age_reference = models.CharField(
+        max_length=20,
+        choices=[(key, table.name) for key, table in REFERENCES.items()],
+        default="brush",
+        help_text="The table that standard deviation scores are taken from.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django_scopes import ScopedManager
 
+from clinical.growth.bone_age import assess
 from clinical.patients.models import Sex
 from inference.models import PENDING, State
 
@@ -81,3 +82,11 @@ class Study(models.Model):
         """Bone age minus chronological age, or None while there is no bone age."""
         bone_age = self.analysis.bone_age_months
         return None if bone_age is None else bone_age - self.chronological_age_months
+
+    @property
+    def assessment(self):
+        """The bone age judged by the hospital's reference table, or None while there is no bone age."""
+        bone_age = self.analysis.bone_age_months
+        if bone_age is None:
+            return None
+        return assess(bone_age, self.chronological_age_months, self.sex, self.hospital.bone_age_reference)
