@@ -4,11 +4,13 @@ import keras
 from keras import layers
 
 from inference.engine.layers import ConvolutionalBlockAttention, HeatMap, ResidualScale
-from inference.engine.presets import Backbone, Preset
+from inference.engine.presets import AGE_DEVIATION_MONTHS, MEAN_AGE_MONTHS, Backbone, Preset
 
 
 def attention_network(preset: Preset) -> keras.Model:
-    """Stage 1: image -> {"age": (B, 1) scaled bone age in 0..1, "heat": (B, h, w) attention, not scaled}."""
+    """Stage 1: image -> {"age": (B, 1) scaled bone age in 0..1, "heat": (B, h, w) attention, not scaled,
+    "embedding": (B, C) pooled features, by which an image that is no hand is told}.
+    """
     stage = preset.attention
     image = _image_input("image", stage.backbone)
     features = backbone(stage.backbone, "attention")(image)
@@ -16,11 +18,12 @@ def attention_network(preset: Preset) -> keras.Model:
     pooled = layers.GlobalAveragePooling2D(name="pool")(attended)
     age = layers.Dense(1, activation="sigmoid", dtype="float32", name="age")(pooled)
     heat = HeatMap(name="heat", dtype="float32")(attended)
-    return keras.Model(image, {"age": age, "heat": heat}, name="attention")
+    embedding = layers.Activation("linear", dtype="float32", name="embedding")(pooled)
+    return keras.Model(image, {"age": age, "heat": heat, "embedding": embedding}, name="attention")
 
 
 def age_network(preset: Preset, views: tuple[str, ...] | None = None) -> keras.Model:
-    """Stage 2: {view: image per view, "male": (B, 1) 1 or 0} -> (B, 1) standardised bone age.
+    """Stage 2: {view: image per view, "male": (B, 1) 1 or 0} -> (B, 1) bone age in months.
 
     views picks some of the preset's branches; all of them by default.
     """
@@ -36,7 +39,8 @@ def age_network(preset: Preset, views: tuple[str, ...] | None = None) -> keras.M
         joined = layers.Dense(width, activation="relu", name=f"dense_{number}")(joined)
         if stage.dropout:
             joined = layers.Dropout(stage.dropout, name=f"dropout_{number}")(joined)
-    age = layers.Dense(1, dtype="float32", name="age")(joined)
+    standardised = layers.Dense(1, dtype="float32", name="standardised_age")(joined)
+    age = layers.Rescaling(AGE_DEVIATION_MONTHS, MEAN_AGE_MONTHS, dtype="float32", name="age")(standardised)
     return keras.Model({**images, "male": male}, age, name="age")
 
 

@@ -28,9 +28,7 @@ def normalise_contrast(image: np.ndarray) -> np.ndarray:
     return cv2.createCLAHE(CLAHE_CLIP, CLAHE_TILES).apply(cv2.LUT(image, table))
 
 
-def view(
-    image: np.ndarray, size: int, box: tuple[float, ...] = WHOLE, warp: np.ndarray | None = None
-) -> np.ndarray:
+def view(image: np.ndarray, size: int, box: tuple[float, ...] = WHOLE, warp: np.ndarray | None = None) -> np.ndarray:
     """What one network sees of the image: the box, in fractions x0, y0, x1, y1, as (size, size) uint8.
 
     warp (3 x 3) moves the view in coordinates where the box spans -1..1: the augmentation of training. What lies

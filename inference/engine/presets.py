@@ -5,6 +5,8 @@ from typing import Literal
 
 SCALED_AGE_MONTHS = 240.0
 """Stage 1 predicts bone age divided by this; the oldest label of the RSNA set is 228 months."""
+MEAN_AGE_MONTHS, AGE_DEVIATION_MONTHS = 127.3, 41.2
+"""Of the RSNA training labels. Stage 2 ends by multiplying and adding these, so that it starts at a fair guess."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,18 @@ class Fit:
 
 @dataclass(frozen=True)
 class RegionRule:
-    """How a heat map becomes a box. Fractions are of the heat map's maximum or of the image's side."""
+    """How a heat map, scaled to 0..1, becomes a box. Lengths are fractions of the image's side."""
 
     threshold: float = 0.5
-    """Cells at or above this share of the maximum belong to the region."""
-    pad: float = 0.0
-    """Added on each side of the box."""
-    min_side: float = 0.1
-    """Smaller boxes grow to this around their centre."""
-    max_side: float = 1.0
-    """Larger boxes shrink to this around the heat's centre of mass."""
+    """The box goes around everything at or above this; the published way."""
+    window: float | None = None
+    """Instead: the square window of this side that holds the most heat. A diffuse map, or a bright side marker,
+    then moves the box less."""
+    contrast: float = 1.0
+    """Power the heat is raised to before the window is placed: above 1 peaks count more, below 1 broad heat."""
+    reach: float | None = None
+    """Standard deviation of the Gaussian that weighs the heat by its distance from where the region is expected:
+    the image's centre for the first pass, the carpal region's for the second."""
     smoothing: float = 0.0
     """Standard deviation of the Gaussian over the heat map, in cells."""
 
@@ -52,7 +56,8 @@ class AttentionStage:
     backbone: Backbone
     fit: Fit
     cbam_ratio: int = 16
-    regions: RegionRule = RegionRule()
+    carpal: RegionRule = RegionRule()
+    metacarpal: RegionRule = RegionRule()
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,11 @@ class AgeStage:
     fit: Fit
     alone: Fit | None = None
     """Each branch is fitted alone first, where the published recipe says so."""
-    loss: Literal["mse", "smooth_l1"] = "mse"
+    loss: Literal["mse", "huber"] = "mse"
     dense: tuple[int, ...] = (128, 64, 32)
     dropout: float = 0.0
+    mirrored: bool = False
+    """Read every hand and its mirror image, and take the mean."""
     start_from_attention: bool = False
     """Start every branch from the attention network's backbone: both are then the same architecture."""
 
@@ -98,7 +105,8 @@ PRESETS = {
             attention=AttentionStage(
                 Backbone("residual", 192, _COMPACT),
                 Fit(epochs=40, batch=64, learning_rate=1e-3, schedule="one_cycle", weight_decay=0.02),
-                regions=RegionRule(threshold=0.5, pad=0.03, min_side=0.3, max_side=0.45, smoothing=0.8),
+                carpal=RegionRule(window=0.36, contrast=3.0, reach=0.25, smoothing=0.6),
+                metacarpal=RegionRule(window=0.42, contrast=0.5, reach=0.2, smoothing=0.6),
             ),
             age=AgeStage(
                 branches={
@@ -106,9 +114,10 @@ PRESETS = {
                     "metacarpal": Backbone("residual", 112, _COMPACT),
                     "whole": Backbone("residual", 160, _COMPACT),
                 },
-                fit=Fit(epochs=40, batch=48, learning_rate=1e-3, schedule="one_cycle", weight_decay=0.03),
-                loss="smooth_l1",
+                fit=Fit(epochs=40, batch=48, learning_rate=8e-4, schedule="one_cycle", weight_decay=0.03),
+                loss="huber",
                 dropout=0.1,
+                mirrored=True,
                 start_from_attention=True,
             ),
             working_size=299,

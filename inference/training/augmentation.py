@@ -22,6 +22,8 @@ class Augmentation:
     blur_share: float = 0.1
     erased_share: float = 0.3
     inverted_share: float = 0.02
+    marker_share: float = 0.4
+    """Gets a side marker at a random place near the border, so that no marker tells the hospital, nor the age."""
 
 
 def random_warp(rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
@@ -54,7 +56,7 @@ def random_exposure(
         table = np.clip((levels * contrast + offset) * 255, 0, 255).astype(np.uint8)
         changed = cv2.LUT(changed, table)
         if rng.random() < 0.3:
-            noise = rng.integers(-4, 5, changed.shape, dtype=np.int16)
+            noise = rng.integers(-2, 3, changed.shape, dtype=np.int16)
             changed = np.clip(changed + noise, 0, 255).astype(np.uint8)
         image = normalise_contrast(changed)
     levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.35, 0.35))
@@ -62,6 +64,28 @@ def random_exposure(
     if rng.random() < ranges.inverted_share:
         levels = 1 - levels
     return cv2.LUT(image, np.clip(levels * 255, 0, 255).astype(np.uint8))
+
+
+def add_marker(view: np.ndarray, rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
+    """Sometimes draws letters, on a plate or bare, somewhere in the outer part of the view."""
+    if rng.random() >= ranges.marker_share:
+        return view
+    size = view.shape[0]
+    letters = "".join(rng.choice(list("LLLRABDJKPSX"), rng.integers(1, 4)))
+    scale, thickness = size / 192 * rng.uniform(0.4, 1.1), int(rng.integers(1, 4))
+    (width, height), _ = cv2.getTextSize(letters, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(0.36, 0.48) * size
+    centre = size / 2 + radius * np.clip(1.4 * np.array([np.cos(angle), np.sin(angle)]), -1, 1)
+    x, y = int(centre[0] - width / 2), int(centre[1] + height / 2)
+    view = view.copy()
+    if rng.random() < 0.4:
+        plate = int(rng.integers(60, 256))
+        cv2.rectangle(view, (x - 4, y + 4), (x + width + 4, y - height - 4), plate, -1)
+        ink = 0 if plate > 150 else 255
+    else:
+        ink = int(rng.integers(150, 256))
+    cv2.putText(view, letters, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
+    return view
 
 
 def erase(view: np.ndarray, rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:

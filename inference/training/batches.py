@@ -5,7 +5,7 @@ import numpy as np
 
 from inference.engine.preprocessing import WHOLE, network_input, normalise_contrast, view
 from inference.engine.presets import SCALED_AGE_MONTHS, Preset
-from inference.training.augmentation import Augmentation, erase, random_exposure, random_warp
+from inference.training.augmentation import Augmentation, add_marker, erase, random_exposure, random_warp
 from inference.training.datasets import Dataset
 
 
@@ -57,5 +57,50 @@ class AttentionBatches(_Batches):
             if self.ranges is None:
                 views[row] = view(image, size)
             else:
-                views[row] = erase(view(image, size, WHOLE, random_warp(rng, self.ranges)), rng, self.ranges)
+                moved = view(image, size, WHOLE, random_warp(rng, self.ranges))
+                views[row] = erase(add_marker(moved, rng, self.ranges), rng, self.ranges)
         return network_input(views), {"age": self.ages[chosen, np.newaxis] / SCALED_AGE_MONTHS}
+
+
+class AgeBatches(_Batches):
+    """Stage 2: ({view: (B, size, size, 1), "male": (B, 1)}, bone ages in months (B, 1)).
+
+    boxes gives each view's box in every image, (N, 4) fractions; a view without boxes sees the whole hand. In
+    training the boxes move and change their size: at serving they are never exactly these.
+    """
+
+    def __init__(
+        self, data: Dataset, preset: Preset, boxes: dict[str, np.ndarray], views: tuple[str, ...], **options
+    ) -> None:
+        super().__init__(data, preset, **options)
+        self.boxes = boxes
+        self.branches = {name: preset.age.branches[name] for name in views}
+
+    def assemble(self, chosen, rng):
+        sizes = {name: spec.size for name, spec in self.branches.items()}
+        views = {name: np.empty((len(chosen), size, size), np.uint8) for name, size in sizes.items()}
+        for row, index in enumerate(chosen):
+            image = self.exposed(index, rng)
+            # All views of one hand turn and mirror together, each about its own centre.
+            warp = random_warp(rng, self.ranges) if self.ranges else None
+            for name, size in sizes.items():
+                box = tuple(self.boxes[name][index]) if name in self.boxes else WHOLE
+                if self.ranges is None:
+                    views[name][row] = view(image, size, box)
+                    continue
+                if name in self.boxes:
+                    box = jittered(box, rng)
+                views[name][row] = add_marker(view(image, size, box, warp), rng, self.ranges)
+        inputs = {name: network_input(stack) for name, stack in views.items()}
+        inputs["male"] = self.males[chosen, np.newaxis]
+        return inputs, self.ages[chosen, np.newaxis]
+
+
+def jittered(box: tuple[float, ...], rng: np.random.Generator) -> tuple[float, ...]:
+    """The box moved by up to a twelfth of its side, and up to a tenth larger or smaller."""
+    x0, y0, x1, y1 = box
+    grow = 0.5 * np.exp(rng.uniform(-0.1, 0.1))
+    centre_x = (x0 + x1) / 2 + (x1 - x0) * rng.uniform(-1, 1) / 12
+    centre_y = (y0 + y1) / 2 + (y1 - y0) * rng.uniform(-1, 1) / 12
+    half_width, half_height = (x1 - x0) * grow, (y1 - y0) * grow
+    return (centre_x - half_width, centre_y - half_height, centre_x + half_width, centre_y + half_height)

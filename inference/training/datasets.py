@@ -47,6 +47,9 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __add__(self, other: "Dataset") -> "Dataset":
+        return Dataset(self.labels + other.labels, self.images + other.images)
+
 
 def read_labels(folder: Path) -> list[Label]:
     """All labels in the folder. Raises FileNotFoundError that names the layouts understood."""
@@ -83,7 +86,8 @@ def read_dataset(
     ids = sorted(wanted.keys() & found.keys(), key=lambda id: (len(id), id))[:limit]
     if not ids:
         raise FileNotFoundError(f"{folder} has no image of the split {split!r}.")
-    archives = {source: zipfile.ZipFile(source) for source, _ in found.values() if source.suffix == ".zip"}
+    sources = {source for source, _ in found.values()}
+    archives = {source: zipfile.ZipFile(source) for source in sources if source.suffix == ".zip"}
 
     def decode(id: str) -> np.ndarray:
         source, member = found[id]

@@ -101,6 +101,7 @@ def run_fit(
     if checkpoint.exists():
         model = keras.saving.load_model(checkpoint)
         spent = json.loads(checkpoint.with_suffix(".json").read_text())
+        model.compile(model.optimizer, loss)  # a loss loses its parameters in the file
         print(f"resuming {checkpoint} at step {spent['steps']}", flush=True)
     else:
         model.compile(keras.optimizers.AdamW(fit.learning_rate, weight_decay=fit.weight_decay), loss)

@@ -5,21 +5,27 @@ The steps (attention, regions, age) run in turn or alone, stop after --minutes e
 
 import argparse
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from inference.engine.networks import attention_network
-from inference.engine.preprocessing import working_image
 from inference.engine import presets
-from inference.engine.presets import PRESETS, SCALED_AGE_MONTHS, Preset
-from inference.training.batches import AttentionBatches
+from inference.engine.networks import age_network, attention_network
+from inference.engine.preprocessing import WHOLE, normalise_contrast, view, working_image
+from inference.engine.presets import PRESETS, SCALED_AGE_MONTHS, Fit, Preset
+from inference.engine.regions import Attention, find_regions
+from inference.training.batches import AgeBatches, AttentionBatches
 from inference.training.datasets import Dataset, read_dataset
 from inference.training.fitting import predict_in_batches, run_fit
+from inference.training.phantom_set import cached_phantoms
 
 STEPS = ("attention", "regions", "age")
+REGION_BATCH = 64
+HUBER_MONTHS = 12.0
+"""Errors up to this count squared, larger ones only in proportion: some labels are wrong by years."""
 
 
 def train_attention(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: float | None, seed: int) -> None:
@@ -37,10 +43,68 @@ def train_attention(preset: Preset, run: Path, train: Dataset, val: Dataset, min
         batches,
         fit,
         checkpoint=run / "attention.keras",
-        loss={"age": "binary_crossentropy", "heat": None},
+        loss={"age": "binary_crossentropy", "heat": None, "embedding": None},
         months_error=months_error,
         minutes=minutes,
     )
+
+
+def extract_regions(preset: Preset, run: Path, train: Dataset, val: Dataset) -> None:
+    """Finds both regions of every radiograph with the attention network of the run, and keeps them in it."""
+    model = keras.saving.load_model(run / "attention.keras", compile=False)
+    for name, data in (("train", train), ("val", val)):
+        np.savez(run / f"regions_{name}.npz", **region_boxes(model, data, preset))
+
+
+def region_boxes(attention: keras.Model, data: Dataset, preset: Preset) -> dict[str, np.ndarray]:
+    """{"carpal": (N, 4), "metacarpal": (N, 4)} in fractions; a hand without a region gets the whole image."""
+    found: list[Attention] = []
+    for start in range(0, len(data), REGION_BATCH):
+        images = data.images[start : start + REGION_BATCH]
+        views = np.stack([view(normalise_contrast(image), preset.attention.backbone.size) for image in images])
+        found += find_regions(attention.predict_on_batch, views, preset.attention)
+    return {
+        "carpal": np.array([one.carpal.box if one.carpal else WHOLE for one in found]),
+        "metacarpal": np.array([one.metacarpal.box if one.metacarpal else WHOLE for one in found]),
+    }
+
+
+def train_age(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: float | None, seed: int) -> None:
+    """Stage 2: the age network, on the regions that stage 1 found."""
+    boxes = {name: dict(np.load(run / f"regions_{name}.npz")) for name in ("train", "val")}
+    if len(boxes["train"]["carpal"]) != len(train):
+        raise ValueError(f"{run}/regions_train.npz is of other radiographs: run --stage regions again.")
+    stage = preset.age
+    loss = keras.losses.Huber(delta=HUBER_MONTHS) if stage.loss == "huber" else "mse"
+
+    def fit_views(views: tuple[str, ...], fit: Fit, checkpoint: Path, start: Callable[[keras.Model], None]) -> None:
+        batches = AgeBatches(train, preset, boxes["train"], views, batch=fit.batch, seed=seed, augment=True)
+        checks = AgeBatches(val, preset, boxes["val"], views, batch=fit.batch, seed=seed, augment=False)
+
+        def months_error(model: keras.Model) -> float:
+            return float(np.abs(predict_in_batches(model, checks)[:, 0] - val.ages).mean())
+
+        model = age_network(preset, views)
+        start(model)
+        run_fit(model, batches, fit, checkpoint=checkpoint, loss=loss, months_error=months_error, minutes=minutes)
+
+    def start_from_earlier(model: keras.Model) -> None:
+        if stage.start_from_attention:
+            weights = (
+                keras.saving.load_model(run / "attention.keras", compile=False).get_layer("attention").get_weights()
+            )
+            for name in stage.branches:
+                model.get_layer(f"{name}_branch").set_weights(weights)
+        if stage.alone:
+            for name in stage.branches:
+                alone = keras.saving.load_model(run / f"age_{name}.keras", compile=False)
+                branch = f"{name}_branch"
+                model.get_layer(branch).set_weights(alone.get_layer(branch).get_weights())
+
+    if stage.alone:
+        for name in stage.branches:
+            fit_views((name,), stage.alone, run / f"age_{name}.keras", start=lambda model: None)
+    fit_views(tuple(stage.branches), stage.fit, run / "age.keras", start_from_earlier)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,6 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and progress")
     parser.add_argument("--stage", choices=(*STEPS, "all"), default="all")
     parser.add_argument("--minutes", type=float, help="wall-clock budget of each fit")
+    parser.add_argument("--phantoms", type=int, default=0, help="drawn hands mixed into the training radiographs")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     chosen = presets.preset(options.preset)
@@ -59,9 +124,15 @@ def main(arguments: list[str] | None = None) -> None:
     prepare = partial(working_image, preset=chosen)
     train = read_dataset(options.data, "train", prepare, archive="rsna299")
     val = read_dataset(options.data, "val", prepare, archive="rsna299")
+    if options.phantoms:
+        train += cached_phantoms(options.run / "phantoms.npz", options.phantoms, options.seed, prepare)
     print(f"{len(train)} training and {len(val)} validation radiographs", flush=True)
     if options.stage in ("attention", "all"):
         train_attention(chosen, options.run, train, val, options.minutes, options.seed)
+    if options.stage in ("regions", "all"):
+        extract_regions(chosen, options.run, train, val)
+    if options.stage in ("age", "all"):
+        train_age(chosen, options.run, train, val, options.minutes, options.seed)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""Reads one radiograph: python -m inference.engine IMAGE --sex F
+
+Prints one JSON line and exits 0; a file that cannot be read, or is refused, is exit 2 and one line on standard error.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from inference.engine import BoneAgeModel, Refusal, UnreadableRadiograph, read_radiograph
+from inference.engine.model import DEFAULT_MODEL
+from inference.engine.weights import MissingWeights
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m inference.engine", description=__doc__)
+    parser.add_argument("image", type=Path, help="PNG, JPEG, TIFF, WebP or DICOM")
+    parser.add_argument("--sex", choices=("M", "F"), required=True)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--runtime", choices=("onnx", "tensorflow"), default="onnx")
+    options = parser.parse_args(arguments)
+    try:
+        radiograph = read_radiograph(options.image.read_bytes())
+        model = BoneAgeModel.load(options.model, options.runtime)
+    except (OSError, UnreadableRadiograph, MissingWeights, ValueError) as error:
+        return _fail(str(error))
+    [outcome] = model.predict([radiograph.pixels], [options.sex])
+    if isinstance(outcome, Refusal):
+        return _fail(outcome.reason)
+    line = {
+        "bone_age_months": round(outcome.bone_age_months, 1),
+        "interval": [round(outcome.low_months, 1), round(outcome.high_months, 1)],
+        "regions": {name: asdict(region) for name, region in outcome.regions.items()},
+        "model": f"{model.name} {model.version}",
+        "milliseconds": round(outcome.milliseconds, 1),
+    }
+    print(json.dumps(line))
+    return 0
+
+
+def _fail(sentence: str) -> int:
+    print(" ".join(sentence.split()), file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

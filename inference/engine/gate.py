@@ -1,0 +1,69 @@
+"""Refuses what is not a usable radiograph of a hand, with a reason for the technician."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from inference.engine.regions import Attention
+
+MIN_SIDE = 100
+MIN_CONTRAST = 4
+"""Grey levels between the 1st and the 99th percentile; the flattest real radiographs have about 15."""
+
+REASONS = {
+    "too-small": f"The image is smaller than {MIN_SIDE} pixels on a side. Upload the radiograph in its full size.",
+    "blank": "The image is blank: it has next to no contrast. Check the exposure, or the file that was exported.",
+    "no-attention": "No part of the image looks like the bones of a hand. Check that this is a radiograph of a hand.",
+    "not-a-hand": "This does not look like a radiograph of a whole hand. Check the file, and that nothing is cut off.",
+}
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What the attention network's embeddings of real hands look like: a Gaussian, and the farthest still taken.
+
+    The Mahalanobis distance to it tells unfamiliar images (Lee et al., NeurIPS 2018).
+    """
+
+    mean: np.ndarray
+    """(C,)"""
+    whitening: np.ndarray
+    """(C, C): its product with an embedding less the mean has unit covariance over real hands."""
+    limit: float
+
+    @classmethod
+    def load(cls, path: Path) -> "Hands":
+        with np.load(path) as kept:
+            return cls(kept["mean"].astype(np.float32), kept["whitening"].astype(np.float32), float(kept["limit"]))
+
+    def save(self, path: Path) -> None:
+        np.savez(path, mean=self.mean, whitening=self.whitening, limit=self.limit)
+
+    @classmethod
+    def fitted(cls, embeddings: np.ndarray, limit: float = np.inf) -> "Hands":
+        """From embeddings (N, C) of training hands; a little is added to the variances, so that none is zero."""
+        values, vectors = np.linalg.eigh(np.cov(np.sqrt(embeddings), rowvar=False))
+        values = values + 0.01 * values.mean()
+        return cls(np.sqrt(embeddings).mean(0), (vectors / np.sqrt(values)) @ vectors.T, limit)
+
+    def distance(self, embeddings: np.ndarray) -> np.ndarray:
+        """(..., C) -> (...): root mean square of the whitened embedding, about 1 for a hand."""
+        # Embeddings are means of ReLUs: their square roots are closer to a Gaussian.
+        whitened = (np.sqrt(np.maximum(embeddings, 0)) - self.mean) @ self.whitening
+        return np.sqrt(np.mean(whitened**2, axis=-1))
+
+
+def refuse_pixels(pixels: np.ndarray) -> str | None:
+    """The code of a refusal that needs no network, or None."""
+    if min(pixels.shape) < MIN_SIDE:
+        return "too-small"
+    low, high = np.percentile(pixels, (1, 99))
+    return "blank" if high - low < MIN_CONTRAST else None
+
+
+def refuse_attention(attention: Attention, hands: Hands) -> str | None:
+    """The code of a refusal after the attention network, or None."""
+    if attention.carpal is None or attention.metacarpal is None:
+        return "no-attention"
+    return "not-a-hand" if hands.distance(attention.embedding) > hands.limit else None

@@ -1,0 +1,70 @@
+"""What runs the two networks of a trained model: ONNX Runtime on CPUs, Keras (TensorFlow) on GPU nodes.
+
+Both offer attention(images) and age(inputs), with the inputs and outputs of `networks`, and are thread-safe.
+"""
+
+import os
+import threading
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from inference.engine.presets import Preset
+from inference.engine.weights import load_arrays
+
+THREADS = int(os.environ.get("BONEAGE_THREADS", "0"))
+"""Threads of ONNX Runtime; 0 leaves the choice to it: one per core."""
+
+
+class Runtime(Protocol):
+    def attention(self, images: np.ndarray) -> dict[str, np.ndarray]: ...
+
+    def age(self, inputs: dict[str, np.ndarray]) -> np.ndarray: ...
+
+
+class OnnxRuntime:
+    """The exported networks attention.onnx and age.onnx of a weights folder."""
+
+    def __init__(self, folder: Path, preset: Preset) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = THREADS
+        options.log_severity_level = 3
+        self._attention, self._age = (
+            onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
+            for name in ("attention.onnx", "age.onnx")
+        )
+
+    def attention(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        names = [output.name for output in self._attention.get_outputs()]
+        return dict(zip(names, self._attention.run(names, {"image": images}), strict=True))
+
+    def age(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        return self._age.run(None, inputs)[0]
+
+
+class KerasRuntime:
+    """The same networks in Keras, from attention.npz and age.npz, on the backend of KERAS_BACKEND."""
+
+    def __init__(self, folder: Path, preset: Preset) -> None:
+        from inference.engine.networks import age_network, attention_network
+
+        # Float32 whatever the training precision was, as in the ONNX export.
+        self._attention, self._age = attention_network(preset), age_network(preset)
+        self._attention.set_weights(load_arrays(folder / "attention.npz"))
+        self._age.set_weights(load_arrays(folder / "age.npz"))
+        # Keras compiles its prediction function at the first call: two threads must not do that at once.
+        self._lock = threading.Lock()
+
+    def attention(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        with self._lock:
+            return self._attention.predict_on_batch(images)
+
+    def age(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        with self._lock:
+            return self._age.predict_on_batch(inputs)
+
+
+RUNTIMES: dict[str, type[OnnxRuntime] | type[KerasRuntime]] = {"onnx": OnnxRuntime, "tensorflow": KerasRuntime}
