@@ -73,7 +73,7 @@ clean: ## Remove the environment and caches; the portal's data in var/ stays
 	    "Bone Age Portal needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not one of them; name one with" \
 	    "make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Creating .venv"
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 $(PORTAL): requirements.txt | .venv/bin/python
 	@$(call install,$<)
@@ -84,9 +84,9 @@ $(DEVELOPMENT): requirements-dev.txt $(PORTAL)
 define install
 	echo "Installing $(1), a minute or two"; set -eo pipefail; \
 	PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r $(1) | \
-	while read -r verb package _; do case $$verb in \
-	    Collecting) echo "  $$package";; \
-	    Installing) echo "  unpacking";; \
+	while read -r verb what _; do case "$$verb $$what" in \
+	    "Collecting "*) echo "  $$what";; \
+	    "Installing collected") echo "  unpacking";; \
 	esac; done; \
 	touch $@
 endef
