@@ -156,7 +156,7 @@ class BoneAgeModel:
         [half] = self._interval.half_width(
             np.array([reading.months]), np.array([reading.disagreement]), np.array([reading.mirrored_difference])
         )
-                return Prediction(
+        return Prediction(
             bone_age_months=max(reading.months, 0.0),
             low_months=max(reading.months - float(half), 0.0),
             high_months=max(reading.months, 0.0) + float(half),
