@@ -88,22 +88,18 @@ class Upload {
   }
 
   answered({ status, responseText }) {
+    if (status === 401) return this.interrupt("You were signed out.", true);
+    if (status === 403) return this.interrupt("This page was opened before you last signed in.");
+    if (status === 413) return this.set("refused", "The server takes no file as large as this.");
+    if (status >= 500 && status !== 507) return this.set("failed", `The server failed (error ${status}). Try again.`);
     const answer = parse(responseText);
     const result = find("upload-result", answer);
-    if (result) {
-      find("answer", this.row).replaceChildren(result);
-      window.htmx?.process(result);
-      this.set("done");
-      // A full disk is not the file's fault: the server may take it later.
-      find("retry", this.row).hidden = status !== 507;
-    } else if (status === 401) {
-      this.interrupt("You were signed out.", true);
-    } else if (status === 403) {
-      this.interrupt("This page was opened before you last signed in.");
-    } else {
-      const sentence = status < 500 && answer.querySelector(".notice p")?.textContent;
-      this.set("failed", sentence || `The server could not take the file (error ${status}).`);
-    }
+    if (!result) return this.set("failed", answer.querySelector(".notice p")?.textContent ?? `Error ${status}`);
+    find("answer", this.row).replaceChildren(result);
+    window.htmx?.process(result);
+    this.set("done");
+    // A full disk is not the file's fault: the server may take it later.
+    find("retry", this.row).hidden = status !== 507;
   }
 
   interrupt(sentence, signedOut = false) {
