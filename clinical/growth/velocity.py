@@ -1,0 +1,39 @@
+"""How fast a child grows and its bones mature, between two days at least three months apart."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from clinical.growth.ages import age_in_months
+from clinical.growth.centiles import plausible
+from clinical.growth.tables import checked_age
+
+# In less, the error of measuring outweighs the growth.
+SHORTEST_MONTHS = 3
+
+
+@dataclass(frozen=True)
+class Velocity:
+    """Change per year over `months`; None with its `reason` when the two days are too close."""
+
+    months: float
+    value: float | None = None
+    reason: str = ""
+
+
+def growth_velocity(earlier: date, earlier_cm: float, later: date, later_cm: float) -> Velocity:
+    """Growth in cm/year. Raises ValueError for an implausible height, or days in the wrong order."""
+    return _velocity(earlier, later, plausible("height", later_cm) - plausible("height", earlier_cm))
+
+
+def bone_age_velocity(earlier: date, earlier_months: float, later: date, later_months: float) -> Velocity:
+    """Years of bone age per year, 1 in the average child. Raises ValueError for no age, or days in the wrong order."""
+    return _velocity(earlier, later, (checked_age(later_months) - checked_age(earlier_months)) / 12)
+
+
+def _velocity(earlier: date, later: date, change: float) -> Velocity:
+    if later < earlier:
+        raise ValueError("The later day lies before the earlier one.")
+    months = age_in_months(earlier, later)
+    if months < SHORTEST_MONTHS:
+        return Velocity(months, reason=f"The two days are less than {SHORTEST_MONTHS} months apart.")
+    return Velocity(months, change / (months / 12))

@@ -1,0 +1,74 @@
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clinical.growth.velocity import bone_age_velocity, growth_velocity
+
+days = st.dates(date(2000, 1, 1), date(2040, 12, 31))
+apart = st.integers(93, 5000)
+heights = st.floats(50, 200)
+bone_ages = st.floats(0, 228)
+
+
+def test_a_child_grows_three_centimetres_in_half_a_year():
+    velocity = growth_velocity(date(2024, 1, 10), 120.0, date(2024, 7, 10), 123.0)
+    assert (velocity.months, velocity.reason) == (6, "")
+    assert velocity.value == pytest.approx((123 - 120) / (6 / 12)) == 6
+
+
+def test_a_childs_bones_mature_half_as_fast_as_time_goes():
+    # 96 to 105 months of bone age in 18 months: 9 / 18.
+    assert bone_age_velocity(date(2023, 3, 1), 96, date(2024, 9, 1), 105).value == pytest.approx(0.5)
+
+
+def test_three_calendar_months_are_enough_even_over_february():
+    velocity = growth_velocity(date(2023, 12, 10), 120, date(2024, 3, 10), 121)
+    assert velocity.months == 3
+    assert velocity.value == pytest.approx(4)
+
+
+@pytest.mark.parametrize("velocity_of", [growth_velocity, bone_age_velocity])
+@pytest.mark.parametrize("later", [date(2024, 1, 10), date(2024, 1, 11), date(2024, 4, 9)])
+def test_less_than_three_months_give_the_reason_and_no_number(velocity_of, later):
+    velocity = velocity_of(date(2024, 1, 10), 120, later, 121)
+    assert velocity.value is None
+    assert velocity.reason == "The two days are less than 3 months apart."
+    assert velocity.months < 3
+
+
+@pytest.mark.parametrize("velocity_of", [growth_velocity, bone_age_velocity])
+def test_days_in_the_wrong_order_are_refused(velocity_of):
+    with pytest.raises(ValueError, match="The later day lies before the earlier one"):
+        velocity_of(date(2024, 4, 9), 120, date(2024, 1, 10), 121)
+
+
+@given(days, apart, heights, st.floats(0.5, 30))
+def test_growth_at_a_velocity_is_found_again(earlier, lived, height, cm_per_year):
+    years = lived / 365.25
+    velocity = growth_velocity(earlier, height, earlier + timedelta(lived), min(height + cm_per_year * years, 250))
+    expected = (min(height + cm_per_year * years, 250) - height) / years
+    # Calendar months differ from mean months by up to two days in a quarter, three over a February.
+    assert velocity.value == pytest.approx(expected, rel=0.04)
+
+
+@given(days, apart, bone_ages, bone_ages)
+def test_exchanging_two_readings_turns_the_sign(earlier, lived, first, second):
+    later = earlier + timedelta(lived)
+    there = bone_age_velocity(earlier, first, later, second).value
+    assert there == pytest.approx(-bone_age_velocity(earlier, second, later, first).value)
+
+
+@pytest.mark.parametrize("cm", [1.2, 1200, float("nan")])
+def test_an_implausible_height_is_refused(cm):
+    with pytest.raises(ValueError, match="A height is given in cm"):
+        growth_velocity(date(2023, 1, 1), cm, date(2024, 1, 1), 120)
+    with pytest.raises(ValueError, match="A height is given in cm"):
+        growth_velocity(date(2023, 1, 1), 120, date(2024, 1, 1), cm)
+
+
+@pytest.mark.parametrize("bone_age", [-1, float("nan")])
+def test_what_is_no_bone_age_is_refused(bone_age):
+    with pytest.raises(ValueError, match="An age in months"):
+        bone_age_velocity(date(2023, 1, 1), bone_age, date(2024, 1, 1), 120)
