@@ -44,6 +44,7 @@ def role_required(*roles):
 
 
 clinician_required = role_required(*CLINICAL_ROLES)
+doctor_required = role_required(Role.DOCTOR)
 hospital_admin_required = role_required(Role.HOSPITAL_ADMIN)
 member_required = _requires(lambda request: request.membership is not None, "This page is for the staff of a hospital.")
 family_required = _requires(lambda request: request.is_family, "This page is for patients and their guardians.")

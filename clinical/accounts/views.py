@@ -122,7 +122,8 @@ def accept_invitation(request, token):
         return redirect("home")
     if known and request.user != known:
         return redirect(f"{reverse('account_login')}?next={request.path}")
-    form = None if known else AcceptInvitationForm(request.POST or None, email=invitation.email)
+    data = request.POST if request.method == "POST" else None
+    form = None if known else AcceptInvitationForm(data, email=invitation.email)
     if request.method == "POST" and (known or form.is_valid()):
         try:
             if known:

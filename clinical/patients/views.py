@@ -11,6 +11,7 @@ from clinical.listing import PAGE_SIZE, listing
 from clinical.patients.forms import PatientForm
 from clinical.patients.models import Patient
 from clinical.patients.queries import SORTS, PatientFilter, with_study_facts
+from clinical.studies.queries import with_row_facts
 
 
 @clinician_required
@@ -27,7 +28,7 @@ def patient_list(request):
 def detail(request, pk):
     patient = get_object_or_404(Patient, pk=pk)
     record(Verb.VIEW, patient, request=request)
-    studies = patient.studies.select_related("analysis", "patient", "radiograph").order_by("-acquired_on", "-pk")
+    studies = with_row_facts(patient.studies).order_by("-acquired_on", "-pk")
     context = {
         "patient": patient,
         "studies": Paginator(studies, PAGE_SIZE).get_page(request.GET.get("page")),
@@ -49,7 +50,7 @@ def edit(request, pk):
 
 
 def _edit(request, patient, verb):
-    form = PatientForm(request.POST or None, instance=patient)
+    form = PatientForm(request.POST if request.method == "POST" else None, instance=patient)
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():

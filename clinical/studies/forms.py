@@ -3,6 +3,11 @@ from datetime import date
 
 from django import forms
 
+from clinical.growth.ages import in_words
+from clinical.growth.bone_age import plates
+from clinical.studies.impression import impression
+from clinical.studies.models import Method, Review
+
 
 class UploadForm(forms.Form):
     """What the files of one upload share."""
@@ -34,3 +39,83 @@ def check_study_date(day, patient):
     if day < patient.date_of_birth:
         raise forms.ValidationError("The study date lies before the patient's birth.")
     return day
+
+
+class ReviewForm(forms.ModelForm):
+    """A doctor's reading: the estimate accepted, a plate of the atlas, or years and months of one's own."""
+
+    plate = forms.TypedChoiceField(label="Atlas plate", coerce=float, required=False, empty_value=None)
+    years = forms.IntegerField(min_value=0, max_value=19, required=False)
+    months = forms.IntegerField(min_value=0, max_value=11, required=False)
+    seen = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    confirmed = forms.BooleanField(required=False, label="Yes: child, sex and date are right, and this is my reading")
+
+    class Meta:
+        model = Review
+        fields = ["method", "impression", "comment"]
+        widgets = {
+            "method": forms.RadioSelect,
+            "impression": forms.Textarea(attrs={"rows": 3}),
+            "comment": forms.Textarea(attrs={"rows": 2}),
+        }
+
+    def __init__(self, *args, study, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.study = study
+        estimate = study.analysis.bone_age_months
+        self.fields["method"].choices = [choice for choice in Method.choices if estimate or choice[0] != Method.AI]
+        self.fields["plate"].choices = [("", "Choose a plate"), *((age, in_words(age)) for age in plates(study.sex))]
+        self.fields["impression"].required = False
+        self.fields["impression"].help_text = "Left as it is, it follows the bone age you give."
+        self.suggestion = impression(study, study.bone_age_months) if study.bone_age_months is not None else ""
+        self.initial.update(
+            seen=study.review_id,
+            method=Method.AI if estimate else Method.OWN,
+            impression=study.review.impression if study.review else self.suggestion,
+            comment=study.review.comment if study.review else "",
+        )
+
+    def clean(self):
+        cleaned = super().clean()
+        cleaned["bone_age_months"] = self._bone_age(cleaned)
+        text = cleaned.get("impression", "").strip()
+        if cleaned["bone_age_months"] is not None and text in ("", self.suggestion):
+            cleaned["impression"] = impression(self.study, cleaned["bone_age_months"])
+        return cleaned
+
+    def _bone_age(self, cleaned):
+        match cleaned.get("method"):
+            case Method.AI:
+                return self.study.analysis.bone_age_months
+            case Method.ATLAS:
+                if cleaned.get("plate") is None and "plate" not in self.errors:
+                    self.add_error("plate", "Choose the plate of the atlas that the radiograph is most like.")
+                return cleaned.get("plate")
+            case Method.OWN:
+                years, months = cleaned.get("years"), cleaned.get("months")
+                if years is None and months is None and not {"years", "months"} & self.errors.keys():
+                    self.add_error("years", "Enter the bone age in years and months.")
+                    return None
+                return 12.0 * (years or 0) + (months or 0)
+        return None
+
+
+class SignForm(forms.Form):
+    """The signature: the doctor's password, under the review that was read."""
+
+    seen = forms.UUIDField(widget=forms.HiddenInput)
+    password = forms.CharField(
+        label="Your password",
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="Signing makes the report final; only an amendment can change it.",
+    )
+
+    def __init__(self, *args, doctor, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.doctor = doctor
+
+    def clean_password(self):
+        if not self.doctor.check_password(self.cleaned_data["password"]):
+            raise forms.ValidationError("This is not your password. The report is not signed yet.")
+        return ""

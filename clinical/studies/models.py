@@ -6,7 +6,22 @@ from django_scopes import ScopedManager
 
 from clinical.growth.bone_age import assess
 from clinical.patients.models import Sex
-from inference.models import PENDING, State
+from inference.models import PENDING
+from inference.models import State as AnalysisState
+
+
+class State(models.TextChoices):
+    """Where a study stands: first as its analysis does, then as the doctors have left it."""
+
+    QUEUED = AnalysisState.QUEUED.value, AnalysisState.QUEUED.label
+    ANALYSING = AnalysisState.ANALYSING.value, AnalysisState.ANALYSING.label
+    ANALYSED = AnalysisState.ANALYSED.value, AnalysisState.ANALYSED.label
+    REJECTED = AnalysisState.REJECTED.value, AnalysisState.REJECTED.label
+    FAILED = AnalysisState.FAILED.value, AnalysisState.FAILED.label
+    CANCELLED = AnalysisState.CANCELLED.value, AnalysisState.CANCELLED.label
+    REVIEWED = "reviewed", "Reviewed"
+    SIGNED = "signed", "Signed"
+    RELEASED = "released", "Released"
 
 
 class Radiograph(models.Model):
@@ -33,7 +48,7 @@ class Radiograph(models.Model):
 class Study(models.Model):
     """A bone-age examination: one radiograph of one patient on one day, on its way through the clinic.
 
-    `state` mirrors the state of the current `analysis`, so that lists sort and filter by one column.
+    `state` is that of the current `analysis` until a doctor takes over, so that lists sort by one column.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -45,6 +60,9 @@ class Study(models.Model):
     sex = models.CharField(max_length=1, choices=Sex, help_text="The sex whose reference is used.")
     acquired_on = models.DateField("study date")
     indication = models.CharField(max_length=400, blank=True)
+    review = models.ForeignKey(
+        "studies.Review", on_delete=models.PROTECT, null=True, related_name="+", help_text="The one that counts now."
+    )
     notices = models.JSONField(default=list, help_text="What in the file does not fit the record, in sentences.")
     submission = models.UUIDField(
         default=uuid.uuid4, editable=False, help_text="The upload form's own key: sent twice, it is one study."
@@ -78,15 +96,55 @@ class Study(models.Model):
         return self.patient.age_on(self.acquired_on)
 
     @property
+    def bone_age_months(self):
+        """What counts: the doctor's bone age where there is a review, else the model's, else None."""
+        return self.review.bone_age_months if self.review else self.analysis.bone_age_months
+
+    @property
     def difference_months(self):
         """Bone age minus chronological age, or None while there is no bone age."""
-        bone_age = self.analysis.bone_age_months
+        bone_age = self.bone_age_months
         return None if bone_age is None else bone_age - self.chronological_age_months
 
     @property
     def assessment(self):
         """The bone age judged by the hospital's reference table, or None while there is no bone age."""
-        bone_age = self.analysis.bone_age_months
-        if bone_age is None:
-            return None
-        return assess(bone_age, self.chronological_age_months, self.sex, self.hospital.bone_age_reference)
+        return None if self.bone_age_months is None else self.assess(self.bone_age_months)
+
+    def assess(self, bone_age_months):
+        """Judge a bone age of this child on the day of the study by the hospital's reference table."""
+        reference = self.hospital.bone_age_reference
+        return assess(bone_age_months, self.chronological_age_months, self.sex, reference)
+
+
+class Method(models.TextChoices):
+    AI = "ai", "AI estimate, accepted by the doctor"
+    ATLAS = "atlas", "Atlas of Greulich and Pyle, read by the doctor"
+    OWN = "own", "Read by the doctor"
+
+
+class Review(models.Model):
+    """A doctor's reading of a study. Never changed: a second thought is another Review, and the AI's value stays."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hospital = models.ForeignKey("accounts.Hospital", on_delete=models.PROTECT, related_name="+")
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="reviews")
+    analysis = models.ForeignKey("inference.Analysis", on_delete=models.PROTECT, related_name="+")
+    doctor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    method = models.CharField(max_length=10, choices=Method)
+    bone_age_months = models.FloatField("bone age")
+    impression = models.CharField(max_length=600, help_text="The report's conclusion, in a sentence.")
+    comment = models.TextField(blank=True, max_length=4000)
+    reviewed_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ScopedManager(hospital="hospital")
+
+    class Meta:
+        ordering = ["-reviewed_at"]
+
+    def __str__(self):
+        return f"Review {self.pk}"
+
+    @property
+    def patient_id(self):
+        return self.study.patient_id

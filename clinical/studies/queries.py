@@ -3,8 +3,7 @@ from django.db.models import Count
 
 from clinical.patients.models import Sex
 from clinical.patients.queries import matching
-from clinical.studies.models import Study
-from inference.models import State
+from clinical.studies.models import State, Study
 
 SORTS = {
     "submitted": ("submitted_at", "pk"),
@@ -33,7 +32,9 @@ class StudyFilter(django_filters.FilterSet):
 
 def with_row_facts(studies):
     """What a row of a list shows, in one query."""
-    return studies.select_related("patient", "analysis", "radiograph", "submitted_by")
+    return studies.select_related(
+        "hospital", "patient", "analysis__model_version", "radiograph", "submitted_by", "review__doctor"
+    )
 
 
 def counts_by_state():

@@ -2,14 +2,16 @@ from django.contrib import messages
 from django.http import Http404, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from clinical.accounts.permissions import clinician_required
+from clinical.accounts.permissions import clinician_required, doctor_required
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from clinical.listing import listing
 from clinical.studies import workflow
 from clinical.studies.display import display_name
+from clinical.studies.forms import ReviewForm, SignForm
 from clinical.studies.models import Study
 from clinical.studies.queries import SORTS, StudyFilter, attempts, counts_by_state, with_row_facts
 
@@ -42,10 +44,21 @@ def _status(request, study):
 def detail(request, pk):
     study = _study(request, pk)
     record(Verb.VIEW, study, request=request)
+    return _page(request, study)
+
+
+def _page(request, study, http_status=200, **forms):
+    """The study page; `forms` are those sent with mistakes, shown again as they were filled in."""
     context = _status(request, study)
+    if "review" in context["actions"]:
+        context["review_form"] = ReviewForm(study=study)
+    if "sign" in context["actions"]:
+        context["sign_form"] = SignForm(doctor=request.user, initial={"seen": study.review_id})
+    context.update(forms)
+    context["reviews"] = study.reviews.select_related("doctor")
     context["earlier"] = with_row_facts(study.patient.studies.exclude(pk=study.pk)).order_by("-acquired_on", "-pk")[:20]
     context["attempts"] = attempts(study.analysis)
-    return render(request, "studies/detail.html", context)
+    return render(request, "studies/detail.html", context, status=http_status)
 
 
 @clinician_required
@@ -70,29 +83,98 @@ def status(request, pk):
 @clinician_required
 @require_POST
 def retry(request, pk):
-    study = _study(request, pk)
-    try:
-        workflow.retry(study, request.user)
-    except workflow.WrongState as error:
-        messages.warning(request, str(error))
-    return redirect("studies:detail", pk=study.pk)
+    return _act(request, _study(request, pk), workflow.retry, "The radiograph is read once more.")
 
 
 @clinician_required
 @require_http_methods(["GET", "POST"])
 def cancel(request, pk):
     study = _study(request, pk)
-    if request.method == "GET":
-        context = {
-            "title": "Cancel this study?",
-            "message": "It is taken out of the queue. The radiograph stays, and can be submitted again.",
-            "verb": "Cancel the study",
-            "back": reverse("studies:detail", args=[study.pk]),
-        }
-        return render(request, "portal/confirm.html", context)
+    if request.method == "POST":
+        return _act(request, study, workflow.cancel, "The study was cancelled.")
+    context = {
+        "title": "Cancel this study?",
+        "message": "It is taken out of the queue. The radiograph stays, and can be submitted again.",
+        "verb": "Cancel the study",
+        "back": reverse("studies:detail", args=[study.pk]),
+    }
+    return render(request, "portal/confirm.html", context)
+
+
+@doctor_required
+@require_POST
+def review(request, pk):
+    study = _study(request, pk)
+    form = ReviewForm(request.POST, study=study)
+    if not form.is_valid():
+        return _page(request, study, 422, review_form=form)
+    reading = form.cleaned_data
     try:
-        workflow.cancel(study, request.user)
-        messages.success(request, "The study was cancelled.")
+        workflow.review(
+            study,
+            request.user,
+            seen=reading["seen"],
+            method=reading["method"],
+            bone_age_months=reading["bone_age_months"],
+            impression=reading["impression"],
+            comment=reading["comment"],
+            confirmed=reading["confirmed"],
+        )
+    except workflow.Doubtful as doubt:
+        return _page(request, study, 409, review_form=form, doubts=doubt.reasons)
+    except workflow.WrongState as error:
+        messages.warning(request, str(error))
+    else:
+        messages.success(request, "Your reading is kept. Sign it to make the report.")
+    return redirect("studies:detail", pk=study.pk)
+
+
+@doctor_required
+@sensitive_post_parameters("password")
+@require_POST
+def sign(request, pk):
+    study = _study(request, pk)
+    form = SignForm(request.POST, doctor=request.user)
+    if not form.is_valid():
+        return _page(request, study, 422, sign_form=form)
+    return _act(request, study, workflow.sign, "The study is signed.", form.cleaned_data["seen"])
+
+
+@doctor_required
+@require_http_methods(["GET", "POST"])
+def release(request, pk):
+    study = _study(request, pk)
+    if request.method == "POST":
+        return _act(request, study, workflow.release, "The report is released to the family.")
+    context = {
+        "title": "Release this report?",
+        "message": "The family is told that it is ready and can read it at once.",
+        "verb": "Release the report",
+        "back": reverse("studies:detail", args=[study.pk]),
+    }
+    return render(request, "portal/confirm.html", context)
+
+
+@doctor_required
+@require_http_methods(["GET", "POST"])
+def amend(request, pk):
+    study = _study(request, pk)
+    if request.method == "POST":
+        return _act(request, study, workflow.amend, "The study is open for another reading.")
+    context = {
+        "title": "Amend this signed study?",
+        "message": "The report is marked superseded; it stays on record, but the family no longer sees it.",
+        "verb": "Amend the study",
+        "back": reverse("studies:detail", args=[study.pk]),
+    }
+    return render(request, "portal/confirm.html", context)
+
+
+def _act(request, study, verb, done, *arguments):
+    """Use a verb of the workflow, say what came of it, and go back to the study."""
+    try:
+        verb(study, request.user, *arguments)
+        messages.success(request, done)
     except workflow.WrongState as error:
         messages.warning(request, str(error))
     return redirect("studies:detail", pk=study.pk)

@@ -1,22 +1,30 @@
 """What people do with a study: one function a verb. The worker's verbs are in `inference.workflow`."""
 
 from django.db import IntegrityError, transaction
-from django.dispatch import receiver
+from django.dispatch import Signal, receiver
 
+from clinical.accounts.models import Role
 from clinical.accounts.permissions import CLINICAL_ROLES
 from clinical.audit.record import Verb, record
-from clinical.studies.models import Study
+from clinical.studies.models import Review, State, Study
 from inference import workflow as inference
-from inference.models import State
 from inference.workflow import WrongState
 
-__all__ = ["DuplicateRadiograph", "WrongState", "cancel", "permitted", "retry", "submit"]
-
-VERBS_BY_STATE = {
-    State.QUEUED: {"cancel"},
-    State.FAILED: {"retry"},
-    State.REJECTED: {"retry"},
+CLINICIANS, DOCTOR = CLINICAL_ROLES, (Role.DOCTOR,)
+# Verb -> states it starts from, roles that may.
+TABLE = {
+    "cancel": ((State.QUEUED,), CLINICIANS),
+    "retry": ((State.FAILED, State.REJECTED), CLINICIANS),
+    "review": ((State.ANALYSED, State.REJECTED, State.REVIEWED), DOCTOR),
+    "sign": ((State.REVIEWED,), DOCTOR),
+    "release": ((State.SIGNED,), DOCTOR),
+    "amend": ((State.SIGNED, State.RELEASED), DOCTOR),
 }
+MOVED_ON = "The study has moved on meanwhile; look at where it stands now."
+DIFFERENCE_MONTHS, SDS = 12, 4  # beyond these a doctor is asked once whether child, sex and date are right
+
+# For the floors above; sent inside the transaction of the verb, with `study` and `actor`.
+signed, released, amended = Signal(), Signal(), Signal()
 
 
 class DuplicateRadiograph(Exception):
@@ -32,9 +40,26 @@ class DuplicateRadiograph(Exception):
         return "This very picture is filed for another patient of the hospital. Is this the right child?"
 
 
+class Doubtful(Exception):
+    """A reading that asks once whether child, sex and date are right. `reasons` are sentences."""
+
+    def __init__(self, reasons):
+        super().__init__(" ".join(reasons))
+        self.reasons = reasons
+
+
 def permitted(study, membership):
     """The verbs that `membership` may use on `study` now."""
-    return VERBS_BY_STATE.get(study.state, set()) if membership.role in CLINICAL_ROLES else set()
+    return {verb for verb, (states, roles) in TABLE.items() if study.state in states and membership.role in roles}
+
+
+def _move(study, verb, to, **conditions):
+    """Change the state by one conditional UPDATE, so that of two doctors or two clicks one wins."""
+    states, _ = TABLE[verb]
+    rows = Study.objects.filter(pk=study.pk, state__in=states, **conditions)
+    if not rows.update(state=to):
+        raise WrongState(MOVED_ON)
+    study.refresh_from_db()
 
 
 def submit(*, patient, radiograph, acquired_on, indication, notices, submission, actor, confirmed=False):
@@ -74,18 +99,78 @@ def submit(*, patient, radiograph, acquired_on, indication, notices, submission,
 @transaction.atomic
 def retry(study, actor):
     """Analyse the picture once more. Raises WrongState unless the study is failed or rejected."""
+    _move(study, "retry", State.QUEUED)
     study.analysis = inference.retry(study.analysis)
-    study.state = study.analysis.state
-    study.save(update_fields=["analysis", "state"])
+    study.save(update_fields=["analysis"])
     record(Verb.RETRY, study, actor=actor)
 
 
 @transaction.atomic
 def cancel(study, actor):
     """Take the study back before a worker has begun. Raises WrongState afterwards."""
+    _move(study, "cancel", State.CANCELLED)
     inference.cancel(study.analysis)
-    study.refresh_from_db()
     record(Verb.CANCEL, study, actor=actor)
+
+
+def doubts(study, bone_age_months):
+    """Sentences that ask whether a bone age is meant, or none."""
+    reasons = []
+    estimate = study.analysis.bone_age_months
+    if estimate is not None and abs(bone_age_months - estimate) > DIFFERENCE_MONTHS:
+        reasons.append(f"The AI estimate differs by more than {DIFFERENCE_MONTHS} months.")
+    sds = study.assess(bone_age_months).sds
+    if sds is not None and abs(sds) > SDS:
+        reasons.append(f"Bone age and chronological age are more than {SDS} SD apart.")
+    return reasons
+
+
+@transaction.atomic
+def review(study, doctor, *, seen, method, bone_age_months, impression, comment="", confirmed=False):
+    """Keep the doctor's reading, made in sight of the review whose key is `seen` (None: of no review).
+
+    Raises WrongState, also when another doctor was faster, or Doubtful unless `confirmed`.
+    """
+    reasons = doubts(study, bone_age_months)
+    if reasons and not confirmed:
+        raise Doubtful(reasons)
+    _move(study, "review", State.REVIEWED, review=seen, analysis=study.analysis)
+    study.review = Review.objects.create(
+        hospital=study.hospital,
+        study=study,
+        analysis=study.analysis,
+        doctor=doctor,
+        method=method,
+        bone_age_months=bone_age_months,
+        impression=impression,
+        comment=comment,
+    )
+    study.save(update_fields=["review"])
+    record(Verb.REVIEW, study, actor=doctor, detail=method)
+
+
+@transaction.atomic
+def sign(study, doctor, seen):
+    """Put the doctor's name under the review whose key is `seen`. Raises WrongState when another one counts now."""
+    _move(study, "sign", State.SIGNED, review=seen)
+    record(Verb.SIGN, study, actor=doctor)
+    signed.send(Study, study=study, actor=doctor)
+
+
+@transaction.atomic
+def release(study, doctor):
+    """Let the family see the report. Listeners may raise WrongState while it is not ready."""
+    _move(study, "release", State.RELEASED)
+    record(Verb.RELEASE, study, actor=doctor)
+    released.send(Study, study=study, actor=doctor)
+
+
+@transaction.atomic
+def amend(study, doctor):
+    """Open a signed study for another review; its report stays and is marked superseded."""
+    _move(study, "amend", State.REVIEWED)
+    record(Verb.AMEND, study, actor=doctor)
+    amended.send(Study, study=study, actor=doctor)
 
 
 @receiver(inference.analysis_changed)
