@@ -54,7 +54,7 @@ class Upload {
     find("status", this.row).textContent = text;
     this.bar.hidden = state !== "sending";
     find("retry", this.row).hidden = !["failed", "cancelled", "interrupted"].includes(state);
-    find("remove", this.row).textContent = state === "sending" ? "Cancel" : "Remove";
+    find("remove", this.row).textContent = { sending: "Cancel", done: "Hide" }[state] ?? "Remove";
   }
 
   remove() {
@@ -89,7 +89,7 @@ class Upload {
 
   answered({ status, responseText }) {
     if (status === 401) return this.interrupt("You were signed out.", true);
-    if (status === 403) return this.interrupt("This page was opened before you last signed in.");
+    if (status === 403) return this.renew();
     if (status === 413) return this.set("refused", "The server takes no file as large as this.");
     if (status >= 500 && status !== 507) return this.set("failed", `The server failed (error ${status}). Try again.`);
     const answer = parse(responseText);
@@ -100,6 +100,13 @@ class Upload {
     this.set("done");
     // A full disk is not the file's fault: the server may take it later.
     find("retry", this.row).hidden = status !== 507;
+  }
+
+  /** The form's token is that of an earlier sign-in: once, take a new one and send the file again. */
+  renew() {
+    this.interrupt("You were signed out.", true);
+    if (!this.renewed) resume();
+    this.renewed = true;
   }
 
   interrupt(sentence, signedOut = false) {
@@ -138,13 +145,13 @@ async function resume(chosen = []) {
   start(new Set([...chosen, ...inState("interrupted")]));
 }
 
-/** A new sign-in makes the form's token worthless; the page itself has the new one. False when it is out of reach. */
+/** Every sign-in makes a new token, and this page, fetched anew, has it. False when the page is out of reach. */
 async function renewToken() {
   try {
     const page = parse(await (await fetch(location.href)).text());
     const fresh = find("upload", page)?.elements.csrfmiddlewaretoken;
     if (fresh) form.elements.csrfmiddlewaretoken.value = fresh.value;
-    else explain("You are still signed out. Sign in in a new tab, then try again here.", true);
+    else explain("The portal asks you to sign in again. Do that in a new tab, then try again here; the files stay on this page.", true);
     return Boolean(fresh);
   } catch {
     explain("There is still no connection. The files stay on this page.", false);
