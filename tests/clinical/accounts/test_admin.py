@@ -165,8 +165,9 @@ def test_an_operator_changes_a_password(client, as_user, root, alice):
 
 
 def test_an_operator_opens_a_hospital_with_its_first_administrator(as_user, root, charlie):
-    row = {"user": charlie.pk, "role": "hospital_admin"}
-    response = as_user(root).post("/admin/accounts/hospital/add/", {"name": "Southern General"} | inline(row))
+    fields = {"name": "Southern General", "bone_age_reference": "brush"}
+    fields |= inline({"user": charlie.pk, "role": "hospital_admin"})
+    response = as_user(root).post("/admin/accounts/hospital/add/", fields)
     assert response.status_code == 302
     assert Hospital.objects.get().memberships.get().user == charlie
     assert as_user(charlie).get("/members/").status_code == 200

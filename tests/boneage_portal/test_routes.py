@@ -1,0 +1,291 @@
+"""Who may open what: every route, every kind of person, against what belongs to the hospital.
+
+The table is the policy. A route without a row fails here, so none is added without deciding who may use it.
+"""
+
+import re
+import uuid
+from dataclasses import dataclass
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.urls import NoReverseMatch, URLResolver, get_resolver, reverse
+
+from tests import radiograph_files
+from tests.factories import InvitationFactory, MembershipFactory, StudyFactory, UserFactory
+
+SIGN_IN = "is sent to sign in"
+REFUSED = (403, 404, 405, SIGN_IN)
+
+# Doctor, technician and administrator of the hospital; doctor and administrator of another; a patient's mother;
+# somebody who belongs nowhere; the anonymous.
+PEOPLE = ("alice", "tess", "ada", "bob", "olga", "mother", "charlie", "anonymous")
+# fmt: off
+EVERYBODY         = (200, 200, 200, 200, 200, 200, 200, 200)
+STAFF             = (200, 200, 200, 200, 200, 403, 403, SIGN_IN)
+CLINICIANS        = (200, 200, 403, 200, 403, 403, 403, SIGN_IN)
+OWN_CLINICIANS    = (200, 200, 403, 404, 403, 403, 403, SIGN_IN)
+OWN_DOCTOR        = (200, 403, 403, 404, 403, 403, 403, SIGN_IN)
+ADMINISTRATORS    = (403, 403, 200, 403, 200, 403, 403, SIGN_IN)
+OWN_ADMINISTRATOR = (403, 403, 200, 403, 404, 403, 403, SIGN_IN)
+FAMILY            = (403, 403, 403, 403, 403, 200, 403, SIGN_IN)
+# fmt: on
+
+
+def answering(status, row):
+    """`row`, with another answer than 200 for those who are let in."""
+    return tuple(status if answer == 200 else answer for answer in row)
+
+
+def not_allowed(row):
+    """The method is refused by role, before the object is looked for."""
+    return tuple(405 if answer in (200, 404) else answer for answer in row)
+
+
+@dataclass(frozen=True)
+class Route:
+    """What each of PEOPLE gets. `of`: the fixture whose key is in the path."""
+
+    get: tuple
+    post: tuple
+    of: str = ""
+
+
+def page(row, of=""):
+    """A page to look at."""
+    return Route(row, not_allowed(row), of)
+
+
+def verb(row, of="", get=None):
+    """A button: it changes something and leads on."""
+    return Route(get or not_allowed(row), answering(302, row), of)
+
+
+def form(row, of="", get=None):
+    """A page with a form, which is sent empty."""
+    return Route(get or row, answering(422, row), of)
+
+
+ROUTES = {
+    "home": Route((302, 302, 302, 302, 302, 302, 403, 302), not_allowed(EVERYBODY)),
+    "health": page(EVERYBODY),
+    "accounts:choose_hospital": Route(STAFF, answering(404, STAFF)),
+    "accounts:members": page(ADMINISTRATORS),
+    "accounts:invite": form(ADMINISTRATORS, get=not_allowed(ADMINISTRATORS)),
+    "accounts:change_role": verb(OWN_ADMINISTRATOR, "membership"),
+    "accounts:remove_member": verb(OWN_ADMINISTRATOR, "membership", get=OWN_ADMINISTRATOR),
+    "accounts:withdraw_invitation": verb(OWN_ADMINISTRATOR, "invitation"),
+    "accounts:accept_invitation": form(EVERYBODY, "token"),
+    "patients:list": page(CLINICIANS),
+    "patients:create": form(CLINICIANS),
+    "patients:detail": page(OWN_CLINICIANS, "patient"),
+    "patients:edit": form(OWN_CLINICIANS, "patient"),
+    "patients:archive": verb(OWN_CLINICIANS, "patient"),
+    "patients:restore": verb(OWN_CLINICIANS, "patient"),
+    "patients:family": page(FAMILY),
+    "studies:upload": form(OWN_CLINICIANS, "patient"),
+    "studies:worklist": page(CLINICIANS),
+    "studies:detail": page(OWN_CLINICIANS, "study"),
+    "studies:status": page(OWN_CLINICIANS, "study"),
+    "studies:retry": verb(OWN_CLINICIANS, "study"),
+    "studies:cancel": verb(OWN_CLINICIANS, "study", get=OWN_CLINICIANS),
+    "studies:review": form(OWN_DOCTOR, "study", get=not_allowed(OWN_DOCTOR)),
+    "studies:sign": form(OWN_DOCTOR, "study", get=not_allowed(OWN_DOCTOR)),
+    "studies:release": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
+    "studies:amend": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
+    "studies:image": page(OWN_CLINICIANS, "study"),
+    "studies:heat_map": page(OWN_CLINICIANS, "study"),
+    "studies:original": page(OWN_CLINICIANS, "study"),
+}
+
+# allauth's pages: what Alice and what the anonymous get.
+ACCOUNT_ROUTES = {
+    "account_login": (302, 200),
+    "account_logout": (200, 302),
+    "account_inactive": (200, 200),
+    "account_signup": (302, 200),
+    "account_reauthenticate": (200, 302),
+    "account_email": (200, 302),
+    "account_email_verification_sent": (200, 200),
+    "account_confirm_email": (200, 200),
+    "account_change_password": (200, 302),
+    "account_set_password": (302, 302),
+    "account_confirm_login_code": (302, 302),
+    "account_reset_password": (200, 200),
+    "account_reset_password_done": (200, 200),
+    "account_reset_password_from_key": (200, 200),
+    "account_reset_password_from_key_done": (200, 200),
+}
+ACCOUNT_KEYS = {
+    "account_confirm_email": {"key": "made-up"},
+    "account_reset_password_from_key": {"uidb36": "1", "key": "made-up"},
+}
+
+
+@pytest.fixture
+def olga(other_hospital):
+    """The other hospital's administrator."""
+    user = UserFactory(name="Olga", email="olga@example.org")
+    MembershipFactory(user=user, hospital=other_hospital, role="hospital_admin")
+    return user
+
+
+@pytest.fixture
+def study(patient):
+    picture = radiograph_files.png()
+    study = StudyFactory(patient=patient, radiograph__file=picture, analysis__heat_map="heat-maps/of-a-test.png")
+    storages["private"].save(study.analysis.heat_map, ContentFile(picture))
+    yield study
+    storages["private"].delete(study.radiograph.name)
+    storages["private"].delete(study.analysis.heat_map)
+
+
+@pytest.fixture
+def membership(tess):
+    return tess.memberships.get()
+
+
+@pytest.fixture
+def invitation(hospital):
+    return InvitationFactory(hospital=hospital)
+
+
+@pytest.fixture
+def token(invitation):
+    return invitation
+
+
+@pytest.fixture
+def sent(request, as_user):
+    """Send a request as one of PEOPLE; returns the response, closed."""
+
+    def send(person, method, path, **headers):
+        user = None if person == "anonymous" else request.getfixturevalue(person)
+        response = getattr(as_user(user), method)(path, headers=headers)
+        response.close()
+        return response
+
+    return send
+
+
+def path_to(name, of, row):
+    """The path to `row`, which the fixture `of` made."""
+    key = {"token": getattr(row, of)} if of == "token" else {"pk": row.pk} if of else {}
+    return reverse(name, kwargs=key)
+
+
+def outcome(response):
+    signs_in = response.status_code == 302 and response["Location"].startswith("/accounts/login/?next=")
+    return SIGN_IN if signs_in else response.status_code
+
+
+def as_stored(row):
+    return type(row)._base_manager.filter(pk=row.pk).values().get()
+
+
+@pytest.mark.usefixtures("unscoped")
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("name", ROUTES)
+def test_everybody_gets_the_answer_in_the_table(request, sent, hospital, name, method, person):
+    route = ROUTES[name]
+    row = request.getfixturevalue(route.of or "hospital")
+    before = as_stored(row)
+    expected = getattr(route, method)[PEOPLE.index(person)]
+
+    response = sent(person, method, path_to(name, route.of, row))
+
+    assert outcome(response) == expected
+    assert "default-src 'self'" in response["Content-Security-Policy"]
+    if expected in REFUSED:
+        assert as_stored(row) == before
+        assert b"Doe, Jane" not in response.content
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.get[-1] == SIGN_IN])
+def test_a_script_is_told_that_the_session_has_ended(request, sent, hospital, name, method):
+    route = ROUTES[name]
+    row = request.getfixturevalue(route.of or "hospital")
+    response = sent("anonymous", method, path_to(name, route.of, row), hx_request="true")
+    assert response.status_code == 401
+    assert "signed out" in response.content.decode()
+
+
+GUESSES = {"patient": [uuid.UUID(int=7)], "study": [uuid.UUID(int=7)], "membership": [0, 10**6, 10**30]}
+GUESSES |= {"invitation": GUESSES["membership"], "token": ["made-up", "x" * 500]}
+
+
+@pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.of])
+def test_a_guessed_key_is_not_found(sent, hospital, name):
+    route = ROUTES[name]
+    for person, get, post in zip(PEOPLE, route.get, route.post, strict=True):
+        for method, answer in (("get", get), ("post", post)):
+            if answer in REFUSED:
+                continue
+            for guess in GUESSES[route.of]:
+                path = reverse(name, kwargs={"token" if route.of == "token" else "pk": guess})
+                assert sent(person, method, path).status_code == 404
+
+
+@pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.get == OWN_CLINICIANS])
+def test_what_is_another_hospitals_looks_like_what_does_not_exist(request, sent, name):
+    route = ROUTES[name]
+    others = sent("bob", "get", path_to(name, route.of, request.getfixturevalue(route.of)))
+    guessed = sent("bob", "get", reverse(name, kwargs={"pk": uuid.UUID(int=7)}))
+    assert without_tokens(others) == without_tokens(guessed)
+
+
+def without_tokens(response):
+    return re.sub(rb"\w{64}", b"", response.content)
+
+
+@pytest.mark.parametrize(
+    ("person", "path"),
+    [
+        ("alice", "/studies/"),
+        ("tess", "/studies/"),
+        ("ada", "/members/"),
+        ("mother", "/family/"),
+        ("anonymous", "/accounts/login/"),
+    ],
+)
+def test_everybody_lands_where_their_work_is(sent, person, path, db):
+    assert sent(person, "get", "/")["Location"] == path
+
+
+def names_of(patterns, namespace=""):
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+            yield from names_of(pattern.url_patterns, inner)
+        else:
+            yield f"{namespace}{pattern.name}"
+
+
+def test_every_route_has_a_row_and_every_row_a_route():
+    names = {name for name in names_of(get_resolver().url_patterns) if not name.startswith("admin:")}
+    assert names == ROUTES.keys() | ACCOUNT_ROUTES.keys()
+
+
+@pytest.mark.parametrize("name", ACCOUNT_ROUTES)
+def test_the_pages_of_the_account(sent, alice, name):
+    path = reverse(name, kwargs=ACCOUNT_KEYS.get(name, {}))
+    for person, status in zip(("alice", "anonymous"), ACCOUNT_ROUTES[name], strict=True):
+        response = sent(person, "get", path)
+        assert response.status_code == status
+        assert "default-src 'self'" in response["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("person", [person for person in PEOPLE if person != "anonymous"])
+def test_the_administration_is_closed_to_everybody_but_platform_staff(sent, db, person):
+    for name in names_of(get_resolver().url_patterns):
+        try:
+            path = reverse(name)
+        except NoReverseMatch:  # needs the key of a row; its list is tried
+            continue
+        if name.startswith("admin:") and name not in ("admin:login", "admin:logout"):
+            assert sent(person, "get", path)["Location"] == f"/admin/login/?next={path}"
+            assert sent(person, "post", path)["Location"] == f"/admin/login/?next={path}"
+    assert sent(person, "get", "/admin/login/").status_code == 403
