@@ -19,7 +19,7 @@ environ.Env.read_env(env.path("ENV_FILE", BASE_DIR / ".env"))
 
 DEBUG = env.bool("DEBUG", False)
 HTTPS = env.bool("HTTPS", not DEBUG)
-VAR_DIR = Path(env.str("VAR_DIR", str(BASE_DIR / "var")))
+VAR_DIR = BASE_DIR / env.str("VAR_DIR", "var")
 
 SECRET_KEY = env.str("SECRET_KEY", "")
 if DEBUG and not SECRET_KEY:
@@ -139,7 +139,7 @@ STORAGES = {
 ACCEL_REDIRECT_PREFIX = env.str("ACCEL_REDIRECT_PREFIX", "") if PRIVATE_STORAGE == "filesystem" else ""
 
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(env.str("STATIC_ROOT", str(VAR_DIR / "static")))
+STATIC_ROOT = BASE_DIR / env.str("STATIC_ROOT", str(VAR_DIR / "static"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = DEBUG
 

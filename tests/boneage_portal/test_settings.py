@@ -110,6 +110,14 @@ def test_a_server_is_one_variable_away(settings_of):
     assert chosen["CELERY_BROKER_URL"] == "redis://redis.example:6379/0"
 
 
+def test_a_relative_folder_starts_at_the_project(settings_of, tmp_path):
+    relative = os.path.relpath(tmp_path, ROOT)
+    folder = ROOT / relative
+    chosen = settings_of("DATABASES", "CELERY_BROKER_TRANSPORT_OPTIONS", VAR_DIR=relative)
+    assert chosen["DATABASES"]["default"]["NAME"] == str(folder / "boneage.sqlite3")
+    assert chosen["CELERY_BROKER_TRANSPORT_OPTIONS"]["control_folder"] == str(folder / "broker" / "control")
+
+
 def test_an_unknown_storage_is_refused_with_the_names_of_those_there_are(python):
     process = python("manage.py", "check", SECRET_KEY=secrets.token_urlsafe(50), PRIVATE_STORAGE="ftp")
     assert "PRIVATE_STORAGE must be one of filesystem, s3." in process.stderr
