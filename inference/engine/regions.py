@@ -86,12 +86,7 @@ def region_of(heat: np.ndarray, rule: RegionRule, near: Region = CENTRE) -> Regi
     heat = np.clip(cv2.resize(heat, (FINE, FINE), interpolation=cv2.INTER_CUBIC), 0, 1)
     if rule.window is None:
         return _box_above(heat, rule.threshold)
-    heat = np.clip(heat - np.median(heat), 0, None) ** rule.contrast
-    if rule.reach:
-        cells = (np.arange(FINE) + 0.5) / FINE
-        across, down = cells - (near.x0 + near.x1) / 2, cells - (near.y0 + near.y1) / 2
-        heat = heat * np.exp(-(across[None, :] ** 2 + down[:, None] ** 2) / (2 * rule.reach**2))
-    return _hottest_window(heat, rule.window)
+    return _hottest_window(np.clip(heat - np.median(heat), 0, None), rule.window, rule, near)
 
 
 def _box_above(heat: np.ndarray, threshold: float) -> Region:
@@ -99,12 +94,18 @@ def _box_above(heat: np.ndarray, threshold: float) -> Region:
     return Region(x / FINE, y / FINE, (x + width) / FINE, (y + height) / FINE)
 
 
-def _hottest_window(heat: np.ndarray, side: float) -> Region:
-    length = round(side * FINE)
-    sums = np.pad(heat.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    inside = sums[length:, length:] - sums[:-length, length:] - sums[length:, :-length] + sums[:-length, :-length]
-    y, x = np.unravel_index(inside.argmax(), inside.shape)
-    return Region(float(x / FINE), float(y / FINE), float((x + length) / FINE), float((y + length) / FINE))
+def _hottest_window(heat: np.ndarray, side: float, rule: RegionRule, near: Region) -> Region:
+    heat = (heat / heat.max()) ** rule.contrast
+    if rule.reach:
+        cells = (np.arange(FINE) + 0.5) / FINE
+        across, down = cells - (near.x0 + near.x1) / 2, cells - (near.y0 + near.y1) / 2
+        heat = heat * np.exp(-(across[None, :] ** 2 + down[:, None] ** 2) / (2 * rule.reach**2))
+    # A Gaussian, not the window itself: a peak then lies in the middle of its window, not anywhere inside it.
+    nearby = cv2.GaussianBlur(heat, (0, 0), rule.spread * FINE, borderType=cv2.BORDER_CONSTANT)
+    y, x = np.unravel_index(nearby.argmax(), nearby.shape)
+    half = side / 2
+    centre_x, centre_y = (min(max(float(cell + 0.5) / FINE, half), 1 - half) for cell in (x, y))
+    return Region(centre_x - half, centre_y - half, centre_x + half, centre_y + half)
 
 
 def blacked_out(image: np.ndarray, region: Region | None) -> np.ndarray:

@@ -77,13 +77,15 @@ def read_dataset(
     """Every labelled radiograph of the split, decoded and passed through `prepare`.
 
     archive keeps to zips and folders whose name holds it; otherwise the first copy of an id found wins, those named
-    for the split before others. Raises FileNotFoundError where the split has no image.
+    for the split before others; limit keeps that many, spread evenly. Raises FileNotFoundError where the split has no image.
     """
     wanted = {label.id: label for label in read_labels(folder) if label.split == split}
     found: dict[str, tuple[Path, str]] = {}
     for source, member in _members(folder, split, archive):
         found.setdefault(Path(member).stem, (source, member))
-    ids = sorted(wanted.keys() & found.keys(), key=lambda id: (len(id), id))[:limit]
+    ids = sorted(wanted.keys() & found.keys(), key=lambda id: (len(id), id))
+    if limit:
+        ids = ids[:: max(1, len(ids) // limit)][:limit]
     if not ids:
         raise FileNotFoundError(f"{folder} has no image of the split {split!r}.")
     sources = {source for source, _ in found.values()}

@@ -97,7 +97,7 @@ def run_fit(
 
     months_error(model) gives the validation error in months for the progress lines.
     """
-    spent = {"steps": 0, "seconds": 0.0, "history": []}
+    spent: dict = {"steps": 0, "seconds": 0.0, "history": []}
     if checkpoint.exists():
         model = keras.saving.load_model(checkpoint)
         spent = json.loads(checkpoint.with_suffix(".json").read_text())

@@ -51,9 +51,11 @@ def train_attention(preset: Preset, run: Path, train: Dataset, val: Dataset, min
 
 def extract_regions(preset: Preset, run: Path, train: Dataset, val: Dataset) -> None:
     """Finds both regions of every radiograph with the attention network of the run, and keeps them in it."""
-    model = keras.saving.load_model(run / "attention.keras", compile=False)
+    model = attention_network(preset)
+    model.set_weights(keras.saving.load_model(run / "attention.keras", compile=False).get_weights())
     for name, data in (("train", train), ("val", val)):
-        np.savez(run / f"regions_{name}.npz", **region_boxes(model, data, preset))
+        boxes = region_boxes(model, data, preset)
+        np.savez(run / f"regions_{name}.npz", carpal=boxes["carpal"], metacarpal=boxes["metacarpal"])
 
 
 def region_boxes(attention: keras.Model, data: Dataset, preset: Preset) -> dict[str, np.ndarray]:

@@ -1,0 +1,153 @@
+"""Turns a finished run into the weights folder that the engine loads.
+
+    python -m inference.training.export --preset NAME --run DIR --data DIR --out DIR
+
+Both networks in half precision, for ONNX Runtime and for Keras; the gate against images of no hand; the interval;
+and the model card. --data is the training data: the gate and the interval are fitted on it.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from inference.engine import presets
+from inference.engine.intervals import Interval
+from inference.engine.model import BoneAgeModel
+from inference.engine.networks import age_network, attention_network
+from inference.engine.preprocessing import working_image
+from inference.engine.presets import Preset
+from inference.engine.runtimes import OnnxRuntime
+from inference.engine.weights import load_arrays, save_arrays
+from inference.training import calibrate
+from inference.training.datasets import Dataset, read_dataset
+from inference.training.phantom_set import draw_phantoms
+
+SMALLEST_HALVED = 1024
+"""Constants with fewer values stay in single precision: shapes, biases, scales."""
+TRAIN_SAMPLE = 1500
+"""Training radiographs that the gate and the difficulty are fitted on."""
+PHANTOMS, PHANTOM_SEED = 200, 20_000
+CITATION = (
+    "Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290(2):498-503, "
+    "doi 10.1148/radiol.2018180736"
+)
+NOT_FOR = (
+    "Not for diagnosis without review by a physician. Not for adults, for other body parts than the left hand and "
+    "wrist in postero-anterior projection, for skeletal dysplasia, or for estimating the age of people without papers."
+)
+
+
+def export_networks(preset: Preset, run: Path, out: Path) -> None:
+    """attention and age, each as .npz (Keras) and .onnx, from the checkpoints of the run."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, build in (("attention", attention_network), ("age", age_network)):
+        trained = keras.saving.load_model(run / f"{name}.keras", compile=False)
+        save_arrays(trained.get_weights(), out / f"{name}.npz")
+        network = build(preset)
+        # Rounded to half precision first, so that both runtimes hold the very same numbers.
+        network.set_weights(load_arrays(out / f"{name}.npz"))
+        export_onnx(network, out / f"{name}.onnx")
+
+
+def export_onnx(network: keras.Model, path: Path) -> None:
+    """The network as ONNX with a free batch size, inputs and outputs named as in Keras."""
+    example = {tensor.name: np.zeros((1, *tensor.shape[1:]), np.float32) for tensor in network.inputs}
+    network(example if len(example) > 1 else example.popitem()[1])
+    network.export(path, format="onnx", verbose=False)
+    onnx.save(halved(onnx.load(path)), path)
+
+
+def halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with its large constants stored in half precision; the runtime widens them once, at loading."""
+    casts = []
+    for constant in model.graph.initializer:
+        values = numpy_helper.to_array(constant)
+        if constant.data_type != TensorProto.FLOAT or values.size < SMALLEST_HALVED:
+            continue
+        wide = constant.name
+        constant.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{wide}_half"))
+        casts.append(helper.make_node("Cast", [f"{wide}_half"], [wide], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return model
+
+
+def fit_card(preset: Preset, run: Path, out: Path, train: Dataset, val: Dataset) -> dict:
+    """Fits gate and interval, writes hands.npz and gives the card."""
+    runtime = OnnxRuntime(out, preset)
+    hands = calibrate.fit_hands(
+        calibrate.embeddings(runtime, preset, train), calibrate.embeddings(runtime, preset, val)
+    )
+    hands.save(out / "hands.npz")
+    version = f"{datetime.now(UTC):%Y.%m.%d}-{digest(out)[:8]}"
+    model = BoneAgeModel(preset, {"version": version}, runtime, hands, Interval([], 1.0, 1.0))
+    coefficients = calibrate.fit_difficulty(calibrate.read_all(model, train), train.ages)
+    readings = calibrate.read_all(model, val)
+    # Every second radiograph calibrates the interval, the others check it.
+    interval = calibrate.fit_interval(coefficients, readings[::2], val.ages[::2])
+    errors = np.array([reading.months for reading in readings]) - val.ages
+    phantoms = draw_phantoms(PHANTOMS, seed=PHANTOM_SEED)
+    phantom_errors = np.array([reading.months for reading in calibrate.read_all(model, phantoms)]) - phantoms.ages
+    return {
+        "name": preset.name,
+        "version": version,
+        "interval": asdict(interval),
+        "interval_check": calibrate.coverage(interval, readings[1::2], val.ages[1::2]),
+        "validation": {"n": len(val), "mae_months": round(float(np.abs(errors).mean()), 2)},
+        "phantoms": {"n": len(phantoms), "mae_months": round(float(np.abs(phantom_errors).mean()), 2)},
+        "training": {
+            "data": "RSNA Pediatric Bone Age Challenge 2017, 10,746 radiographs at 299 x 299, and drawn phantoms",
+            "citation": CITATION,
+            "fits": {name: json.loads((run / f"{name}.json").read_text()) for name in ("attention", "age")},
+            "preset": asdict(preset),
+            "commit": commit(),
+        },
+        "not_for": NOT_FOR,
+    }
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of the networks of a weights folder."""
+    data = b"".join((folder / name).read_bytes() for name in ("attention.npz", "age.npz"))
+    return hashlib.sha256(data).hexdigest()
+
+
+def commit() -> str:
+    """The commit of the code at hand; empty outside a repository."""
+    shown = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    return shown.stdout.strip()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m inference.training.export", description=__doc__)
+    parser.add_argument("--preset", default="two_stage_compact")
+    parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="the folder of the model is made in it")
+    options = parser.parse_args(arguments)
+    chosen = presets.preset(options.preset)
+    out = options.out / chosen.name
+    export_networks(chosen, options.run, out)
+    prepare = partial(working_image, preset=chosen)
+    train = read_dataset(options.data, "train", prepare, archive="rsna299", limit=TRAIN_SAMPLE)
+    val = read_dataset(options.data, "val", prepare, archive="rsna299")
+    card = fit_card(chosen, options.run, out, train, val)
+    (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    print(json.dumps({name: card[name] for name in ("version", "validation", "phantoms", "interval_check")}))
+
+
+if __name__ == "__main__":
+    main()
