@@ -9,5 +9,5 @@ def impression(study, bone_age_months):
     ages = f"Bone age {in_words(bone_age_months)} at a chronological age of {in_words(study.chronological_age_months)}"
     if assessment.sds is None:
         return f"{ages}; not judged: {assessment.reason}"
-    sign = "−" if assessment.sds < 0 else "+"
-    return f"{ages}: {assessment.determination} (SDS {sign}{abs(assessment.sds):.2f}, {assessment.reference.name})."
+    sds = f"{assessment.sds:+.2f}".replace("-", "−")
+    return f"{ages}: {assessment.determination} (SDS {sds}, {assessment.reference.name})."

@@ -50,6 +50,10 @@ def detail(request, pk):
 def _page(request, study, http_status=200, **forms):
     """The study page; `forms` are those sent with mistakes, shown again as they were filled in."""
     context = _status(request, study)
+    estimate = study.analysis.bone_age_months
+    if estimate is not None:
+        context["estimate"] = study.assess(estimate)
+        context["estimate_difference"] = estimate - study.chronological_age_months
     if "review" in context["actions"]:
         context["review_form"] = ReviewForm(study=study)
     if "sign" in context["actions"]:

@@ -24,3 +24,9 @@ def signed_months(value):
         return ""
     sign = "−" if round(value) < 0 else "+" if round(value) else "±"
     return f"{sign}{in_words(abs(value))}"
+
+
+@register.filter
+def sds(value):
+    """-1.834 -> "−1.83"."""
+    return "" if value is None else f"{value:+.2f}".replace("-", "−")

@@ -1,0 +1,200 @@
+import pytest
+
+from clinical.audit.models import AccessEvent
+from clinical.studies import workflow
+from clinical.studies.models import Review, State, Study
+from tests.factories import PASSWORD, StudyFactory
+
+pytestmark = pytest.mark.usefixtures("unscoped")
+
+STATES = list(State)
+# The design's table: verb -> states it starts from, state it leads to. Doctors only.
+TABLE = {
+    "review": ({State.ANALYSED, State.REJECTED, State.REVIEWED}, State.REVIEWED),
+    "sign": ({State.REVIEWED}, State.SIGNED),
+    "amend": ({State.SIGNED, State.RELEASED}, State.REVIEWED),
+}
+
+
+@pytest.fixture
+def study(patient, alice):
+    """An analysed study: bone age 126 months at 121.7 months of age."""
+    return study_in(State.ANALYSED, patient, alice)
+
+
+def study_in(state, patient, doctor):
+    study = StudyFactory(patient=patient, state=state)
+    if state not in (State.REJECTED, State.FAILED):
+        study.analysis.bone_age_months = 126.0
+        study.analysis.save()
+    if state in (State.REVIEWED, State.SIGNED, State.RELEASED):
+        study.review = Review.objects.create(
+            hospital=study.hospital,
+            study=study,
+            analysis=study.analysis,
+            doctor=doctor,
+            method="ai",
+            bone_age_months=126.0,
+            impression="Normal.",
+        )
+        study.save()
+    return study
+
+
+def form(study, verb, **changes):
+    seen = str(study.review_id or "")
+    fields = {
+        "review": {"method": "own", "years": "10", "months": "3", "impression": "", "seen": seen},
+        "sign": {"password": PASSWORD, "seen": seen},
+        "amend": {},
+    }[verb]
+    return {**fields, **changes}
+
+
+def post(client, study, verb, **changes):
+    return client.post(f"/studies/{study.pk}/{verb}/", form(study, verb, **changes))
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("verb", TABLE)
+def test_a_doctor_uses_each_verb_from_its_states_only(as_user, alice, patient, verb, state):
+    study = study_in(state, patient, alice)
+    post(as_user(alice), study, verb)
+    states, to = TABLE[verb]
+    assert Study.objects.get(pk=study.pk).state == (to if state in states else state)
+
+
+@pytest.mark.parametrize("verb", ["review", "sign", "amend", "release"])
+def test_a_technician_uses_none_of_them(as_user, tess, alice, patient, verb):
+    for state in STATES:
+        study = study_in(state, patient, alice)
+        assert as_user(tess).post(f"/studies/{study.pk}/{verb}/").status_code == 403
+        assert Study.objects.get(pk=study.pk).state == state
+
+
+@pytest.mark.parametrize(
+    ("fields", "months"),
+    [
+        ({"method": "ai"}, 126.0),
+        ({"method": "own", "years": "10", "months": "3"}, 123.0),
+        ({"method": "own", "years": "11", "months": ""}, 132.0),
+        ({"method": "atlas", "plate": "120.0"}, 120.0),
+    ],
+)
+def test_the_doctors_value_counts_and_the_estimate_stays(as_user, alice, study, fields, months):
+    post(as_user(alice), study, "review", **fields)
+    study = Study.objects.get()
+    assert study.bone_age_months == study.review.bone_age_months == months
+    assert study.analysis.bone_age_months == 126.0
+    assert study.review.doctor == alice
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"method": ""}, "required"),
+        ({"method": "dice"}, "not one of the available choices"),
+        ({"method": "own", "years": "", "months": ""}, "Enter the bone age in years and months"),
+        ({"method": "own", "years": "10", "months": "14"}, "less than or equal to 11"),
+        ({"method": "own", "years": "-1"}, "greater than or equal to 0"),
+        ({"method": "atlas", "plate": ""}, "Choose the plate"),
+        ({"method": "atlas", "plate": "121"}, "not one of the available choices"),
+    ],
+)
+def test_a_reading_with_a_mistake_is_explained_and_kept_on_the_page(as_user, alice, study, fields, words):
+    response = post(as_user(alice), study, "review", comment="Carpals ahead of phalanges", **fields)
+    page = response.content.decode()
+    assert response.status_code == 422
+    assert words in page
+    assert "Carpals ahead of phalanges" in page
+    assert Study.objects.get().state == State.ANALYSED
+
+
+def test_there_is_no_estimate_to_accept_in_a_rejected_study(as_user, alice, patient):
+    study = study_in(State.REJECTED, patient, alice)
+    assert post(as_user(alice), study, "review", method="ai").status_code == 422
+    assert post(as_user(alice), study, "review").status_code == 302
+    assert Study.objects.get().bone_age_months == 123.0
+
+
+@pytest.mark.parametrize(
+    ("years", "words"),
+    [("8", ["AI estimate differs by more than 12 months"]), ("3", ["AI estimate", "more than 4 SD apart"])],
+)
+def test_a_doubtful_reading_asks_once(as_user, alice, study, years, words):
+    client = as_user(alice)
+    response = post(client, study, "review", years=years)
+    assert response.status_code == 409
+    assert all(sentence in response.content.decode() for sentence in words)
+    assert Study.objects.get().state == State.ANALYSED
+    assert post(client, study, "review", years=years, confirmed="on").status_code == 302
+    assert Study.objects.get().state == State.REVIEWED
+
+
+def test_the_impression_follows_the_value_unless_the_doctor_wrote_another(as_user, alice, study):
+    client = as_user(alice)
+    suggested = client.get(f"/studies/{study.pk}/").context["review_form"].suggestion
+    assert suggested.startswith("Bone age 10 y 6 m at a chronological age of 10 y 2 m: normal (SDS ")
+    post(client, study, "review", impression=suggested)
+    assert Study.objects.get().review.impression.startswith("Bone age 10 y 3 m at")
+    post(client, Study.objects.get(), "review", impression="Bones of a ten-year-old.")
+    assert Study.objects.get().review.impression == "Bones of a ten-year-old."
+
+
+def test_every_reading_stays(as_user, alice, study):
+    for years in ("10", "11"):
+        post(as_user(alice), Study.objects.get(), "review", years=years, months="0")
+    assert [review.bone_age_months for review in study.reviews.order_by("reviewed_at")] == [120.0, 132.0]
+
+
+def test_of_two_doctors_at_once_the_second_is_told(as_user, alice, hospital, study):
+    client = as_user(alice)
+    seen_by_both = form(study, "review")
+    post(client, study, "review")
+    response = client.post(f"/studies/{study.pk}/review/", {**seen_by_both, "years": "11"}, follow=True)
+    assert "moved on meanwhile" in response.content.decode()
+    assert study.reviews.count() == 1
+
+
+def test_signing_needs_the_password(as_user, alice, patient):
+    study = study_in(State.REVIEWED, patient, alice)
+    response = post(as_user(alice), study, "sign", password="wrong")
+    assert response.status_code == 422
+    assert "This is not your password" in response.content.decode()
+    assert Study.objects.get().state == State.REVIEWED
+
+
+def test_a_review_that_was_replaced_meanwhile_is_not_signed(as_user, alice, patient):
+    study = study_in(State.REVIEWED, patient, alice)
+    stale = form(study, "sign")
+    workflow.review(study, alice, seen=study.review_id, method="own", bone_age_months=120.0, impression="Ten.")
+    as_user(alice).post(f"/studies/{study.pk}/sign/", stale)
+    assert Study.objects.get().state == State.REVIEWED
+
+
+def test_signing_twice_is_one_signature(as_user, alice, patient):
+    study = study_in(State.REVIEWED, patient, alice)
+    client = as_user(alice)
+    for _ in range(2):
+        assert post(client, study, "sign").status_code == 302
+    assert AccessEvent.objects.filter(verb="sign", patient_key=str(patient.pk)).count() == 1
+
+
+def test_an_unsigned_study_is_not_released(as_user, alice, patient):
+    study = study_in(State.REVIEWED, patient, alice)
+    response = as_user(alice).post(f"/studies/{study.pk}/release/", follow=True)
+    assert "moved on meanwhile" in response.content.decode()
+    assert Study.objects.get().state == State.REVIEWED
+
+
+def test_a_rejected_study_that_a_doctor_has_read_is_not_analysed_again(as_user, alice, patient):
+    study = study_in(State.REJECTED, patient, alice)
+    post(as_user(alice), study, "review")
+    as_user(alice).post(f"/studies/{study.pk}/retry/")
+    assert Study.objects.get().state == State.REVIEWED
+
+
+def test_the_password_never_comes_back_on_the_page(as_user, alice, patient):
+    study = study_in(State.REVIEWED, patient, alice)
+    response = post(as_user(alice), study, "sign", password="my secret typo")
+    assert "my secret typo" not in response.content.decode()
