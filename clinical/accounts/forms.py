@@ -1,24 +1,29 @@
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 
-from clinical.accounts.models import Invitation, Membership, Role, User
+from clinical.accounts.models import Invitation, Role, User
 
 
-class InvitationForm(forms.ModelForm):
-    class Meta:
-        model = Invitation
-        fields = ["email", "role"]
+class InvitationLinkForm(forms.ModelForm):
+    """Nobody is offered what they have already, nor twice at once. Subclasses name `holder_error`."""
 
     def clean_email(self):
         email = self.cleaned_data["email"].lower()
-        hospital = self.instance.hospital
-        if Membership.objects.filter(hospital=hospital, user=User.objects.with_address(email)).exists():
-            raise forms.ValidationError("This person is a member of the hospital already.")
-        if hospital.invitations.pending().filter(email=email).exists():
+        if self.instance.holders().filter(user=User.objects.with_address(email)).exists():
+            raise forms.ValidationError(self.holder_error)
+        if self.instance.alike().pending().filter(email=email).exists():
             raise forms.ValidationError(
                 "This person has an invitation that is still open. Withdraw it first to send another."
             )
         return email
+
+
+class InvitationForm(InvitationLinkForm):
+    holder_error = "This person is a member of the hospital already."
+
+    class Meta:
+        model = Invitation
+        fields = ["email", "role"]
 
 
 class RoleForm(forms.Form):

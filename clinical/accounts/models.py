@@ -1,7 +1,7 @@
 """Hospitals (the tenants), the people who sign in, and what each may do where.
 
 Membership and Invitation decide which hospital a request may enter, so they are read before a scope exists:
-they alone of the tenant-owned tables have plain managers.
+they, and what families have in their place, are the tenant-owned tables with plain managers.
 """
 
 import secrets
@@ -110,12 +110,14 @@ def invitation_expiry():
     return timezone.now() + timedelta(days=settings.INVITATION_DAYS)
 
 
-class Invitation(models.Model):
-    """A link sent by e-mail, the only way to an account. Whoever opens it may join in the given role."""
+class InvitationLink(models.Model):
+    """A link sent by e-mail, the only way to an account. Whoever opens it may take what it offers, once.
 
-    hospital = models.ForeignKey(Hospital, on_delete=models.CASCADE, related_name="invitations")
+    A subclass has a `hospital` and says what it offers: `right` in one word, the rows of its `holders()`, the
+    invitations `alike()`, and `grant(user)`, which returns (row, whether it is new).
+    """
+
     email = models.EmailField()
-    role = models.CharField(max_length=20, choices=Role)
     token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
     invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -125,11 +127,32 @@ class Invitation(models.Model):
     objects = InvitationQuerySet.as_manager()
 
     class Meta:
+        abstract = True
         ordering = ["-created_at"]
+
+    @property
+    def is_pending(self):
+        return self.accepted_at is None and self.expires_at > timezone.now()
+
+
+class Invitation(InvitationLink):
+    """Makes whoever accepts it a member of the hospital, in the given role."""
+
+    hospital = models.ForeignKey(Hospital, on_delete=models.CASCADE, related_name="invitations")
+    role = models.CharField(max_length=20, choices=Role)
 
     def __str__(self):
         return f"{self.email}, {self.get_role_display()} of {self.hospital}"
 
     @property
-    def is_pending(self):
-        return self.accepted_at is None and self.expires_at > timezone.now()
+    def right(self):
+        return self.role
+
+    def holders(self):
+        return self.hospital.memberships
+
+    def alike(self):
+        return self.hospital.invitations
+
+    def grant(self, user):
+        return self.holders().get_or_create(user=user, defaults={"role": self.role})

@@ -1,13 +1,13 @@
 from django.contrib import messages
-from django.contrib.auth import login
 from django.core.paginator import Paginator
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from clinical.accounts import invitations
 from clinical.accounts import membership as memberships
-from clinical.accounts.forms import AcceptInvitationForm, InvitationForm, RoleForm
-from clinical.accounts.models import Invitation, Membership, User
+from clinical.accounts.forms import InvitationForm, RoleForm
+from clinical.accounts.models import Invitation
 from clinical.accounts.permissions import hospital_admin_required, member_required
 from clinical.accounts.scope import ACTIVE_MEMBERSHIP
 
@@ -53,7 +53,7 @@ def invite(request):
     def link(token):
         return request.build_absolute_uri(reverse("accounts:accept_invitation", args=[token]))
 
-    memberships.invite(form.instance, request.user, link)
+    invitations.invite(form.instance, request.user, link)
     messages.success(request, "The invitation is on its way.")
     return redirect("accounts:members")
 
@@ -103,40 +103,18 @@ def remove_member(request, pk):
 @require_POST
 def withdraw_invitation(request, pk):
     invitation = get_object_or_404(request.hospital.invitations.pending(), pk=pk)
-    memberships.withdraw(invitation, request.user)
+    invitations.withdraw(invitation, request.user)
     messages.success(request, "The invitation was withdrawn; its link no longer works.")
     return redirect("accounts:members")
 
 
 @require_http_methods(["GET", "POST"])
 def accept_invitation(request, token):
-    """Join a hospital by the link from the mail: a new person sets a password, a known one signs in first."""
+    """Join a hospital by the link from the mail."""
     invitation = Invitation.objects.select_related("hospital").filter(token=token).first()
-    known = invitation and User.objects.with_address(invitation.email)
-    if invitation is None or not invitation.is_pending:
-        if known and known.memberships.filter(hospital=invitation.hospital, user=request.user.pk).exists():
-            return redirect("home")  # a double click, or the mail opened again
-        return render(request, "accounts/accept_invitation.html", {"expired": True}, status=404)
-    if known and request.user.is_authenticated and request.user != known:
-        messages.error(request, "This invitation is for somebody else. Sign out, then open its link again.")
-        return redirect("home")
-    if known and request.user != known:
-        return redirect(f"{reverse('account_login')}?next={request.path}")
-    data = request.POST if request.method == "POST" else None
-    form = None if known else AcceptInvitationForm(data, email=invitation.email)
-    if request.method == "POST" and (known or form.is_valid()):
-        try:
-            if known:
-                user = memberships.accept(invitation, known)
-            else:
-                user = memberships.accept(
-                    invitation, name=form.cleaned_data["name"], password=form.cleaned_data["password1"]
-                )
-        except memberships.InvitationClosed:
-            return render(request, "accounts/accept_invitation.html", {"expired": True}, status=404)
-        login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
-        request.session[ACTIVE_MEMBERSHIP] = Membership.objects.get(user=user, hospital=invitation.hospital).pk
+
+    def welcome(user):
+        request.session[ACTIVE_MEMBERSHIP] = invitation.holders().get(user=user).pk
         messages.success(request, f"Welcome to {invitation.hospital}.")
-        return redirect("home")
-    context = {"invitation": invitation, "form": form, "expired": False}
-    return render(request, "accounts/accept_invitation.html", context, status=422 if form and form.errors else 200)
+
+    return invitations.answer(request, invitation, "accounts/accept_invitation.html", "home", welcome)

@@ -6,7 +6,7 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from clinical.accounts import membership as memberships
+from clinical.accounts import invitations
 from clinical.accounts.models import Invitation, Membership, User
 from clinical.audit.models import AccessEvent
 from tests.factories import PASSWORD, InvitationFactory, MembershipFactory, UserFactory
@@ -154,9 +154,9 @@ def test_an_invitation_that_was_used_leads_its_person_on(client, invitation):
 
 
 def test_two_answers_at_once_join_once(invitation):
-    memberships.accept(invitation, name="Dora", password=PASSWORD)
-    with pytest.raises(memberships.InvitationClosed):
-        memberships.accept(invitation, name="Dora", password=PASSWORD)
+    invitations.accept(invitation, name="Dora", password=PASSWORD)
+    with pytest.raises(invitations.InvitationClosed):
+        invitations.accept(invitation, name="Dora", password=PASSWORD)
     assert Membership.objects.count() == 1
 
 

@@ -1,0 +1,92 @@
+"""Inviting by e-mail, to a hospital or to a child's reports: the verbs, and the page behind the link.
+
+What an invitation offers is its model's affair; see `InvitationLink`.
+"""
+
+from django.contrib import messages
+from django.contrib.auth import login
+from django.core.mail import send_mail
+from django.db import transaction
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from clinical.accounts.forms import AcceptInvitationForm
+from clinical.accounts.models import User
+from clinical.audit.record import Verb, record
+
+
+class InvitationClosed(Exception):
+    def __str__(self):
+        return "This invitation was used, withdrawn or has expired. Ask your hospital to send a new one."
+
+
+@transaction.atomic
+def invite(invitation, invited_by, link, template="accounts/invitation_email.txt"):
+    """Save `invitation` and mail its `link(token)`."""
+    invitation.invited_by = invited_by
+    invitation.save()
+    record(Verb.INVITE, invitation, actor=invited_by, detail=invitation.right)
+    body = render_to_string(template, {"invitation": invitation, "link": link(invitation.token)})
+    transaction.on_commit(
+        lambda: send_mail(f"Invitation to {invitation.hospital.name}", body, None, [invitation.email])
+    )
+
+
+@transaction.atomic
+def accept(invitation, user=None, *, name="", password=""):
+    """Grant `user`, or a new account for the invited address, what is offered. Returns the user.
+
+    Raises InvitationClosed when it was accepted or withdrawn meanwhile, or has expired.
+    """
+    invitation = type(invitation).objects.select_for_update().filter(pk=invitation.pk).first()
+    if invitation is None or not invitation.is_pending:
+        raise InvitationClosed
+    if user is None:
+        user = User.objects.create_user(invitation.email, password, name=name)
+    granted, is_new = invitation.grant(user)
+    invitation.accepted_at = timezone.now()
+    invitation.save(update_fields=["accepted_at"])
+    if is_new:
+        record(Verb.JOIN, granted, actor=user, detail=invitation.right)
+    return user
+
+
+@transaction.atomic
+def withdraw(invitation, actor):
+    record(Verb.WITHDRAW_INVITATION, invitation, actor=actor)
+    invitation.delete()
+
+
+def answer(request, invitation, template, destination, welcome):
+    """The page behind the link of `invitation` (None where there is no such link).
+
+    A new person sets a password, a known one signs in first. `welcome(user)` greets who has just accepted,
+    before they go on to `destination`.
+    """
+    known = invitation and User.objects.with_address(invitation.email)
+    if invitation is None or not invitation.is_pending:
+        if known and invitation.holders().filter(user=known).exists() and request.user == known:
+            return redirect(destination)  # a double click, or the mail opened again
+        return render(request, template, {"expired": True}, status=404)
+    if known and request.user.is_authenticated and request.user != known:
+        messages.error(request, "This invitation is for somebody else. Sign out, then open its link again.")
+        return redirect("home")
+    if known and request.user != known:
+        return redirect(f"{reverse('account_login')}?next={request.path}")
+    data = request.POST if request.method == "POST" else None
+    form = None if known else AcceptInvitationForm(data, email=invitation.email)
+    if request.method == "POST" and (known or form.is_valid()):
+        try:
+            if known:
+                user = accept(invitation, known)
+            else:
+                user = accept(invitation, name=form.cleaned_data["name"], password=form.cleaned_data["password1"])
+        except InvitationClosed:
+            return render(request, template, {"expired": True}, status=404)
+        login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        welcome(user)
+        return redirect(destination)
+    context = {"invitation": invitation, "form": form, "expired": False}
+    return render(request, template, context, status=422 if form and form.errors else 200)
