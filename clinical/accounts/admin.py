@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 
+from clinical.accounts.logo import LogoField, keep_logo
 from clinical.accounts.models import Hospital, Invitation, Membership, User
 
 
@@ -26,8 +27,26 @@ class MembershipInline(admin.TabularInline):
     autocomplete_fields = ["user", "hospital"]
 
 
+class HospitalForm(forms.ModelForm):
+    new_logo = LogoField(required=False, label="Logo", help_text="PNG or JPEG, up to 2 MB. Empty: the logo stays.")
+    remove_logo = forms.BooleanField(required=False, label="Print reports without a logo")
+
+    class Meta:
+        model = Hospital
+        fields = ["name", "address", "paper", "bone_age_reference"]
+        widgets = {"address": forms.Textarea(attrs={"rows": 3})}
+
+    def save(self, commit=True):
+        if picture := self.cleaned_data["new_logo"]:
+            self.instance.logo = keep_logo(picture)
+        elif self.cleaned_data["remove_logo"]:
+            self.instance.logo = ""
+        return super().save(commit)
+
+
 @admin.register(Hospital)
 class HospitalAdmin(admin.ModelAdmin):
+    form = HospitalForm
     list_display = ["name", "bone_age_reference", "created_at"]
     search_fields = ["name"]
     inlines = [MembershipInline]

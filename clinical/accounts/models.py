@@ -17,8 +17,21 @@ from django.utils import timezone
 from clinical.growth.bone_age import REFERENCES
 
 
+class Paper(models.TextChoices):
+    A4 = "a4", "A4"
+    LETTER = "letter", "Letter"
+
+
 class Hospital(models.Model):
     name = models.CharField(max_length=200, unique=True)
+    address = models.TextField(blank=True, max_length=400, help_text="As it stands in the letterhead of reports.")
+    logo = models.CharField(
+        max_length=200,
+        blank=True,
+        editable=False,
+        help_text="Name of a PNG in the private storage, for the letterhead.",
+    )
+    paper = models.CharField(max_length=10, choices=Paper, default=Paper.A4, help_text="Of printed reports.")
     bone_age_reference = models.CharField(
         max_length=20,
         choices=[(key, table.name) for key, table in REFERENCES.items()],

@@ -165,7 +165,7 @@ def test_an_operator_changes_a_password(client, as_user, root, alice):
 
 
 def test_an_operator_opens_a_hospital_with_its_first_administrator(as_user, root, charlie):
-    fields = {"name": "Southern General", "bone_age_reference": "brush"}
+    fields = {"name": "Southern General", "paper": "a4", "bone_age_reference": "brush"}
     fields |= inline({"user": charlie.pk, "role": "hospital_admin"})
     response = as_user(root).post("/admin/accounts/hospital/add/", fields)
     assert response.status_code == 302

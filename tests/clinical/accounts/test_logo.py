@@ -1,0 +1,64 @@
+"""The logo of a hospital, which platform staff upload in the administration."""
+
+import io
+
+import pytest
+from django.core.files.storage import storages
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from PIL import Image
+
+from tests.factories import UserFactory
+
+
+def picture(size=(1200, 400), kind="PNG", mode="RGBA"):
+    buffer = io.BytesIO()
+    Image.new(mode, size, (200, 30, 60, 128)[: len(mode)]).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def send(as_user, hospital):
+    root = UserFactory(name="Root", email="root@example.org", is_staff=True, is_superuser=True)
+
+    def post(**fields):
+        data = {"name": hospital.name, "address": "1 Main Street", "paper": "a4", "bone_age_reference": "brush"}
+        data |= {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0} | fields
+        response = as_user(root).post(reverse("admin:accounts_hospital_change", args=[hospital.pk]), data)
+        hospital.refresh_from_db()
+        return response
+
+    return post
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGBA"), ("JPEG", "RGB")])
+def test_an_uploaded_logo_becomes_a_small_opaque_png(send, hospital, kind, mode):
+    assert send(new_logo=SimpleUploadedFile("logo", picture(kind=kind, mode=mode))).status_code == 302
+    with storages["private"].open(hospital.logo) as file, Image.open(file) as kept:
+        assert (kept.format, kept.mode, kept.size) == ("PNG", "RGB", (800, 267))
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no PNG or JPEG picture"),
+        (picture()[:300], "no PNG or JPEG picture"),
+        (b"", "empty"),
+        (b"\x89PNG" + bytes(2_000_000), "larger than 2 MB"),
+        (picture(size=(6000, 4000), mode="RGB"), "too many pixels"),
+    ],
+)
+def test_what_is_no_logo_is_refused_in_words(send, hospital, data, sentence):
+    response = send(new_logo=SimpleUploadedFile("logo.png", data))
+    assert response.status_code == 200
+    assert sentence in response.content.decode()
+    assert hospital.logo == ""
+
+
+def test_the_logo_stays_until_it_is_taken_away(send, hospital):
+    send(new_logo=SimpleUploadedFile("logo.png", picture()))
+    send(address="2 Main Street")
+    assert hospital.logo
+    assert hospital.address == "2 Main Street"
+    send(remove_logo="on")
+    assert hospital.logo == ""
