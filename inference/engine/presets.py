@@ -40,8 +40,10 @@ class RegionRule:
     threshold: float = 0.5
     """The box goes around everything at or above this; the published way."""
     window: float | None = None
-    """Instead: the square window of this side that holds the most heat. A diffuse map, or a bright side marker,
-    then moves the box less."""
+    """Instead: a square of this side, centred where there is most heat nearby. A diffuse map, or a bright side
+    marker, then moves the box less."""
+    spread: float = 0.1
+    """Standard deviation of the Gaussian that says what is nearby."""
     contrast: float = 1.0
     """Power the heat is raised to before the window is placed: above 1 peaks count more, below 1 broad heat."""
     reach: float | None = None
@@ -105,8 +107,8 @@ PRESETS = {
             attention=AttentionStage(
                 Backbone("residual", 192, _COMPACT),
                 Fit(epochs=40, batch=64, learning_rate=1e-3, schedule="one_cycle", weight_decay=0.02),
-                carpal=RegionRule(window=0.36, contrast=3.0, reach=0.25, smoothing=0.6),
-                metacarpal=RegionRule(window=0.42, contrast=0.5, reach=0.2, smoothing=0.6),
+                carpal=RegionRule(window=0.36, spread=0.08, contrast=4.0, reach=0.3, smoothing=0.6),
+                metacarpal=RegionRule(window=0.42, spread=0.15, contrast=0.5, reach=0.3, smoothing=0.6),
             ),
             age=AgeStage(
                 branches={

@@ -6,7 +6,7 @@
 
 import csv
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,20 +73,24 @@ def read_dataset(
     prepare: Callable[[np.ndarray], np.ndarray] = lambda image: image,
     archive: str = "",
     limit: int | None = None,
+    ids: Container[str] | None = None,
 ) -> Dataset:
     """Every labelled radiograph of the split, decoded and passed through `prepare`.
 
     archive keeps to zips and folders whose name holds it; otherwise the first copy of an id found wins, those named
-    for the split before others; limit keeps that many, spread evenly. Raises FileNotFoundError where the split has no image.
+    for the split before others. ids keeps to those, limit to that many, spread evenly. Raises FileNotFoundError
+    where the split has no image.
     """
     wanted = {label.id: label for label in read_labels(folder) if label.split == split}
+    if ids is not None:
+        wanted = {id: label for id, label in wanted.items() if id in ids}
     found: dict[str, tuple[Path, str]] = {}
     for source, member in _members(folder, split, archive):
         found.setdefault(Path(member).stem, (source, member))
-    ids = sorted(wanted.keys() & found.keys(), key=lambda id: (len(id), id))
+    chosen = sorted(wanted.keys() & found.keys(), key=lambda id: (len(id), id))
     if limit:
-        ids = ids[:: max(1, len(ids) // limit)][:limit]
-    if not ids:
+        chosen = chosen[:: max(1, len(chosen) // limit)][:limit]
+    if not chosen:
         raise FileNotFoundError(f"{folder} has no image of the split {split!r}.")
     sources = {source for source, _ in found.values()}
     archives = {source: zipfile.ZipFile(source) for source in sources if source.suffix == ".zip"}
@@ -100,10 +104,10 @@ def read_dataset(
         return prepare(image)
 
     with ThreadPoolExecutor(2) as pool:
-        images = list(pool.map(decode, ids))
+        images = list(pool.map(decode, chosen))
     for opened in archives.values():
         opened.close()
-    return Dataset([wanted[id] for id in ids], images)
+    return Dataset([wanted[id] for id in chosen], images)
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

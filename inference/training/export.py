@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import subprocess
+import warnings
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -37,6 +38,7 @@ SMALLEST_HALVED = 1024
 """Constants with fewer values stay in single precision: shapes, biases, scales."""
 TRAIN_SAMPLE = 1500
 """Training radiographs that the gate and the difficulty are fitted on."""
+REHEARSAL = 200
 PHANTOMS, PHANTOM_SEED = 200, 20_000
 CITATION = (
     "Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290(2):498-503, "
@@ -64,7 +66,9 @@ def export_onnx(network: keras.Model, path: Path) -> None:
     """The network as ONNX with a free batch size, inputs and outputs named as in Keras."""
     example = {tensor.name: np.zeros((1, *tensor.shape[1:]), np.float32) for tensor in network.inputs}
     network(example if len(example) > 1 else example.popitem()[1])
-    network.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tf2onnx and the tracer warn about themselves
+        network.export(path, format="onnx", verbose=False)
     onnx.save(halved(onnx.load(path)), path)
 
 
@@ -137,13 +141,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder of the model is made in it")
+    parser.add_argument("--rehearse", action="store_true", help="calibrate on a few radiographs: a card to try with")
     options = parser.parse_args(arguments)
     chosen = presets.preset(options.preset)
     out = options.out / chosen.name
     export_networks(chosen, options.run, out)
     prepare = partial(working_image, preset=chosen)
-    train = read_dataset(options.data, "train", prepare, archive="rsna299", limit=TRAIN_SAMPLE)
-    val = read_dataset(options.data, "val", prepare, archive="rsna299")
+    train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else TRAIN_SAMPLE)
+    val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
     card = fit_card(chosen, options.run, out, train, val)
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     print(json.dumps({name: card[name] for name in ("version", "validation", "phantoms", "interval_check")}))

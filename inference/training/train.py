@@ -24,6 +24,7 @@ from inference.training.phantom_set import cached_phantoms
 
 STEPS = ("attention", "regions", "age")
 REGION_BATCH = 64
+REHEARSAL = 256
 HUBER_MONTHS = 12.0
 """Errors up to this count squared, larger ones only in proportion: some labels are wrong by years."""
 
@@ -116,6 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and progress")
     parser.add_argument("--stage", choices=(*STEPS, "all"), default="all")
     parser.add_argument("--minutes", type=float, help="wall-clock budget of each fit")
+    parser.add_argument("--rehearse", action="store_true", help="every step for a minute, on a few radiographs")
     parser.add_argument("--phantoms", type=int, default=0, help="drawn hands mixed into the training radiographs")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
@@ -124,17 +126,18 @@ def main(arguments: list[str] | None = None) -> None:
     keras.config.set_dtype_policy(chosen.precision)
     options.run.mkdir(parents=True, exist_ok=True)
     prepare = partial(working_image, preset=chosen)
-    train = read_dataset(options.data, "train", prepare, archive="rsna299")
-    val = read_dataset(options.data, "val", prepare, archive="rsna299")
+    train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else None)
+    val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
+    minutes = 1.0 if options.rehearse else options.minutes
     if options.phantoms:
         train += cached_phantoms(options.run / "phantoms.npz", options.phantoms, options.seed, prepare)
     print(f"{len(train)} training and {len(val)} validation radiographs", flush=True)
     if options.stage in ("attention", "all"):
-        train_attention(chosen, options.run, train, val, options.minutes, options.seed)
+        train_attention(chosen, options.run, train, val, minutes, options.seed)
     if options.stage in ("regions", "all"):
         extract_regions(chosen, options.run, train, val)
     if options.stage in ("age", "all"):
-        train_age(chosen, options.run, train, val, options.minutes, options.seed)
+        train_age(chosen, options.run, train, val, minutes, options.seed)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,241 @@
+"""Measures a trained model on labelled radiographs: python -m inference.training.evaluate --data DIR --out DIR
+
+DIR holds labels.csv or rsna_labels.csv and images as folders or zips (docs/model.md). Written to --out: metrics.json,
+cases.csv, report.md and plots. Images pass through the same reading of files as uploads do, and through the gate.
+"""
+
+import argparse
+import csv
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from inference.engine import BoneAgeModel, Prediction, Refusal
+from inference.engine.imaging import is_inverted
+from inference.engine.model import BATCH, DEFAULT_MODEL
+from inference.engine.regions import Region
+from inference.training import metrics
+from inference.training.datasets import Dataset, Label, read_dataset
+from inference.training.phantom_set import draw_phantoms
+from inference.training.plots import draw_plots
+from inference.training.robustness import COPIES
+
+PHANTOM_SEED = 30_000
+"""Not among those that training and export draw from."""
+GROUP_COLUMNS = ("n", "mae_months", "bias_months", "within_12")
+
+
+@dataclass(frozen=True)
+class Case:
+    label: Label
+    outcome: Prediction | Refusal
+
+
+def evaluate(model: BoneAgeModel, data: Dataset, change: Callable = lambda image: image) -> list[Case]:
+    """The model's outcome for each radiograph, after `change`."""
+    cases: list[Case] = []
+    for start in range(0, len(data), BATCH):
+        labels = data.labels[start : start + BATCH]
+        images = [bone_bright(change(image)) for image in data.images[start : start + BATCH]]
+        outcomes = model.predict(images, [label.sex for label in labels])
+        cases += [Case(label, outcome) for label, outcome in zip(labels, outcomes, strict=True)]
+    return cases
+
+
+def bone_bright(image: np.ndarray) -> np.ndarray:
+    """The image with the polarity that `read_radiograph` would give it."""
+    return 255 - image if is_inverted(image) else image
+
+
+def summary(cases: list[Case]) -> dict:
+    """All figures of a set of cases; errors are of those read, refusals are counted."""
+    read = [(case.label, case.outcome) for case in cases if isinstance(case.outcome, Prediction)]
+    if not read:
+        return {"n": len(cases), "refused": len(cases)}
+    truth, months, low, high = _columns(read)
+    sexes, bands = [label.sex for label, _ in read], metrics.age_bands(truth)
+    return {
+        **metrics.error_metrics(truth, months),
+        "by_sex": metrics.by_group(sexes, truth, months),
+        "by_age_band": metrics.by_group(bands, truth, months),
+        "classes": metrics.class_metrics(truth, months),
+        "interval90": {
+            **metrics.interval_metrics(truth, low, high),
+            "by_sex": {
+                sex: metrics.interval_metrics(*(column[np.array(sexes) == sex] for column in (truth, low, high)))
+                for sex in sorted(set(sexes))
+            },
+        },
+        "refused": len(cases) - len(read),
+        "refused_by_code": _counts(case.outcome.code for case in cases if isinstance(case.outcome, Refusal)),
+    }
+
+
+def robustness(model: BoneAgeModel, data: Dataset, plain: list[Case]) -> dict[str, dict]:
+    """For each worse copy: MAE, its change against the plain images, and refusals."""
+    before = _mae(plain)
+    rows = {}
+    for name, change in COPIES.items():
+        cases = evaluate(model, data, change)
+        mae = _mae(cases)
+        refused = sum(isinstance(case.outcome, Refusal) for case in cases)
+        rows[name] = {"mae_months": round(mae, 2), "change_months": round(mae - before, 2), "refused": refused}
+    return rows
+
+
+def attention(cases: list[Case], boxes: Path) -> dict[str, float | int]:
+    """How much of the wrist's box the carpal region covers, and of the MCP joints' boxes the metacarpal region."""
+    marked: dict[str, dict[str, list[Region]]] = defaultdict(lambda: defaultdict(list))
+    with boxes.open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            corners = (float(row[name]) for name in ("xmin", "ymin", "xmax", "ymax"))
+            marked[row["id"]][row["region"]].append(Region(*corners))
+    wrist, knuckles = [], []
+    for case in cases:
+        if isinstance(case.outcome, Prediction) and case.label.id in marked:
+            regions, known = case.outcome.regions, marked[case.label.id]
+            wrist += [_covered(box, regions["carpal"]) for box in known["Wrist"][:1]]
+            if known["MCP"]:
+                knuckles.append(float(np.mean([_covered(box, regions["metacarpal"]) for box in known["MCP"]])))
+    return {
+        "images": len(wrist),
+        "wrist_covered_by_carpal_region": round(float(np.mean(wrist)), 3),
+        "wrist_mostly_covered": round(float((np.array(wrist) > 0.8).mean()), 3),
+        "mcp_covered_by_metacarpal_region": round(float(np.mean(knuckles)), 3),
+    }
+
+
+def _covered(box: Region, region: Region) -> float:
+    width = max(0.0, min(box.x1, region.x1) - max(box.x0, region.x0))
+    height = max(0.0, min(box.y1, region.y1) - max(box.y0, region.y0))
+    return width * height / ((box.x1 - box.x0) * (box.y1 - box.y0))
+
+
+def _columns(read: list[tuple[Label, Prediction]]) -> tuple[np.ndarray, ...]:
+    return (
+        np.array([label.bone_age_months for label, _ in read]),
+        np.array([outcome.bone_age_months for _, outcome in read]),
+        np.array([outcome.low_months for _, outcome in read]),
+        np.array([outcome.high_months for _, outcome in read]),
+    )
+
+
+def _mae(cases: list[Case]) -> float:
+    errors = [
+        abs(case.outcome.bone_age_months - case.label.bone_age_months)
+        for case in cases
+        if isinstance(case.outcome, Prediction)
+    ]
+    return float(np.mean(errors)) if errors else float("nan")
+
+
+def _counts(names: Iterator[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def write_cases(path: Path, cases: list[Case]) -> None:
+    """One row per radiograph; the figures are empty where it was refused."""
+    with path.open("w", newline="") as lines:
+        writer = csv.writer(lines)
+        writer.writerow(("id", "sex", "truth", "prediction", "low", "high", "error", "refused"))
+        for case in cases:
+            label, outcome = case.label, case.outcome
+            if isinstance(outcome, Refusal):
+                figures = ["", "", "", "", outcome.code]
+            else:
+                ages = (outcome.bone_age_months, outcome.low_months, outcome.high_months)
+                error = outcome.bone_age_months - label.bone_age_months
+                figures = [*(f"{months:.2f}" for months in (*ages, error)), ""]
+            writer.writerow((label.id, label.sex, f"{label.bone_age_months:g}", *figures))
+
+
+def report(figures: dict, plots: list[str]) -> str:
+    """The figures as Markdown."""
+    low, high = figures["mae_ci95"]
+    lines = [
+        f"# {figures['model']} on {figures['data']}",
+        "",
+        f"{figures['n']} radiographs read, {figures['refused']} refused. Ages in months.",
+        "",
+        f"**MAE {figures['mae_months']:.2f}** (95 % interval {low:.2f} to {high:.2f}), "
+        f"RMSE {figures['rmse_months']:.2f}, R2 {figures['r2']:.3f}, bias {figures['bias_months']:+.2f}.",
+        "Within 6 / 12 / 18 / 24 months: "
+        + " / ".join(f"{figures[f'within_{months}']:.1f} %" for months in (6, 12, 18, 24))
+        + ".",
+        f"90 % interval: covers {100 * figures['interval90']['coverage']:.1f} %, "
+        f"mean width {figures['interval90']['mean_width_months']:.1f}.",
+        "Two-year classes: " + ", ".join(f"{name} {value:.3f}" for name, value in figures["classes"].items()) + ".",
+        "",
+        *_table("Group", {**figures["by_sex"], **figures["by_age_band"]}, GROUP_COLUMNS),
+    ]
+    if "phantoms" in figures:
+        drawn = figures["phantoms"]
+        lines += ["", f"Fresh phantoms (drawn hands): n = {drawn['n']}, MAE {drawn['mae_months']:.2f}."]
+    if "attention" in figures:
+        found = figures["attention"]
+        lines += ["", *_table("Attention against marked boxes", {"all": found}, tuple(found))]
+    if "robustness" in figures:
+        lines += ["", *_table("Copy", figures["robustness"], ("mae_months", "change_months", "refused"))]
+    lines += ["", *(f"![{name}]({name})" for name in plots), ""]
+    return "\n".join(lines)
+
+
+def _table(title: str, rows: dict[str, dict], columns: tuple[str, ...]) -> list[str]:
+    return [
+        f"| {title} | {' | '.join(column.replace('_', ' ') for column in columns)} |",
+        f"|---|{'---:|' * len(columns)}",
+        *(f"| {name} | {' | '.join(str(row[column]) for column in columns)} |" for name, row in rows.items()),
+    ]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m inference.training.evaluate", description=__doc__)
+    parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--images", default="", help="only zips and folders whose name holds this")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--runtime", choices=("onnx", "tensorflow"), default="onnx")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--phantoms", type=int, default=200, help="fresh drawn hands to read as well")
+    parser.add_argument("--robustness", type=int, default=300, help="radiographs whose worse copies are read")
+    parser.add_argument("--boxes", type=Path, help="roi_boxes.csv: measures the regions against it")
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    model = BoneAgeModel.load(options.model, options.runtime)
+    data = read_dataset(options.data, options.split, archive=options.images)
+    cases = evaluate(model, data)
+    named = {"model": f"{model.name} {model.version}", "data": f"{options.split} {options.images}".strip()}
+    figures = {**named, **summary(cases)}
+    if options.phantoms:
+        figures["phantoms"] = summary(evaluate(model, draw_phantoms(options.phantoms, PHANTOM_SEED)))
+    if options.boxes:
+        marked = read_dataset(options.data, "train", archive=options.images, ids=_marked_ids(options.boxes))
+        figures["attention"] = attention(evaluate(model, marked), options.boxes)
+    if options.robustness:
+        step = max(1, len(data) // options.robustness)
+        sample = Dataset(data.labels[::step], data.images[::step])
+        figures["robustness"] = robustness(model, sample, cases[::step])
+    (options.out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
+    write_cases(options.out / "cases.csv", cases)
+    read = [(case.label, case.outcome) for case in cases if isinstance(case.outcome, Prediction)]
+    truth, months, *_ = _columns(read)
+    plots = draw_plots(options.out, truth, months, np.array([label.sex for label, _ in read]))
+    (options.out / "report.md").write_text(report(figures, plots))
+    print((options.out / "report.md").read_text())
+
+
+def _marked_ids(boxes: Path) -> set[str]:
+    with boxes.open(newline="") as lines:
+        return {row["id"] for row in csv.DictReader(lines)}
+
+
+if __name__ == "__main__":
+    main()
