@@ -5,8 +5,10 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Upper
+from django.utils import timezone
 from django_scopes import ScopedManager
 
+from clinical.accounts.models import InvitationLink
 from clinical.growth.ages import age_in_months, in_words
 
 
@@ -15,6 +17,7 @@ class Sex(models.TextChoices):
     MALE = "M", "Male"
 
 
+SELF_FROM_YEARS = 12  # from this age a patient may be invited to read the reports themselves
 ADULT_HEIGHT = [
     MinValueValidator(100, "A parent's height is given in centimetres, at least 100."),
     MaxValueValidator(250, "A parent's height is given in centimetres, at most 250."),
@@ -59,6 +62,10 @@ class Patient(models.Model):
     def age(self):
         return in_words(self.age_on(date.today()))
 
+    @property
+    def may_read_own_reports(self):
+        return self.age_on(date.today()) >= 12 * SELF_FROM_YEARS
+
 
 class Relation(models.TextChoices):
     SELF = "self", "Patient"
@@ -86,3 +93,87 @@ class Guardianship(models.Model):
 
     def __str__(self):
         return f"{self.user}, {self.get_relation_display()}"
+
+
+class FamilyInvitation(InvitationLink):
+    """Makes whoever accepts it family of the patient. Read before a scope exists, so its manager is plain, too."""
+
+    hospital = models.ForeignKey("accounts.Hospital", on_delete=models.CASCADE, related_name="family_invitations")
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="family_invitations")
+    relation = models.CharField(max_length=10, choices=Relation)
+
+    def __str__(self):
+        return f"{self.email}, {self.get_relation_display()}"
+
+    @property
+    def right(self):
+        return self.relation
+
+    def holders(self):
+        return self.patient.guardianships
+
+    def alike(self):
+        return self.patient.family_invitations
+
+    def grant(self, user):
+        return self.holders().get_or_create(
+            user=user, defaults={"relation": self.relation, "hospital_id": self.hospital_id}
+        )
+
+
+class Source(models.TextChoices):
+    CLINIC = "clinic", "Measured in the clinic"
+    PARENTS = "parents", "Told by the parents"
+    RECORDS = "records", "Taken from records"
+
+
+class MeasuredValues(models.Model):
+    """Height, weight or both as measured on one day, and who entered them when."""
+
+    hospital = models.ForeignKey("accounts.Hospital", on_delete=models.PROTECT, related_name="+")
+    measured_on = models.DateField("date")
+    height_cm = models.FloatField("height (cm)", null=True, blank=True)
+    weight_kg = models.FloatField("weight (kg)", null=True, blank=True)
+    source = models.CharField(max_length=10, choices=Source, default=Source.CLINIC)
+    entered_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    entered_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ScopedManager(hospital="hospital")
+
+    class Meta:
+        abstract = True
+
+    def __str__(self):
+        return f"{self._meta.verbose_name} {self.pk}"
+
+
+class Measurement(MeasuredValues):
+    """What counts now. An edit or a removal leaves the values before it as a FormerMeasurement."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="measurements")
+
+    class Meta:
+        ordering = ["-measured_on", "-entered_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(height_cm__isnull=False) | models.Q(weight_kg__isnull=False),
+                name="height_or_weight_measured",
+            )
+        ]
+
+
+class FormerMeasurement(MeasuredValues):
+    """Values of a measurement until somebody changed or removed it. Never changed itself.
+
+    It names its measurement by key, not by a foreign key, so that it outlives the removal.
+    """
+
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="former_measurements")
+    measurement_key = models.UUIDField(db_index=True)
+    replaced_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    replaced_at = models.DateTimeField(default=timezone.now)
+    removed = models.BooleanField(default=False, help_text="Removed, not edited.")
+
+    class Meta:
+        ordering = ["-replaced_at", "-pk"]
