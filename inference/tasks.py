@@ -44,8 +44,10 @@ def analyse(self, *, analysis_id):
     except DatabaseError:
         raise  # Nothing can be written: the sweep queues it again when the lease has run out.
     except Exception as error:
-        logger.exception("Analysis %s attempt %s failed", analysis.pk, analysis.attempt)
-        workflow.fail(analysis, *_explain(error))
+        code, reason = _explain(error)
+        traceback = code == "internal"  # the others say all there is to know
+        logger.error("Analysis %s attempt %s failed: %s", analysis.pk, analysis.attempt, code, exc_info=traceback)
+        workflow.fail(analysis, code, reason)
 
 
 def _read(analysis):

@@ -19,9 +19,9 @@ ACTIVE_MEMBERSHIP = "active_membership"
 class HospitalScopeMiddleware:
     """Sets `request.memberships`, `.membership`, `.hospital`, `.is_family` and enters the matching scope.
 
-    Staff of hospitals see the hospital they chose (the first, until they choose). Family members see the
-    hospitals of their children. Everybody else, the anonymous included, is in no scope. Platform staff are
-    outside of any scope in the administration only.
+    Staff of hospitals see the hospital they chose (the first they joined, until they choose). Family members see the
+    hospitals of their children, and so do staff on the family's pages: they may be parents, too. Everybody else,
+    the anonymous included, is in no scope. Platform staff are outside of any scope in the administration only.
     """
 
     def __init__(self, get_response):
@@ -33,22 +33,21 @@ class HospitalScopeMiddleware:
         chosen = request.session.get(ACTIVE_MEMBERSHIP)
         request.membership = next(
             (membership for membership in request.memberships if membership.pk == chosen),
-            request.memberships[0] if request.memberships else None,
+            min(request.memberships, key=lambda membership: membership.pk, default=None),
         )
         request.hospital = request.membership and request.membership.hospital
-        if request.hospital:
-            hospitals = [request.hospital]
-        elif user.is_authenticated:
-            hospitals = list(Hospital.objects.filter(guardianships__user=user).distinct())
-        else:
-            hospitals = []
-        request.is_family = bool(hospitals) and request.membership is None
-        with self.scope_of(request, hospitals):
+        of_children = []
+        if user.is_authenticated:
+            of_children = list(Hospital.objects.filter(guardianships__user=user).distinct())
+        request.is_family = bool(of_children)
+        with self.scope_of(request, of_children):
             return self.get_response(request)
 
-    def scope_of(self, request, hospitals):
+    def scope_of(self, request, of_children):
         if request.user.is_staff and request.path.startswith(reverse("admin:index")):
             return scopes_disabled()
+        is_family_page = request.path.startswith(reverse("patients:family"))
+        hospitals = [request.hospital] if request.hospital and not is_family_page else of_children
         # An empty scope would answer "no rows"; none at all makes a misplaced query raise.
         return scope(hospital=hospitals) if hospitals else nullcontext()
 
