@@ -10,10 +10,12 @@ class Verb(models.TextChoices):
 
     VIEW = "view"
     DOWNLOAD = "download"
+    EXPORT = "export"
     CREATE = "create"
     EDIT = "edit"
     ARCHIVE = "archive"
     RESTORE = "restore"
+    REMOVE = "remove"
     SUBMIT = "submit"
     START = "start"
     FINISH = "finish"
@@ -31,10 +33,11 @@ class Verb(models.TextChoices):
     JOIN = "join"
     CHANGE_ROLE = "change role"
     REMOVE_MEMBER = "remove member"
+    REVOKE = "revoke access"
 
 
 def record(verb, obj, *, actor=None, request=None, detail=""):
-    """Write one AccessEvent about `obj`, which has `.hospital` and, where it concerns one, `.patient`.
+    """Write one AccessEvent about `obj`: a hospital, or what has `.hospital` and, where it concerns one, `.patient`.
 
     `actor` is a user; None stands for the system (a worker, a sweep). `request`, where there is one, names
     the actor and the address. `detail` is a short word, never patient data.
@@ -43,7 +46,7 @@ def record(verb, obj, *, actor=None, request=None, detail=""):
         actor = actor or request.user
     patient_key = obj.pk if obj._meta.model_name == "patient" else getattr(obj, "patient_id", "")
     return AccessEvent.objects.create(
-        hospital_id=obj.hospital_id,
+        hospital_id=obj.pk if obj._meta.model_name == "hospital" else obj.hospital_id,
         actor=actor,
         actor_name=str(actor) if actor else "system",
         verb=verb,

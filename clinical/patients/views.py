@@ -20,7 +20,7 @@ def patient_list(request):
     patients = with_study_facts(Patient.objects.all())
     if "archived" not in request.GET:
         patients = patients.filter(archived_at=None)
-    return render(request, "patients/list.html", listing(request, PatientFilter, patients, SORTS, "name"))
+    return render(request, "patients/list.html", listing(request, PatientFilter(request.GET, patients), SORTS, "name"))
 
 
 @clinician_required

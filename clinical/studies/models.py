@@ -2,6 +2,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Case, Value, When
 from django_scopes import ScopedManager
 
 from clinical.growth.bone_age import assess
@@ -22,6 +23,19 @@ class State(models.TextChoices):
     REVIEWED = "reviewed", "Reviewed"
     SIGNED = "signed", "Signed"
     RELEASED = "released", "Released"
+
+
+TROUBLE = (State.FAILED, State.REJECTED)
+
+
+def _rank(*groups):
+    """A stored column: the place of the state's group among `groups`, which come in order; other states come last."""
+    places = [When(state__in=group, then=Value(place)) for place, group in enumerate(groups)]
+    return models.GeneratedField(
+        expression=Case(*places, default=Value(len(groups))),
+        output_field=models.PositiveSmallIntegerField(),
+        db_persist=True,
+    )
 
 
 class Radiograph(models.Model):
@@ -64,6 +78,12 @@ class Study(models.Model):
         "studies.Review", on_delete=models.PROTECT, null=True, related_name="+", help_text="The one that counts now."
     )
     notices = models.JSONField(default=list, help_text="What in the file does not fit the record, in sentences.")
+    sds = models.FloatField(
+        "SDS", null=True, editable=False, help_text="Of the bone age that counts; kept by `judgement`, for lists."
+    )
+    # What needs whom first. Columns, so that the worklist is read off an index however long it is.
+    doctors_turn = _rank(TROUBLE, [State.ANALYSED], [State.REVIEWED], [State.SIGNED], PENDING)
+    technicians_turn = _rank(TROUBLE, PENDING, [State.ANALYSED], [State.REVIEWED], [State.SIGNED])
     submission = models.UUIDField(
         default=uuid.uuid4, editable=False, help_text="The upload form's own key: sent twice, it is one study."
     )
@@ -82,6 +102,9 @@ class Study(models.Model):
             models.Index(fields=["hospital", "-submitted_at", "-id"]),
             models.Index(fields=["hospital", "state"]),
             models.Index(fields=["hospital", "acquired_on"]),
+            models.Index(fields=["hospital", "doctors_turn", "-submitted_at", "-id"]),
+            models.Index(fields=["hospital", "technicians_turn", "-submitted_at", "-id"]),
+            models.Index(fields=["hospital", "sds"]),
         ]
 
     def __str__(self):
@@ -141,6 +164,7 @@ class Review(models.Model):
 
     class Meta:
         ordering = ["-reviewed_at"]
+        indexes = [models.Index(fields=["hospital", "doctor"])]
 
     def __str__(self):
         return f"Review {self.pk}"

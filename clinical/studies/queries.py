@@ -1,33 +1,117 @@
-import django_filters
-from django.db.models import Count
+"""Reads of studies: the worklist's filters and sorts, and what its rows, its counts and its export show."""
 
-from clinical.patients.models import Sex
+import django_filters
+from django import forms
+from django.db.models import CharField, Count, IntegerField, Q, Value
+from django.db.models.functions import Cast, Coalesce, Replace
+from django.utils.functional import cached_property
+
+from clinical.accounts.models import Role, User
+from clinical.audit.models import AccessEvent
+from clinical.audit.record import Verb
+from clinical.patients.models import Patient, Sex
 from clinical.patients.queries import matching
-from clinical.studies.models import State, Study
+from clinical.studies.models import Review, State, Study
+from inference.models import ModelVersion
 
 SORTS = {
     "submitted": ("submitted_at", "pk"),
     "patient": ("patient__family_name", "patient__given_name", "pk"),
     "mrn": ("patient__mrn", "pk"),
     "date": ("acquired_on", "pk"),
-    "state": ("state", "pk"),
-    "bone_age": ("analysis__bone_age_months?", "pk"),
+    "bone_age": (Coalesce("review__bone_age_months", "analysis__bone_age_months"), "pk"),
+    "sds": ("sds?", "pk"),
+}
+NEEDS_ME = "state"  # sorted by state, the list begins with what waits for one's own role
+
+
+def sorts_for(role):
+    """The sorts of the worklist for a doctor or a technician."""
+    turn = "technicians_turn" if role == Role.TECHNICIAN else "doctors_turn"
+    return {NEEDS_ME: (turn, "-submitted_at", "-pk"), **SORTS}
+
+
+EDGE = 2 + 1e-9  # a bone age on the very edge of the normal band stays inside, however its SDS is rounded
+HAS_BONE_AGE = Q(review__isnull=False) | Q(analysis__bone_age_months__isnull=False)
+DETERMINATIONS = {
+    "delayed": Q(sds__lt=-EDGE),
+    "normal": Q(sds__range=(-EDGE, EDGE)),
+    "advanced": Q(sds__gt=EDGE),
+    "indeterminate": Q(sds=None) & HAS_BONE_AGE,
 }
 
 
+def _digits(day):
+    """The date in the column `day` as the number 20240501."""
+    return Cast(Replace(Cast(day, CharField()), Value("-"), Value("")), IntegerField())
+
+
+def _doctors(request):
+    return User.objects.filter(pk__in=Review.objects.order_by().values("doctor").distinct())
+
+
+def _day(lookup, label):
+    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    return django_filters.DateFilter(field_name="acquired_on", lookup_expr=lookup, label=label, widget=widget)
+
+
+class _Years(django_filters.NumberFilter):
+    field_class = forms.IntegerField
+
+
 class StudyFilter(django_filters.FilterSet):
-    q = django_filters.CharFilter(method="search", label="Name or MRN")
-    state = django_filters.ChoiceFilter(choices=State, empty_label="Any state")
-    sex = django_filters.ChoiceFilter(choices=Sex, empty_label="Any sex")
-    acquired_after = django_filters.DateFilter(field_name="acquired_on", lookup_expr="gte", label="From")
-    acquired_before = django_filters.DateFilter(field_name="acquired_on", lookup_expr="lte", label="To")
+    q = django_filters.CharFilter(method="search", label="Name or MRN", max_length=200)
+    state = django_filters.ChoiceFilter(choices=State, empty_label="Any")
+    determination = django_filters.ChoiceFilter(
+        choices=[(key, key.capitalize()) for key in DETERMINATIONS], method="filter_determination", empty_label="Any"
+    )
+    sex = django_filters.ChoiceFilter(choices=Sex, empty_label="Any")
+    age_from = _Years(method="filter_age", label="Age from (years)", min_value=0, max_value=150)
+    age_to = _Years(method="filter_age", label="Age to (years)", min_value=0, max_value=150)
+    acquired_after = _day("gte", "Studied from")
+    acquired_before = _day("lte", "Studied to")
+    doctor = django_filters.ModelChoiceFilter(
+        field_name="review__doctor", queryset=_doctors, label="Read by", empty_label="Anybody"
+    )
+    model = django_filters.ModelChoiceFilter(
+        field_name="analysis__model_version", queryset=ModelVersion.objects.all(), empty_label="Any"
+    )
 
     class Meta:
         model = Study
         fields = []
 
+    @cached_property
+    def in_any_state(self):
+        """What every filter but the state's leaves; nothing where one is filled in wrongly."""
+        if not self.is_valid():
+            return self.queryset.none()
+        studies = self.queryset.all()
+        for name, value in self.form.cleaned_data.items():
+            if name != "state":
+                studies = self.filters[name].filter(studies, value)
+        return studies
+
+    def filter_queryset(self, studies):
+        return self.filters["state"].filter(self.in_any_state, self.form.cleaned_data["state"])
+
     def search(self, studies, name, value):
-        return studies.filter(matching(value, prefix="patient__"))
+        return studies.filter(patient__in=Patient.objects.filter(matching(value)))
+
+    def filter_determination(self, studies, name, value):
+        return studies.filter(DETERMINATIONS[value])
+
+    def filter_age(self, studies, name, value):
+        """Completed years on the day of the study; 10 to 10 are the children of ten."""
+        studies = studies.alias(age=_digits("acquired_on") - _digits("patient__date_of_birth"))
+        if name == "age_from":
+            return studies.filter(age__gte=value * 10_000)
+        return studies.filter(age__lt=(value + 1) * 10_000)
+
+    @property
+    def in_use(self):
+        """Whether a filter is filled in, be it wrongly."""
+        return any(self.data.get(name) for name in self.filters)
 
 
 def with_row_facts(studies):
@@ -37,10 +121,18 @@ def with_row_facts(studies):
     )
 
 
-def counts_by_state():
-    """Number of studies of the hospital in each state, zeros included."""
-    found = dict(Study.objects.order_by().values_list("state").annotate(number=Count("*")))
+def counts_by_state(filterset):
+    """Number of studies in each state, zeros included, that the other filters leave."""
+    found = dict(filterset.in_any_state.order_by().values_list("state").annotate(number=Count("*")))
     return {state: found.get(state, 0) for state in State.values}
+
+
+def signatures(studies):
+    """study key -> (who, when) of the last signature, from the record, which outlives the account."""
+    events = AccessEvent.objects.filter(
+        object_type="study", object_key__in=[str(study.pk) for study in studies], verb=Verb.SIGN
+    )
+    return {event.object_key: (event.actor_name, event.at) for event in events.order_by("at", "pk")}
 
 
 def attempts(analysis):

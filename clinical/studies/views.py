@@ -13,15 +13,27 @@ from clinical.studies import workflow
 from clinical.studies.display import display_name
 from clinical.studies.forms import ReviewForm, SignForm
 from clinical.studies.models import Study
-from clinical.studies.queries import SORTS, StudyFilter, attempts, counts_by_state, with_row_facts
+from clinical.studies.queries import (
+    NEEDS_ME,
+    StudyFilter,
+    attempts,
+    counts_by_state,
+    sorts_for,
+    with_row_facts,
+)
+from inference.models import PENDING
 
 
 @clinician_required
 @require_GET
 def worklist(request):
-    context = listing(request, StudyFilter, with_row_facts(Study.objects.all()), SORTS, "-submitted")
-    context["counts"] = counts_by_state()
-    context["live"] = any(study.is_pending for study in context["page_obj"])
+    filterset = StudyFilter(request.GET, with_row_facts(Study.objects.all()))
+    counts = counts_by_state(filterset)
+    state = filterset.form.cleaned_data.get("state")
+    found = counts[state] if state else sum(counts.values())
+    context = listing(request, filterset, sorts_for(request.membership.role), NEEDS_ME, found)
+    context["counts"] = counts
+    context["live"] = any(counts[pending] for pending in PENDING)
     template = "studies/_worklist_table.html" if request.htmx else "studies/worklist.html"
     return render(request, template, context)
 

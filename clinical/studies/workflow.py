@@ -6,6 +6,7 @@ from django.dispatch import Signal, receiver
 from clinical.accounts.models import Role
 from clinical.accounts.permissions import CLINICAL_ROLES
 from clinical.audit.record import Verb, record
+from clinical.studies.judgement import judge
 from clinical.studies.models import Review, State, Study
 from inference import workflow as inference
 from inference.workflow import WrongState
@@ -145,7 +146,8 @@ def review(study, doctor, *, seen, method, bone_age_months, impression, comment=
         impression=impression,
         comment=comment,
     )
-    study.save(update_fields=["review"])
+    study.sds = study.assessment.sds
+    study.save(update_fields=["review", "sds"])
     record(Verb.REVIEW, study, actor=doctor, detail=method)
 
 
@@ -175,4 +177,7 @@ def amend(study, doctor):
 
 @receiver(inference.analysis_changed)
 def mirror_state(sender, analysis, **kwargs):
-    Study.objects.filter(analysis=analysis).update(state=analysis.state)
+    studies = Study.objects.filter(analysis=analysis)
+    studies.update(state=analysis.state)
+    if analysis.state == State.ANALYSED:
+        judge(studies)
