@@ -1,0 +1,91 @@
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from inference.engine import BoneAgeModel, Prediction, Refusal
+from inference.engine.weights import MissingWeights
+
+
+def test_importing_the_engine_loads_neither_runtime():
+    code = "import sys, inference.engine; print({'tensorflow', 'keras', 'onnxruntime'} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"
+
+
+def test_a_hand_gets_a_bone_age_inside_its_interval(load_tiny, hands):
+    [outcome] = load_tiny().predict(hands[:1], ["F"])
+    assert isinstance(outcome, Prediction)
+    assert outcome.low_months <= outcome.bone_age_months <= outcome.high_months
+    assert set(outcome.regions) == {"carpal", "metacarpal"}
+    for region in outcome.regions.values():
+        assert 0 <= region.x0 < region.x1 <= 1
+        assert 0 <= region.y0 < region.y1 <= 1
+    assert outcome.heat_map.dtype == np.float32
+    assert (outcome.heat_map.min(), outcome.heat_map.max()) == (0.0, 1.0)
+    assert outcome.milliseconds > 0
+
+
+def test_a_batch_reads_each_hand_as_if_it_were_alone(load_tiny, hands):
+    model, sexes = load_tiny(), ["F", "M", "F", "M", "F"]
+    together = model.predict(hands, sexes)
+    alone = [model.predict([hand], [sex])[0] for hand, sex in zip(hands, sexes, strict=True)]
+    for one, other in zip(together, alone, strict=True):
+        assert one.bone_age_months == pytest.approx(other.bone_age_months, abs=0.01)
+        assert one.regions == other.regions
+
+
+def test_both_runtimes_agree_within_a_tenth_of_a_month(load_tiny, hands):
+    sexes = ["F", "M", "F", "M", "F"]
+    onnx, keras = (load_tiny(runtime).predict(hands, sexes) for runtime in ("onnx", "tensorflow"))
+    for one, other in zip(onnx, keras, strict=True):
+        assert one.bone_age_months == pytest.approx(other.bone_age_months, abs=0.1)
+        assert one.regions == other.regions
+
+
+def test_sex_and_image_both_move_the_reading(load_tiny, hands):
+    model = load_tiny()
+    girl, boy, other = (one.bone_age_months for one in model.predict([hands[0], hands[0], hands[4]], "FMF"))
+    assert girl != boy
+    assert girl != other
+
+
+def test_threads_read_what_one_thread_reads(load_tiny, hands):
+    model = load_tiny()
+    [expected] = model.predict(hands[:1], ["F"])
+    with ThreadPoolExecutor(4) as pool:
+        readings = list(pool.map(lambda _: model.predict(hands[:1], ["F"])[0].bone_age_months, range(12)))
+    assert readings == [pytest.approx(expected.bone_age_months, abs=1e-3)] * 12
+
+
+def test_refused_images_do_not_disturb_the_others(load_tiny, hands):
+    images = [np.zeros((200, 200), np.uint8), hands[1], np.zeros((50, 50), np.uint8)]
+    blank, read, small = load_tiny().predict(images, "FMF")
+    assert isinstance(blank, Refusal)
+    assert blank.code == "blank"
+    assert isinstance(small, Refusal)
+    assert small.code == "too-small"
+    [alone] = load_tiny().predict([hands[1]], "M")
+    assert read.bone_age_months == pytest.approx(alone.bone_age_months, abs=0.01)
+
+
+def test_nothing_in_gives_nothing_out(load_tiny):
+    assert load_tiny().predict([], []) == []
+
+
+def test_a_sex_that_is_neither_is_an_error(load_tiny, hands):
+    with pytest.raises(ValueError, match='"M" or "F"'):
+        load_tiny().predict(hands[:1], ["X"])
+
+
+def test_missing_weights_name_where_they_were_looked_for(tiny, monkeypatch, tmp_path):
+    monkeypatch.setenv("BONEAGE_WEIGHTS", str(tmp_path))
+    with pytest.raises(MissingWeights, match=str(tmp_path)):
+        BoneAgeModel.load("tiny")
+
+
+def test_a_wrong_runtime_lists_the_right_ones(tiny):
+    with pytest.raises(ValueError, match="onnx, tensorflow"):
+        BoneAgeModel.load("tiny", "openvino")

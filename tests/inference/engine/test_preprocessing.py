@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from inference.engine import presets
+from inference.engine.preprocessing import network_input, normalise_contrast, view, working_image
+
+
+@pytest.fixture
+def gradient():
+    return np.add.outer(np.arange(100), np.arange(100)).astype(np.uint8)
+
+
+def test_the_whole_view_at_the_same_size_is_the_image_itself(gradient):
+    np.testing.assert_array_equal(view(gradient, 100), gradient)
+
+
+def test_a_box_is_cut_out_at_its_place(gradient):
+    np.testing.assert_array_equal(view(gradient, 50, (0.25, 0.5, 0.75, 1.0)), gradient[50:, 25:75])
+
+
+def test_a_mirror_warp_mirrors_the_view(gradient):
+    np.testing.assert_array_equal(view(gradient, 100, warp=np.diag([-1.0, 1.0, 1.0])), gradient[:, ::-1])
+
+
+def test_outside_the_image_the_border_goes_on(gradient):
+    beyond = view(gradient, 50, (-0.5, 0.0, 0.0, 0.5))
+    np.testing.assert_array_equal(beyond[:, :49], np.repeat(gradient[:50, :1], 49, axis=1))
+
+
+def test_shrinking_averages_instead_of_skipping_pixels():
+    stripes = np.tile(np.array([0, 255], np.uint8), (200, 100))
+    assert abs(view(stripes, 50).astype(float) - 127.5).max() < 2
+
+
+def test_contrast_normalisation_undoes_a_flat_exposure(hands):
+    flat = (hands[0] * 0.3 + 90).astype(np.uint8)
+    difference = normalise_contrast(flat).astype(float) - normalise_contrast(hands[0])
+    assert np.abs(difference).mean() < 6
+
+
+def test_a_constant_image_survives_contrast_normalisation():
+    assert normalise_contrast(np.full((64, 64), 80, np.uint8)).shape == (64, 64)
+
+
+def test_the_compact_preset_squashes_uploads_to_what_training_saw():
+    assert working_image(np.zeros((1200, 900), np.uint8), presets.preset("two_stage_compact")).shape == (299, 299)
+    assert working_image(np.zeros((1200, 900), np.uint8), presets.preset("two_stage")).shape == (1200, 900)
+
+
+def test_network_input_spans_minus_one_to_one():
+    np.testing.assert_allclose(network_input(np.array([[[0, 255]]], np.uint8))[0, 0, :, 0], [-1, 1])
