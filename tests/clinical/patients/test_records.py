@@ -128,7 +128,7 @@ def test_what_is_too_long_is_refused_with_the_limit(create, field, length):
 
 @pytest.mark.parametrize("mrn", ["A-1", "a-1", " A-1 "])
 def test_an_mrn_is_given_once_in_a_hospital(create, patient, mrn):
-    assert "another patient of the hospital" in errors(create(mrn=mrn))["mrn"]
+    assert "belongs to another patient of the hospital" in errors(create(mrn=mrn))["mrn"]
     assert Patient.objects.count() == 1
 
 
