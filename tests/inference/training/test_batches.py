@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from inference.engine.presets import SCALED_AGE_MONTHS
+from inference.training.batches import AgeBatches, AttentionBatches, jittered
+
+VIEWS = ("carpal", "metacarpal", "whole")
+
+
+@pytest.fixture
+def boxes(drawn):
+    return {name: np.tile([0.3, 0.5, 0.7, 0.9], (len(drawn), 1)) for name in ("carpal", "metacarpal")}
+
+
+def test_the_same_seed_makes_the_same_batches(drawn, tiny):
+    first, again, other = (AttentionBatches(drawn, tiny, 8, seed, augment=True)[0][0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_each_epoch_sees_every_radiograph_in_another_order(drawn, tiny):
+    batches = AttentionBatches(drawn, tiny, 8, seed=1, augment=True)
+    first = np.concatenate([batches[index][1]["age"][:, 0] for index in range(len(batches))])
+    batches.on_epoch_end()
+    second = np.concatenate([batches[index][1]["age"][:, 0] for index in range(len(batches))])
+    assert (first != second).any()
+    np.testing.assert_allclose(np.sort(first), np.sort(drawn.ages / SCALED_AGE_MONTHS), rtol=1e-6)
+    np.testing.assert_allclose(np.sort(second), np.sort(first))
+
+
+def test_without_augmentation_nothing_is_left_out_or_shuffled(drawn, tiny, boxes):
+    batches = AgeBatches(drawn, tiny, boxes, VIEWS, batch=16, seed=1, augment=False)
+    ages = np.concatenate([batches[index][1][:, 0] for index in range(len(batches))])
+    np.testing.assert_array_equal(ages, drawn.ages)
+
+
+def test_age_batches_hold_every_view_and_the_sex(drawn, tiny, boxes):
+    inputs, ages = AgeBatches(drawn, tiny, boxes, VIEWS, batch=8, seed=1, augment=True)[0]
+    shapes = {name: batch.shape for name, batch in inputs.items()}
+    assert shapes == {
+        "carpal": (8, 32, 32, 1),
+        "metacarpal": (8, 32, 32, 1),
+        "whole": (8, 48, 48, 1),
+        "male": (8, 1),
+    }
+    assert set(inputs["male"].ravel()) <= {0.0, 1.0}
+    assert ages.shape == (8, 1)
+
+
+def test_a_jittered_box_still_covers_most_of_its_own():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        x0, y0, x1, y1 = jittered((0.2, 0.4, 0.6, 0.8), rng)
+        covered = (min(x1, 0.6) - max(x0, 0.2)) * (min(y1, 0.8) - max(y0, 0.4)) / 0.16
+        assert covered > 0.65

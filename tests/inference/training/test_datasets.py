@@ -1,0 +1,88 @@
+import io
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from inference.training.datasets import read_dataset
+
+
+def encoded(grey, suffix=".png"):
+    return cv2.imencode(suffix, np.full((20, 16), grey, np.uint8))[1].tobytes()
+
+
+@pytest.fixture
+def zipped(tmp_path):
+    """Two radiographs in zips named for their split, as PNG and WebP, with labels."""
+    (tmp_path / "rsna_labels.csv").write_text(
+        "id,bone_age_months,sex,split\n7,94,F,train\n12,31.5,M,train\n9,60,M,val\n"
+    )
+    with zipfile.ZipFile(tmp_path / "some_train.zip", "w") as archive:
+        archive.writestr("12.png", encoded(120))
+        archive.writestr("7.webp", encoded(70, ".webp"))
+        archive.writestr("notes.txt", "not an image")
+    with zipfile.ZipFile(tmp_path / "some_val.zip", "w") as archive:
+        archive.writestr("9.jpg", encoded(90, ".jpg"))
+        archive.writestr("7.png", encoded(1))
+    return tmp_path
+
+
+def test_zips_are_read_in_the_order_of_ids(zipped):
+    data = read_dataset(zipped, "train")
+    assert [label.id for label in data.labels] == ["7", "12"]
+    np.testing.assert_array_equal(data.ages, [94, 31.5])
+    np.testing.assert_array_equal(data.males, [0, 1])
+    assert [int(image[0, 0]) for image in data.images] == [70, 120]
+
+
+def test_only_the_images_of_the_split_are_read(zipped):
+    data = read_dataset(zipped, "val")
+    assert [label.id for label in data.labels] == ["9"]
+
+
+def test_ids_archive_and_limit_narrow_the_choice(zipped):
+    assert len(read_dataset(zipped, "train", ids={"12"})) == 1
+    assert len(read_dataset(zipped, "train", limit=1)) == 1
+    [only] = read_dataset(zipped, "train", archive="some_val").images
+    assert only[0, 0] == 1
+
+
+def test_images_pass_through_prepare(zipped):
+    data = read_dataset(zipped, "train", prepare=lambda image: image[:5, :5])
+    assert [image.shape for image in data.images] == [(5, 5), (5, 5)]
+
+
+def test_the_original_rsna_layout_is_read(tmp_path):
+    (tmp_path / "boneage-training-dataset.csv").write_text(
+        "id,boneage,male\n1377,180,False\n1380,12,True\n1381,9,True\n"
+    )
+    (tmp_path / "boneage-training-dataset").mkdir()
+    for id in (1377, 1380, 1381):
+        (tmp_path / "boneage-training-dataset" / f"{id}.png").write_bytes(encoded(50))
+    train, val = (read_dataset(tmp_path, split) for split in ("train", "val"))
+    assert [(label.id, label.bone_age_months, label.sex) for label in train.labels] == [
+        ("1377", 180.0, "F"),
+        ("1381", 9.0, "M"),
+    ]
+    assert [label.id for label in val.labels] == ["1380"]
+
+
+def test_a_folder_without_labels_says_what_is_understood(tmp_path):
+    with pytest.raises(FileNotFoundError, match="boneage-training-dataset"):
+        read_dataset(tmp_path, "train")
+
+
+def test_a_split_without_images_is_an_error(zipped):
+    with pytest.raises(FileNotFoundError, match="test"):
+        read_dataset(zipped, "test")
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path):
+    (tmp_path / "labels.csv").write_text("id,bone_age_months,sex,split\n3,10,F,val\n")
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("3.png", "broken")
+    (tmp_path / "val.zip").write_bytes(data.getvalue())
+    with pytest.raises(ValueError, match=r"3\.png is not an image"):
+        read_dataset(tmp_path, "val")

@@ -1,0 +1,67 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from inference.engine import BoneAgeModel, Prediction
+from inference.engine.networks import age_network, attention_network
+from inference.engine.presets import preset
+from inference.training import evaluate, export, train
+
+
+@pytest.fixture(autouse=True)
+def few_phantoms(monkeypatch):
+    monkeypatch.setattr(export, "PHANTOMS", 4)
+
+
+def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, capsys):
+    """Every step by its command: training both stages, exporting, reading, evaluating."""
+    data, run, weights, out = (str(path) for path in (radiographs, tmp_path / "run", tmp_path / "w", tmp_path / "out"))
+    train.main(["--preset", "tiny", "--data", data, "--run", run, "--phantoms", "8"])
+    boxes = np.load(tmp_path / "run" / "regions_train.npz")
+    assert boxes["carpal"].shape == boxes["metacarpal"].shape == (32, 4)
+    history = json.loads((tmp_path / "run" / "age.json").read_text())["history"]
+    assert [row["epoch"] for row in history] == [1, 2]
+
+    export.main(["--preset", "tiny", "--data", data, "--run", run, "--out", weights])
+    monkeypatch.setenv("BONEAGE_WEIGHTS", weights)
+    model = BoneAgeModel.load("tiny")
+    assert model.card["validation"]["n"] == 16
+    assert "Halabi" in model.card["training"]["citation"]
+
+    evaluate.main(["--data", data, "--model", "tiny", "--out", out, "--phantoms", "4", "--robustness", "4"])
+    figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    with (tmp_path / "out" / "cases.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    errors = [abs(float(row["error"])) for row in rows if not row["refused"]]
+    assert len(rows) == 16
+    assert figures["n"] == len(errors)
+    assert figures["mae_months"] == pytest.approx(np.mean(errors), abs=0.01)
+    assert set(figures["robustness"]) >= {"mirrored", "flat", "inverted"}
+    assert "MAE" in (tmp_path / "out" / "report.md").read_text()
+    assert (tmp_path / "out" / "bland_altman.png").stat().st_size > 1000
+
+    sample = evaluate.read_dataset(radiographs, "val", limit=4)
+    onnx, keras = (
+        BoneAgeModel.load("tiny", runtime).predict(sample.images, [label.sex for label in sample.labels])
+        for runtime in ("onnx", "tensorflow")
+    )
+    for one, other in zip(onnx, keras, strict=True):
+        assert type(one) is type(other)
+        if isinstance(one, Prediction):
+            assert one.bone_age_months == pytest.approx(other.bone_age_months, abs=0.1)
+
+
+def test_regions_of_other_radiographs_are_not_trained_on(tiny, radiographs, tmp_path):
+    for name in ("train", "val"):
+        np.savez(tmp_path / f"regions_{name}.npz", carpal=np.zeros((3, 4)), metacarpal=np.zeros((3, 4)))
+    with pytest.raises(ValueError, match="run --stage regions again"):
+        train.main(["--preset", "tiny", "--data", str(radiographs), "--run", str(tmp_path), "--stage", "age"])
+
+
+def test_the_shipped_preset_has_the_networks_of_its_figures():
+    compact = preset("two_stage_compact")
+    heat = attention_network(compact).get_layer("heat").output
+    assert tuple(heat.shape) == (None, 12, 12)
+    assert {tensor.name for tensor in age_network(compact).inputs} == {"carpal", "metacarpal", "whole", "male"}
