@@ -8,6 +8,8 @@ import numpy as np
 from inference.engine.regions import Attention
 
 MIN_SIDE = 100
+MAX_ASPECT = 3.0
+"""A longer strip cannot show a whole hand, and would be squashed beyond recognition."""
 MIN_CONTRAST = 4
 """Grey levels between the 1st and the 99th percentile; the flattest real radiographs have about 15."""
 
@@ -44,7 +46,7 @@ class Hands:
     def fitted(cls, embeddings: np.ndarray, limit: float = np.inf) -> "Hands":
         """From embeddings (N, C) of training hands; a little is added to the variances, so that none is zero."""
         values, vectors = np.linalg.eigh(np.cov(np.sqrt(embeddings), rowvar=False))
-        values = values + 0.01 * values.mean()
+        values = values + 0.003 * values.mean()
         return cls(np.sqrt(embeddings).mean(0), (vectors / np.sqrt(values)) @ vectors.T, limit)
 
     def distance(self, embeddings: np.ndarray) -> np.ndarray:
@@ -58,6 +60,8 @@ def refuse_pixels(pixels: np.ndarray) -> str | None:
     """The code of a refusal that needs no network, or None."""
     if min(pixels.shape) < MIN_SIDE:
         return "too-small"
+    if max(pixels.shape) > MAX_ASPECT * min(pixels.shape):
+        return "not-a-hand"
     low, high = np.percentile(pixels, (1, 99))
     return "blank" if high - low < MIN_CONTRAST else None
 

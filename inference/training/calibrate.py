@@ -12,9 +12,8 @@ from inference.training.datasets import Dataset
 
 COVERAGE = 0.9
 FLOOR_MONTHS = 3.0
-GOOD_HANDS_TAKEN = 0.998
-"""Share of validation radiographs that the gate lets through; the limit is then widened by GATE_MARGIN."""
-GATE_MARGIN = 1.05
+GOOD_HANDS_TAKEN = 0.997
+"""Share of validation radiographs that the gate lets through."""
 
 
 def read_all(model: BoneAgeModel, data: Dataset) -> list[Reading]:
@@ -44,7 +43,7 @@ def embeddings(runtime: Runtime, preset: Preset, data: Dataset) -> np.ndarray:
 def fit_hands(known: np.ndarray, good: np.ndarray) -> Hands:
     """The gate: fitted on embeddings of training hands, its limit set on those of validation hands."""
     hands = Hands.fitted(known)
-    limit = float(np.quantile(hands.distance(good), GOOD_HANDS_TAKEN)) * GATE_MARGIN
+    limit = float(np.quantile(hands.distance(good), GOOD_HANDS_TAKEN))
     return Hands(hands.mean, hands.whitening, limit)
 
 

@@ -21,12 +21,14 @@ from inference.engine.model import BATCH, DEFAULT_MODEL
 from inference.engine.regions import Region
 from inference.training import metrics
 from inference.training.datasets import Dataset, Label, read_dataset
+from inference.training.non_hands import NON_HANDS, draw_non_hands
 from inference.training.phantom_set import draw_phantoms
 from inference.training.plots import draw_plots
 from inference.training.robustness import COPIES
 
 PHANTOM_SEED = 30_000
 """Not among those that training and export draw from."""
+NON_HAND_SEED = 40_000
 GROUP_COLUMNS = ("n", "mae_months", "bias_months", "within_12")
 
 
@@ -85,6 +87,16 @@ def robustness(model: BoneAgeModel, data: Dataset, plain: list[Case]) -> dict[st
         mae = _mae(cases)
         refused = sum(isinstance(case.outcome, Refusal) for case in cases)
         rows[name] = {"mae_months": round(mae, 2), "change_months": round(mae - before, 2), "refused": refused}
+    return rows
+
+
+def refusals(model: BoneAgeModel, each: int) -> dict[str, dict[str, int]]:
+    """For each kind of drawn image that shows no whole hand: how many there were, and how many were accepted."""
+    rows = {name: {"images": 0, "accepted": 0} for name in NON_HANDS}
+    for name, image in draw_non_hands(each, NON_HAND_SEED):
+        [outcome] = model.predict([image], ["F"])
+        rows[name]["images"] += 1
+        rows[name]["accepted"] += isinstance(outcome, Prediction)
     return rows
 
 
@@ -179,6 +191,8 @@ def report(figures: dict, plots: list[str]) -> str:
     if "phantoms" in figures:
         drawn = figures["phantoms"]
         lines += ["", f"Fresh phantoms (drawn hands): n = {drawn['n']}, MAE {drawn['mae_months']:.2f}."]
+    if "non_hands" in figures:
+        lines += ["", *_table("No hand", figures["non_hands"], ("images", "accepted"))]
     if "attention" in figures:
         found = figures["attention"]
         lines += ["", *_table("Attention against marked boxes", {"all": found}, tuple(found))]
@@ -205,6 +219,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--runtime", choices=("onnx", "tensorflow"), default="onnx")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--phantoms", type=int, default=200, help="fresh drawn hands to read as well")
+    parser.add_argument("--non-hands", type=int, default=10, help="images of each kind that must be refused")
     parser.add_argument("--robustness", type=int, default=300, help="radiographs whose worse copies are read")
     parser.add_argument("--boxes", type=Path, help="roi_boxes.csv: measures the regions against it")
     options = parser.parse_args(arguments)
@@ -216,6 +231,8 @@ def main(arguments: list[str] | None = None) -> None:
     figures = {**named, **summary(cases)}
     if options.phantoms:
         figures["phantoms"] = summary(evaluate(model, draw_phantoms(options.phantoms, PHANTOM_SEED)))
+    if options.non_hands:
+        figures["non_hands"] = refusals(model, options.non_hands)
     if options.boxes:
         marked = read_dataset(options.data, "train", archive=options.images, ids=_marked_ids(options.boxes))
         figures["attention"] = attention(evaluate(model, marked), options.boxes)

@@ -36,8 +36,8 @@ from inference.training.phantom_set import draw_phantoms
 
 SMALLEST_HALVED = 1024
 """Constants with fewer values stay in single precision: shapes, biases, scales."""
-TRAIN_SAMPLE = 1500
-"""Training radiographs that the gate and the difficulty are fitted on."""
+GATE_SAMPLE, DIFFICULTY_SAMPLE = 4000, 1000
+"""Training radiographs that the gate and the interval's difficulty are fitted on."""
 REHEARSAL = 200
 PHANTOMS, PHANTOM_SEED = 200, 20_000
 CITATION = (
@@ -98,7 +98,9 @@ def fit_card(preset: Preset, run: Path, out: Path, train: Dataset, val: Dataset)
     hands.save(out / "hands.npz")
     version = f"{datetime.now(UTC):%Y.%m.%d}-{digest(out)[:8]}"
     model = BoneAgeModel(preset, {"version": version}, runtime, hands, Interval([], 1.0, 1.0))
-    coefficients = calibrate.fit_difficulty(calibrate.read_all(model, train), train.ages)
+    step = max(1, len(train) // DIFFICULTY_SAMPLE)
+    sample = Dataset(train.labels[::step], train.images[::step])
+    coefficients = calibrate.fit_difficulty(calibrate.read_all(model, sample), sample.ages)
     readings = calibrate.read_all(model, val)
     # Every second radiograph calibrates the interval, the others check it.
     interval = calibrate.fit_interval(coefficients, readings[::2], val.ages[::2])
@@ -147,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     out = options.out / chosen.name
     export_networks(chosen, options.run, out)
     prepare = partial(working_image, preset=chosen)
-    train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else TRAIN_SAMPLE)
+    train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else GATE_SAMPLE)
     val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
     card = fit_card(chosen, options.run, out, train, val)
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")

@@ -16,6 +16,10 @@ def test_a_small_image_is_refused():
     assert refuse_pixels(np.zeros((99, 500), np.uint8)) == "too-small"
 
 
+def test_a_long_strip_is_refused():
+    assert refuse_pixels(np.eye(120, 400, dtype=np.uint8) * 255) == "not-a-hand"
+
+
 def test_a_blank_image_is_refused_and_a_flat_hand_is_not(hands):
     assert refuse_pixels(np.full((300, 300), 17, np.uint8)) == "blank"
     assert refuse_pixels((hands[0] * 0.05 + 100).astype(np.uint8)) is None
