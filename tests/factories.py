@@ -7,8 +7,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
-from clinical.patients.models import Guardianship, Patient
-from clinical.studies.models import Radiograph, Study
+from clinical.notices.models import Notification
+from clinical.patients.models import FamilyInvitation, Guardianship, Measurement, Patient
+from clinical.studies.models import Radiograph, Review, Study
 from inference.models import Analysis
 
 PASSWORD = "correct horse battery staple"
@@ -74,6 +75,39 @@ class GuardianshipFactory(factory.django.DjangoModelFactory):
     relation = "mother"
 
 
+class FamilyInvitationFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = FamilyInvitation
+
+    patient = factory.SubFactory(PatientFactory)
+    hospital = factory.SelfAttribute("patient.hospital")
+    email = factory.Sequence(lambda n: f"parent{n}@example.org")
+    relation = "mother"
+
+
+class NotificationFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Notification
+
+    user = factory.SubFactory(UserFactory)
+    hospital = factory.SubFactory(HospitalFactory)
+    kind = "report ready"
+    message = "A report is ready."
+    url = factory.Sequence(lambda n: f"/family/{n}/")
+
+
+class MeasurementFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Measurement
+
+    patient = factory.SubFactory(PatientFactory)
+    hospital = factory.SelfAttribute("patient.hospital")
+    measured_on = date(2024, 5, 1)
+    height_cm = 137.5
+    weight_kg = 31.2
+    entered_by = factory.SubFactory(UserFactory)
+
+
 class RadiographFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = Radiograph
@@ -120,3 +154,24 @@ class StudyFactory(factory.django.DjangoModelFactory):
     sex = factory.SelfAttribute("patient.sex")
     acquired_on = date(2024, 5, 1)
     submitted_by = factory.SubFactory(UserFactory)
+
+
+class ReviewFactory(factory.django.DjangoModelFactory):
+    """A doctor's reading, which from then on is the study's."""
+
+    class Meta:
+        model = Review
+        skip_postgeneration_save = True
+
+    study = factory.SubFactory(StudyFactory)
+    hospital = factory.SelfAttribute("study.hospital")
+    analysis = factory.SelfAttribute("study.analysis")
+    doctor = factory.SubFactory(UserFactory)
+    method = "own"
+    bone_age_months = 120.0
+    impression = "Bone age is normal."
+
+    @factory.post_generation
+    def counts(row, create, extracted):
+        row.study.review = row
+        row.study.save()

@@ -2,7 +2,14 @@ from datetime import date
 
 from django import forms
 
-from clinical.patients.models import Patient
+from clinical.growth import centiles
+from clinical.growth.ages import in_words
+from clinical.patients.models import Measurement, Patient
+
+MEASURES = {"height_cm": "height", "weight_kg": "weight"}
+OTHER_UNITS = {"height": (100, 0.1), "weight": (0.001,)}  # from metres and millimetres; from grams
+DOUBTFUL_SD = 5
+MEASURING_ERROR_CM = 2
 
 
 class PatientForm(forms.ModelForm):
@@ -43,4 +50,131 @@ class PatientForm(forms.ModelForm):
         first = None if self.instance._state.adding else self.instance.studies.order_by("acquired_on").first()
         if first and born > first.acquired_on:
             raise forms.ValidationError(f"A study of this patient is dated {first.acquired_on}, before this birth.")
+        first = None if self.instance._state.adding else self.instance.measurements.order_by("measured_on").first()
+        if first and born > first.measured_on:
+            raise forms.ValidationError(
+                f"A measurement of this patient is dated {first.measured_on}, before this birth."
+            )
         return born
+
+
+class MeasurementForm(forms.ModelForm):
+    """Height and weight on one day. What no child measures is refused; what few do must be confirmed."""
+
+    confirmed = forms.BooleanField(required=False, label="Yes: measured and typed as shown")
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Measurement
+        fields = ["measured_on", "height_cm", "weight_kg", "source"]
+        widgets = {
+            "measured_on": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+            "height_cm": forms.NumberInput(attrs={"step": "0.1", "inputmode": "decimal"}),
+            "weight_kg": forms.NumberInput(attrs={"step": "0.01", "inputmode": "decimal"}),
+            "source": forms.RadioSelect,
+        }
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.doubts = []
+        self.fields["height_cm"].help_text = "In centimetres; lying down below two years, standing from then on."
+        self.fields["weight_kg"].help_text = "In kilograms."
+        self.initial["seen"] = self._version()
+
+    def _version(self):
+        return "" if self.instance._state.adding else self.instance.entered_at.isoformat()
+
+    def clean_measured_on(self):
+        day = self.cleaned_data["measured_on"]
+        if day > date.today():
+            raise forms.ValidationError("The date lies in the future.")
+        if day < self.instance.patient.date_of_birth:
+            raise forms.ValidationError("The date lies before the patient's birth.")
+        return day
+
+    def clean(self):
+        cleaned = super().clean()
+        if self.instance.patient.archived_at:
+            raise forms.ValidationError("This patient is archived. Restore the record before you enter a measurement.")
+        if cleaned.get("seen") != self._version():
+            self._refill("seen", self._version())
+            raise forms.ValidationError(
+                f"Somebody has changed this measurement meanwhile: it is {self.instance.values_in_words} "
+                f"on {self.instance.measured_on:%d %B %Y} now. Save again if yours is right."
+            )
+        day = cleaned.get("measured_on")
+        for field, measure in MEASURES.items():
+            if cleaned.get(field) is not None:
+                self._check(field, measure, cleaned[field], day)
+        if self.errors:
+            return cleaned
+        height, weight = cleaned["height_cm"], cleaned["weight_kg"]
+        if height is None and weight is None:
+            raise forms.ValidationError("Enter the height, the weight or both.")
+        if height and weight:
+            try:
+                centiles.plausible("bmi", centiles.bmi(height, weight))
+            except ValueError:
+                raise forms.ValidationError("Nobody of this height has this weight. Check both.") from None
+        self._check_known(height, weight, day)
+        if self.doubts and not cleaned["confirmed"]:
+            raise forms.ValidationError("Please check the values below.")
+        return cleaned
+
+    def _refill(self, field, value):
+        """Show the form with another value in `field` than was sent."""
+        self.data = self.data.copy()
+        self.data[field] = value
+
+    def _check(self, field, measure, value, day):
+        """Refuse what no child measures, offering what was meant where that is plain; doubt what few do."""
+        patient = self.instance.patient
+        try:
+            centiles.plausible(measure, value)
+        except ValueError as error:
+            meant = self._meant(measure, value, day)
+            if meant is None:
+                self.add_error(field, str(error))
+                return
+            self._refill(field, f"{meant:g}")
+            unit = centiles.UNITS[measure]
+            self.add_error(field, f"{value:g} {unit} - did you mean {meant:g} {unit}? Save again if that is right.")
+            return
+        if day is None:
+            return
+        z = centiles.assess(measure, value, patient.age_on(day), patient.sex).z
+        if z is not None and abs(z) > DOUBTFUL_SD:
+            side = "above" if z > 0 else "below"
+            self.doubts.append(
+                f"A {measure} of {value:g} {centiles.UNITS[measure]} lies {abs(z):.1f} SD {side} "
+                f"the average at {in_words(patient.age_on(day))}."
+            )
+
+    def _meant(self, measure, value, day):
+        """`value` in the unit that was asked for, if it makes sense in one of the units it may be typed in."""
+        patient = self.instance.patient
+        for factor in OTHER_UNITS[measure]:
+            meant = round(value * factor, 2)
+            low, high = centiles.PLAUSIBLE[measure]
+            if low <= meant <= high and (
+                day is None
+                or abs(centiles.assess(measure, meant, patient.age_on(day), patient.sex).z or 0) <= DOUBTFUL_SD
+            ):
+                return meant
+        return None
+
+    def _check_known(self, height, weight, day):
+        """Against the patient's other measurements: typed twice, or shrunk meanwhile."""
+        others = self.instance.patient.measurements.exclude(pk=self.instance.pk)
+        if others.filter(measured_on=day, height_cm=height, weight_kg=weight).exists():
+            raise forms.ValidationError("This measurement is on record already.")
+        if height is None:
+            return
+        heights = others.filter(height_cm__isnull=False)
+        before = heights.filter(measured_on__lt=day, height_cm__gt=height + MEASURING_ERROR_CM).first()
+        after = heights.filter(measured_on__gt=day, height_cm__lt=height - MEASURING_ERROR_CM).last()
+        self.doubts += [
+            f"On {each.measured_on:%d %B %Y} the height was {each.height_cm:g} cm: the child would have shrunk."
+            for each in (before, after)
+            if each
+        ]

@@ -146,6 +146,11 @@ class MeasuredValues(models.Model):
     def __str__(self):
         return f"{self._meta.verbose_name} {self.pk}"
 
+    @property
+    def values_in_words(self):
+        values = (self.height_cm, "cm"), (self.weight_kg, "kg")
+        return ", ".join(f"{value:g} {unit}" for value, unit in values if value is not None)
+
 
 class Measurement(MeasuredValues):
     """What counts now. An edit or a removal leaves the values before it as a FormerMeasurement."""

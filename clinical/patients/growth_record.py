@@ -1,0 +1,131 @@
+"""A child's growth: measurements judged by their references, and the bone ages beside them."""
+
+from dataclasses import dataclass
+
+from clinical.growth import adult_height, centiles
+from clinical.growth.velocity import SHORTEST_MONTHS, Velocity, growth_velocity
+from clinical.patients.models import Measurement, Patient
+from clinical.studies.models import Study
+
+NEAR_MONTHS = 6  # a bone age read within this time of a height predicts the adult height from it
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The bone age of one study, the AI's and the doctor's value apart, in months; one of them may be None."""
+
+    study: Study
+    age_months: float
+    ai_months: float | None
+    doctor_months: float | None
+
+    @property
+    def bone_age_months(self):
+        return self.ai_months if self.doctor_months is None else self.doctor_months
+
+    @property
+    def method(self):
+        review = self.study.review
+        return review.get_method_display() if review else "AI estimate, not yet reviewed by a doctor"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measurement with what follows from it; None where a height, a weight or an earlier height is missing."""
+
+    measurement: Measurement
+    age_months: float
+    height: centiles.Centile | None
+    weight: centiles.Centile | None
+    bmi_value: float | None
+    bmi: centiles.Centile | None
+    velocity: Velocity | None
+    reading: Reading | None
+    prediction: adult_height.Prediction | None
+
+
+@dataclass(frozen=True)
+class GrowthRecord:
+    """`rows` are newest first, `readings` oldest first; `target` is None unless both parents' heights are known."""
+
+    patient: Patient
+    rows: list[Row]
+    readings: list[Reading]
+    target: adult_height.TargetHeight | None
+
+    @property
+    def heights(self):
+        """The rows with a height, oldest first."""
+        return [row for row in reversed(self.rows) if row.height]
+
+    @property
+    def predicted(self):
+        """The newest row with a predicted adult height, or None."""
+        return next((row for row in self.rows if row.prediction and row.prediction.height_cm), None)
+
+
+def growth_record(patient):
+    """The GrowthRecord of `patient`, in two queries."""
+    measurements = list(patient.measurements.select_related("entered_by"))
+    found = readings(patient)
+    return GrowthRecord(
+        patient, [_row(patient, each, measurements, found) for each in measurements], found, target_height(patient)
+    )
+
+
+def readings(patient):
+    """A Reading for each study of `patient` with a bone age, oldest first."""
+    studies = patient.studies.select_related("hospital", "patient", "analysis", "review").order_by("acquired_on", "pk")
+    return [
+        Reading(
+            study,
+            study.chronological_age_months,
+            study.analysis.bone_age_months,
+            study.review.bone_age_months if study.review else None,
+        )
+        for study in studies
+        if study.bone_age_months is not None
+    ]
+
+
+def target_height(patient):
+    """The TargetHeight from the parents' heights, or None while one of them is unknown."""
+    father, mother = patient.father_height_cm, patient.mother_height_cm
+    return adult_height.target_height(father, mother, patient.sex) if father and mother else None
+
+
+def _row(patient, measurement, measurements, found):
+    age = patient.age_on(measurement.measured_on)
+    height, weight = measurement.height_cm, measurement.weight_kg
+    bmi = centiles.bmi(height, weight) if height and weight else None
+    reading = _nearest(found, age) if height else None
+
+    def judged(measure, value):
+        return None if value is None else centiles.assess(measure, value, age, patient.sex)
+
+    return Row(
+        measurement,
+        age,
+        judged("height", height),
+        judged("weight", weight),
+        bmi,
+        judged("bmi", bmi),
+        _velocity(measurement, measurements) if height else None,
+        reading,
+        reading and adult_height.predict(height, reading.bone_age_months, reading.age_months, patient.sex),
+    )
+
+
+def _velocity(measurement, measurements):
+    """Growth since the last height at least three months earlier, or None."""
+    earlier = [
+        growth_velocity(each.measured_on, each.height_cm, measurement.measured_on, measurement.height_cm)
+        for each in measurements
+        if each.height_cm and each.measured_on < measurement.measured_on
+    ]
+    return min((each for each in earlier if each.months >= SHORTEST_MONTHS), key=lambda each: each.months, default=None)
+
+
+def _nearest(found, age):
+    near = [each for each in found if abs(each.age_months - age) <= NEAR_MONTHS]
+    return min(near, key=lambda each: abs(each.age_months - age), default=None)

@@ -1,0 +1,119 @@
+"""Entering, changing, removing and putting back a height or weight. Whatever stood there before is kept."""
+
+from datetime import date
+
+from django.contrib import messages
+from django.db import transaction
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from clinical.accounts.permissions import clinician_required
+from clinical.audit.record import Verb, record
+from clinical.patients.forms import MeasurementForm
+from clinical.patients.models import FormerMeasurement, MeasuredValues, Measurement, Patient
+
+VALUES = [field.name for field in MeasuredValues._meta.get_fields()]
+
+
+@clinician_required
+@require_http_methods(["GET", "POST"])
+def add(request, pk):
+    if request.method == "GET":
+        patient = get_object_or_404(Patient, pk=pk)
+        return _page(
+            request, MeasurementForm(instance=Measurement(patient=patient), initial={"measured_on": date.today()})
+        )
+    with transaction.atomic():
+        # Locked, so that a double click finds what its first half has saved.
+        patient = get_object_or_404(Patient.objects.select_for_update(), pk=pk)
+        return _save(request, Measurement(hospital=request.hospital, patient=patient), Verb.CREATE)
+
+
+@clinician_required
+@require_http_methods(["GET", "POST"])
+def edit(request, pk):
+    if request.method == "GET":
+        return _page(request, MeasurementForm(instance=get_object_or_404(Measurement, pk=pk)))
+    with transaction.atomic():
+        return _save(request, get_object_or_404(Measurement.objects.select_for_update(), pk=pk), Verb.EDIT)
+
+
+def _save(request, measurement, verb):
+    former = _former(measurement, request.user)
+    form = MeasurementForm(request.POST, instance=measurement)
+    if not form.is_valid():
+        return _page(request, form, 422)
+    changed = [name for name in form.changed_data if name in VALUES]
+    if changed:
+        if verb == Verb.EDIT:
+            former.save()
+        measurement.entered_by, measurement.entered_at = request.user, timezone.now()
+        form.save()
+        record(verb, measurement, request=request, detail=", ".join(changed))
+    messages.success(request, "The measurement was saved.")
+    return redirect("patients:detail", pk=measurement.patient_id)
+
+
+def _page(request, form, status=200):
+    measurement = form.instance
+    context = {
+        "form": form,
+        "patient": measurement.patient,
+        "measurement": None if measurement._state.adding else measurement,
+        "history": measurement.patient.former_measurements.filter(measurement_key=measurement.pk).select_related(
+            "entered_by", "replaced_by"
+        ),
+    }
+    return render(request, "patients/measurement_form.html", context, status=status)
+
+
+@clinician_required
+@require_http_methods(["GET", "POST"])
+def remove(request, pk):
+    if request.method == "GET":
+        measurement = get_object_or_404(Measurement, pk=pk)
+        context = {
+            "title": "Remove this measurement?",
+            "message": "It no longer counts in charts and predictions. It stays on record and can be put back.",
+            "verb": "Remove the measurement",
+            "back": reverse("patients:detail", args=[measurement.patient_id]),
+        }
+        return render(request, "portal/confirm.html", context)
+    with transaction.atomic():
+        measurement = get_object_or_404(Measurement.objects.select_for_update(), pk=pk)
+        _former(measurement, request.user, removed=True).save()
+        record(Verb.REMOVE, measurement, request=request)
+        measurement.delete()
+    messages.success(request, "The measurement was removed. It can be put back from below the list.")
+    return redirect("patients:detail", pk=measurement.patient_id)
+
+
+@clinician_required
+@require_POST
+def put_back(request, pk):
+    """Make the removed values `pk`, of a FormerMeasurement, count again; a second click changes nothing."""
+    former = get_object_or_404(FormerMeasurement, pk=pk, removed=True)
+    values = {name: getattr(former, name) for name in VALUES}
+    with transaction.atomic():
+        measurement, created = Measurement.objects.get_or_create(
+            pk=former.measurement_key, defaults={"patient": former.patient, **values}
+        )
+        if created:
+            record(Verb.RESTORE, measurement, request=request)
+    messages.success(request, "The measurement was put back.")
+    return redirect("patients:detail", pk=former.patient_id)
+
+
+def _former(measurement, user, removed=False):
+    """The values of `measurement` as they are, to be saved once `user` has replaced or removed them."""
+    values = {name: getattr(measurement, name) for name in VALUES if name != "entered_by"}
+    return FormerMeasurement(
+        **values,
+        entered_by_id=measurement.entered_by_id,
+        patient_id=measurement.patient_id,
+        measurement_key=measurement.pk,
+        replaced_by=user,
+        removed=removed,
+    )
