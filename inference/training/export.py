@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import os
-import subprocess
 import warnings
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from inference.engine.presets import Preset
 from inference.engine.runtimes import OnnxRuntime
 from inference.engine.weights import load_arrays, save_arrays
 from inference.training import calibrate
+from inference.training.card import CITATION, NOT_FOR, markdown
 from inference.training.datasets import Dataset, read_dataset
 from inference.training.phantom_set import draw_phantoms
 
@@ -40,14 +40,6 @@ GATE_SAMPLE, DIFFICULTY_SAMPLE = 4000, 1000
 """Training radiographs that the gate and the interval's difficulty are fitted on."""
 REHEARSAL = 200
 PHANTOMS, PHANTOM_SEED = 200, 20_000
-CITATION = (
-    "Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290(2):498-503, "
-    "doi 10.1148/radiol.2018180736"
-)
-NOT_FOR = (
-    "Not for diagnosis without review by a physician. Not for adults, for other body parts than the left hand and "
-    "wrist in postero-anterior projection, for skeletal dysplasia, or for estimating the age of people without papers."
-)
 
 
 def export_networks(preset: Preset, run: Path, out: Path) -> None:
@@ -114,13 +106,7 @@ def fit_card(preset: Preset, run: Path, out: Path, train: Dataset, val: Dataset)
         "interval_check": calibrate.coverage(interval, readings[1::2], val.ages[1::2]),
         "validation": {"n": len(val), "mae_months": round(float(np.abs(errors).mean()), 2)},
         "phantoms": {"n": len(phantoms), "mae_months": round(float(np.abs(phantom_errors).mean()), 2)},
-        "training": {
-            "data": "RSNA Pediatric Bone Age Challenge 2017, 10,746 radiographs at 299 x 299, and drawn phantoms",
-            "citation": CITATION,
-            "fits": {name: json.loads((run / f"{name}.json").read_text()) for name in ("attention", "age")},
-            "preset": asdict(preset),
-            "commit": commit(),
-        },
+        "training": training_record(run, preset),
         "not_for": NOT_FOR,
     }
 
@@ -131,10 +117,16 @@ def digest(folder: Path) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def commit() -> str:
-    """The commit of the code at hand; empty outside a repository."""
-    shown = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    return shown.stdout.strip()
+def training_record(run: Path, preset: Preset) -> dict:
+    """How the run was trained: data, split, commands, commit, machine, steps and seconds, settings."""
+    return {
+        "data": "RSNA Pediatric Bone Age Challenge 2017 at 299 x 299 pixels, and drawn phantoms",
+        "citation": CITATION,
+        "split": "10,746 radiographs to train on, 1,254 to validate; no radiograph is in both",
+        **json.loads((run / "record.json").read_text()),
+        "fits": {name: json.loads((run / f"{name}.json").read_text()) for name in ("attention", "age")},
+        "preset": asdict(preset),
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -153,6 +145,7 @@ def main(arguments: list[str] | None = None) -> None:
     val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
     card = fit_card(chosen, options.run, out, train, val)
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (out / "MODEL_CARD.md").write_text(markdown(card))
     print(json.dumps({name: card[name] for name in ("version", "validation", "phantoms", "interval_check")}))
 
 

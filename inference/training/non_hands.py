@@ -82,8 +82,8 @@ def chest(rng: np.random.Generator) -> np.ndarray:
             cv2.ellipse(image, (200 + side * 85, 80 + 28 * rib), (85, 26), side * 14.0, 180, 360, 95, 5)
     cv2.rectangle(image, (185, 0), (215, SIDE), 185, -1)
     cv2.ellipse(image, (225, 260), (65, 55), 20, 0, 360, 180, -1)
-    image = cv2.GaussianBlur(image, (0, 0), 3) + rng.normal(0, 4, image.shape) + 25 * _smooth(rng, 100)
-    return np.clip(image, 0, 255).astype(np.uint8)
+    film = cv2.GaussianBlur(image, (0, 0), 3) + rng.normal(0, 4, image.shape) + 25 * _smooth(rng, 100)
+    return np.clip(film, 0, 255).astype(np.uint8)
 
 
 def long_bone(rng: np.random.Generator) -> np.ndarray:
@@ -94,8 +94,8 @@ def long_bone(rng: np.random.Generator) -> np.ndarray:
     for shift in (-35, 35)[: rng.integers(1, 3)]:
         cv2.line(image, (200 - tilt + shift, -20), (200 + tilt + shift, SIDE + 20), 190, 44)
         cv2.line(image, (200 - tilt + shift, -20), (200 + tilt + shift, SIDE + 20), 130, 22)
-    image = cv2.GaussianBlur(image, (0, 0), 4) + rng.normal(0, 3, image.shape)
-    return np.clip(image, 0, 255).astype(np.uint8)
+    film = cv2.GaussianBlur(image, (0, 0), 4) + rng.normal(0, 3, image.shape)
+    return np.clip(film, 0, 255).astype(np.uint8)
 
 
 def fingertips(rng: np.random.Generator) -> np.ndarray:

@@ -4,7 +4,11 @@ The steps (attention, regions, age) run in turn or alone, stop after --minutes e
 """
 
 import argparse
+import json
 import os
+import platform
+import shutil
+import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -110,6 +114,29 @@ def train_age(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: 
     fit_views(tuple(stage.branches), stage.fit, run / "age.keras", start_from_earlier)
 
 
+def record(run: Path, options: argparse.Namespace) -> None:
+    """Adds the command, and the code and machine it ran on, to the run's record."""
+    path = run / "record.json"
+    kept = json.loads(path.read_text()) if path.exists() else {"commands": []}
+    phantoms = f" --phantoms {options.phantoms}" if options.phantoms else ""
+    minutes = f" --minutes {options.minutes:g}" if options.minutes else ""
+    kept["commands"].append(
+        f"python -m inference.training.train --preset {options.preset} --stage {options.stage}"
+        f"{minutes}{phantoms} --seed {options.seed}"
+    )
+    kept["commit"] = commit()
+    kept["machine"] = f"{os.cpu_count()} {platform.machine()} cores, Keras on {keras.backend.backend()}"
+    path.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def commit() -> str:
+    """The commit of the code at hand; empty outside a repository."""
+    if not shutil.which("git"):
+        return ""
+    shown = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    return shown.stdout.strip()
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m inference.training.train", description=__doc__)
     parser.add_argument("--preset", default="two_stage_compact", help=", ".join(PRESETS))
@@ -125,6 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(chosen.precision)
     options.run.mkdir(parents=True, exist_ok=True)
+    record(options.run, options)
     prepare = partial(working_image, preset=chosen)
     train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else None)
     val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)

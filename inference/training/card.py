@@ -1,0 +1,137 @@
+"""The model card: what was measured, put beside the weights as card.json and MODEL_CARD.md.
+
+    python -m inference.training.card --weights DIR --evaluation NAME=DIR [--evaluation NAME=DIR ...]
+
+Each evaluation is a folder that inference.training.evaluate wrote.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+CITATION = (
+    "Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290(2):498-503, "
+    "doi 10.1148/radiol.2018180736"
+)
+NOT_FOR = (
+    "Not for diagnosis without review by a physician. Not for adults, for other body parts than the left hand and "
+    "wrist in postero-anterior projection, for skeletal dysplasia, or for estimating the age of people without papers."
+)
+FIGURES = (
+    ("Radiographs", "n"),
+    ("MAE, months", "mae_months"),
+    ("its 95 % interval", "mae_ci95"),
+    ("RMSE, months", "rmse_months"),
+    ("R2", "r2"),
+    ("Bias, months", "bias_months"),
+    ("Within 6 months, %", "within_6"),
+    ("Within 12 months, %", "within_12"),
+    ("Within 18 months, %", "within_18"),
+    ("Within 24 months, %", "within_24"),
+    ("Refused", "refused"),
+)
+
+
+def markdown(card: dict) -> str:
+    """The card for people."""
+    training, evaluations = card["training"], card.get("evaluation", {})
+    lines = [
+        f"# {card['name']} {card['version']}",
+        "",
+        "Reads the bone age of a child, in months, from a radiograph of the left hand and wrist, with a 90 % interval.",
+        "",
+        f"**{card['not_for']}**",
+        "",
+        "## Training",
+        "",
+        f"- Data: {training['data']}. {training['citation']}.",
+        f"- Split: {training['split']}",
+        f"- Code: commit {training['commit']}",
+        *(f"- `{command}`" for command in training["commands"]),
+        *(
+            f"- {name}: {fit['steps']} steps in {fit['seconds'] / 60:.0f} minutes on {training['machine']}"
+            for name, fit in training["fits"].items()
+        ),
+        *(f"- {note}" for note in training.get("notes", ())),
+        "",
+        "## Measured",
+        "",
+    ]
+    if evaluations:
+        lines += [
+            f"| | {' | '.join(evaluations)} |",
+            f"|---|{'---:|' * len(evaluations)}",
+            *(
+                f"| {title} | {' | '.join(_cell(figures.get(name)) for figures in evaluations.values())} |"
+                for title, name in FIGURES
+            ),
+            "",
+        ]
+        lines += _details(next(iter(evaluations.values())))
+    check = card["interval_check"]
+    lines += [
+        "",
+        f"90 % interval on the {check['n']} validation radiographs that did not calibrate it: covers "
+        f"{100 * check['coverage']:.1f} %, mean width {check['mean_width_months']:.1f} months.",
+        "",
+        "The radiographs may be used for research and education; no image of them is part of these weights' files.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _details(figures: dict) -> list[str]:
+    lines = []
+    rows = {**figures.get("by_sex", {}), **figures.get("by_age_band", {})}
+    lines += ["| Group | n | MAE | bias |", "|---|---:|---:|---:|"]
+    lines += [
+        f"| {name} | {row['n']} | {row['mae_months']:.2f} | {row['bias_months']:+.2f} |" for name, row in rows.items()
+    ]
+    if "robustness" in figures:
+        lines += ["", "| Worse copy | MAE | change | refused |", "|---|---:|---:|---:|"]
+        lines += [
+            f"| {name} | {row['mae_months']:.2f} | {row['change_months']:+.2f} | {row['refused']} |"
+            for name, row in figures["robustness"].items()
+        ]
+    if "phantoms" in figures:
+        lines += ["", f"Fresh phantoms (drawn hands): MAE {figures['phantoms']['mae_months']:.2f} months."]
+    if "attention" in figures:
+        found = figures["attention"]
+        lines += [
+            "",
+            f"Regions against the boxes of {found['images']} radiographs (Koitka et al. 2018), which trained nothing: "
+            f"the carpal region covers {100 * found['wrist_covered_by_carpal_region']:.0f} % of the wrist's box, the "
+            f"metacarpal region {100 * found['mcp_covered_by_metacarpal_region']:.0f} % of the MCP joints' boxes.",
+        ]
+    if "non_hands" in figures:
+        rows = figures["non_hands"]
+        accepted = {name: row["accepted"] for name, row in rows.items() if row["accepted"]}
+        total = sum(row["images"] for row in rows.values())
+        lines += [
+            "",
+            f"Of {total} drawn images that show no whole hand {sum(accepted.values())} were accepted {accepted or ''}.",
+        ]
+    return lines
+
+
+def _cell(value) -> str:
+    if isinstance(value, list):
+        return " to ".join(f"{bound:.2f}" for bound in value)
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m inference.training.card", description=__doc__)
+    parser.add_argument("--weights", type=Path, required=True, help="folder with card.json")
+    parser.add_argument("--evaluation", action="append", default=[], metavar="NAME=DIR")
+    options = parser.parse_args(arguments)
+    card = json.loads((options.weights / "card.json").read_text())
+    for named in options.evaluation:
+        name, _, folder = named.partition("=")
+        card.setdefault("evaluation", {})[name] = json.loads((Path(folder) / "metrics.json").read_text())
+    (options.weights / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (options.weights / "MODEL_CARD.md").write_text(markdown(card))
+
+
+if __name__ == "__main__":
+    main()

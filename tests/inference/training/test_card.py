@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from inference.training import card
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A weights folder with the card that an export leaves."""
+    figures = {
+        "name": "tiny",
+        "version": "1",
+        "not_for": card.NOT_FOR,
+        "interval_check": {"n": 600, "coverage": 0.905, "mean_width_months": 40.1},
+        "training": {
+            "data": "drawn hands",
+            "citation": card.CITATION,
+            "split": "none in both",
+            "commit": "abc",
+            "commands": ["python -m inference.training.train"],
+            "machine": "2 cores",
+            "fits": {"age": {"steps": 10, "seconds": 120.0}},
+        },
+    }
+    (tmp_path / "card.json").write_text(json.dumps(figures))
+    return tmp_path
+
+
+def test_the_card_says_how_it_was_trained_and_what_it_is_not_for(weights):
+    card.main(["--weights", str(weights)])
+    text = (weights / "MODEL_CARD.md").read_text()
+    assert "Not for diagnosis" in text
+    assert "Halabi" in text
+    assert "age: 10 steps in 2 minutes on 2 cores" in text
+    assert "covers 90.5 %" in text
+
+
+def test_an_evaluation_becomes_a_column(weights, tmp_path):
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    group = {"n": 3, "mae_months": 7.5, "bias_months": -0.5}
+    metrics = {"n": 3, "mae_months": 7.5, "mae_ci95": [7.0, 8.0], "by_sex": {"F": group}, "refused": 0}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    card.main(["--weights", str(weights), "--evaluation", f"validation={folder}"])
+    text = (weights / "MODEL_CARD.md").read_text()
+    assert "| MAE, months | 7.50 |" in text
+    assert "| its 95 % interval | 7.00 to 8.00 |" in text
+    assert "| F | 3 | 7.50 | -0.50 |" in text
+    assert json.loads((weights / "card.json").read_text())["evaluation"]["validation"]["n"] == 3
