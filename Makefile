@@ -54,7 +54,7 @@ train: $(DEVELOPMENT) ## Train a model: PRESET=two_stage_compact DATA=folder RUN
 	$(BIN)/python -m inference.training.train --preset $(PRESET) --data $(DATA) --run $(RUN) $(ARGS)
 
 evaluate: $(DEVELOPMENT) ## Measure a trained model on validation data: PRESET, DATA, RUN
-	$(BIN)/python -m inference.training.evaluate --preset $(PRESET) --data $(DATA) --run $(RUN) $(ARGS)
+	$(BIN)/python -m inference.training.evaluate --model $(PRESET) --data $(DATA) --out $(RUN)/evaluation $(ARGS)
 
 bench: $(DEVELOPMENT) ## Measure the portal: upload to result, and the worklist when it is large
 	$(BIN)/python -m benchmarks $(ARGS)
