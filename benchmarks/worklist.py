@@ -17,18 +17,34 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django_scopes import scope
 
 from clinical.accounts.models import Hospital, Membership, Role, User
+from clinical.growth.ages import age_in_months
 from clinical.patients.models import Patient
-from clinical.studies.models import Radiograph, Study
-from inference.models import Analysis, State
+from clinical.studies.judgement import judge
+from clinical.studies.models import Method, Radiograph, Review, State, Study
+from inference.models import Analysis, ModelVersion
 
 PATIENTS, STUDIES = 10_000, 30_000
+UNREAD, READ = (State.FAILED, State.REJECTED, State.CANCELLED), (State.REVIEWED, State.SIGNED, State.RELEASED)
+STATES = [State.RELEASED] * 15 + [State.ANALYSED] * 3 + [State.REVIEWED, State.SIGNED, *UNREAD]
 PAGES = {
     "worklist": "/studies/",
-    "worklist, filtered": "/studies/?state=failed&sex=F",
+    "worklist, last page": "/studies/?page=99999",
+    "worklist, by state": "/studies/?state=failed",
+    "worklist, by state and sex": "/studies/?state=failed&sex=F",
+    "worklist, delayed": "/studies/?determination=delayed",
+    "worklist, aged 10 to 12": "/studies/?age_from=10&age_to=12",
+    "worklist, one month": "/studies/?acquired_after=2023-01-01&acquired_before=2023-01-31",
+    "worklist, read by a doctor": "/studies/?doctor={doctor}",
+    "worklist, read by a model": "/studies/?model={model}",
     "worklist, searched": "/studies/?q=Family77",
     "worklist, sorted by name": "/studies/?sort=patient",
+    "worklist, sorted by bone age": "/studies/?sort=-bone_age",
+    "worklist, sorted by SDS": "/studies/?sort=sds",
+    "worklist, sorted by study date": "/studies/?sort=-date",
+    "worklist, newest first": "/studies/?sort=-submitted",
     "patients": "/patients/",
 }
 
@@ -42,7 +58,7 @@ def doctor_of(name):
     return hospital, user, client
 
 
-def fill(hospital, user):
+def fill(hospital, user, model):
     chance = random.Random(1)
     patients = Patient.objects.bulk_create(
         Patient(
@@ -55,6 +71,7 @@ def fill(hospital, user):
         )
         for number in range(PATIENTS)
     )
+    days = [date(2020, 1, 1) + timedelta(days=chance.randrange(2000)) for _ in range(STUDIES)]
     radiographs = Radiograph.objects.bulk_create(
         Radiograph(
             hospital=hospital,
@@ -67,26 +84,50 @@ def fill(hospital, user):
         )
         for number in range(STUDIES)
     )
-    states = [State.ANALYSED] * 20 + [State.FAILED, State.REJECTED, State.CANCELLED]
+    states = [chance.choice(STATES) for _ in range(STUDIES)]
+    ages = [
+        max(6.0, age_in_months(patient.date_of_birth, day) + chance.gauss(0, 14))
+        for patient, day in ((patients[number % PATIENTS], days[number]) for number in range(STUDIES))
+    ]
     analyses = Analysis.objects.bulk_create(
         Analysis(
-            hospital=hospital, radiograph=radiograph.name, sex="F", state=chance.choice(states), bone_age_months=100.0
+            hospital=hospital,
+            radiograph=radiographs[number].name,
+            sex=patients[number % PATIENTS].sex,
+            state=state if state in UNREAD else State.ANALYSED,
+            model_version=None if state in UNREAD else model,
+            bone_age_months=None if state in UNREAD else ages[number],
+            low_months=None if state in UNREAD else ages[number] - 12,
+            high_months=None if state in UNREAD else ages[number] + 12,
         )
-        for radiograph in radiographs
+        for number, state in enumerate(states)
     )
-    Study.objects.bulk_create(
+    studies = Study.objects.bulk_create(
         Study(
             hospital=hospital,
             patient=patients[number % PATIENTS],
             radiograph=radiographs[number],
             analysis=analysis,
-            state=analysis.state,
-            sex=patients[number % PATIENTS].sex,
-            acquired_on=date(2020, 1, 1) + timedelta(days=chance.randrange(2000)),
+            state=states[number],
+            sex=analysis.sex,
+            acquired_on=days[number],
             submitted_by=user,
         )
         for number, analysis in enumerate(analyses)
     )
+    read = [study for study in studies if study.state in READ]
+    for study in read:
+        study.review = Review(
+            hospital=hospital,
+            study=study,
+            analysis=study.analysis,
+            doctor=user,
+            method=Method.AI,
+            bone_age_months=study.analysis.bone_age_months,
+        )
+    Review.objects.bulk_create(study.review for study in read)
+    Study.objects.bulk_update(read, ["review"], batch_size=500)
+    judge(Study.objects.all())
 
 
 def visit(client, path):
@@ -102,11 +143,14 @@ def main():
         call_command("migrate", verbosity=0)
         hospital, user, full = doctor_of("full")
         _, _, empty = doctor_of("empty")
-        fill(hospital, user)
+        model = ModelVersion.objects.create(name="benchmark", version="1")
+        with scope(hospital=hospital):
+            fill(hospital, user, model)
         connection.cursor().execute("ANALYZE")
         print("| page | queries, empty | queries, full | empty, ms | full, ms | ratio |")
         print("|---|---|---|---|---|---|")
         for name, path in PAGES.items():
+            path = path.format(doctor=user.pk, model=model.pk)
             counts = []
             for client in (empty, full):
                 visit(client, path)

@@ -33,12 +33,26 @@ class UploadForm(forms.Form):
 
 
 def check_study_date(day, patient):
-    """Return `day`, or raise ValidationError when no study of `patient` can have that date."""
+    """Return `day`, or raise ValidationError when no study of `patient`, if they are known, can have that date."""
     if day > date.today():
         raise forms.ValidationError("The study date lies in the future.")
-    if day < patient.date_of_birth:
+    if patient and day < patient.date_of_birth:
         raise forms.ValidationError("The study date lies before the patient's birth.")
     return day
+
+
+class BulkUploadForm(UploadForm):
+    """The same for files of several patients, of whom none is known yet."""
+
+    acquired_on = forms.DateField(
+        label="Study date of files that give none",
+        initial=date.today,
+        widget=UploadForm.base_fields["acquired_on"].widget,
+        help_text="A date in the file name or in the DICOM header goes before it.",
+    )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, patient=None, **kwargs)
 
 
 class ReviewForm(forms.ModelForm):

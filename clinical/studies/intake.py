@@ -24,11 +24,19 @@ def read_upload(upload):
 
 
 def store(hospital, data):
-    """Check `data` and keep it in the private storage, once for each hospital.
+    """Check `data` and keep it: returns (Radiograph row, decoded picture).
 
-    Returns (Radiograph row, decoded picture). Raises UnreadableRadiograph or StorageFull; then nothing is kept.
+    Raises UnreadableRadiograph or StorageFull; then nothing is kept.
     """
     picture = read_radiograph(data)
+    return keep(hospital, data, picture), picture
+
+
+def keep(hospital, data, picture):
+    """Keep `data`, which holds the decoded `picture`, in the private storage, once for each hospital.
+
+    Returns the Radiograph row. Raises StorageFull; then nothing is kept.
+    """
     sha256 = hashlib.sha256(data).hexdigest()
     row = Radiograph.objects.filter(hospital=hospital, sha256=sha256).first()
     if row is None:
@@ -36,7 +44,7 @@ def store(hospital, data):
         row = Radiograph(
             hospital=hospital,
             sha256=sha256,
-            name=_keep(f"radiographs/{hospital.pk}/{sha256}", data),
+            name=_write(f"radiographs/{hospital.pk}/{sha256}", data),
             format=picture.format,
             width=width,
             height=height,
@@ -47,10 +55,10 @@ def store(hospital, data):
                 row.save()
         except IntegrityError:  # The same file came twice at once.
             row = Radiograph.objects.get(hospital=hospital, sha256=sha256)
-    return row, picture
+    return row
 
 
-def _keep(name, data):
+def _write(name, data):
     storage = storages["private"]
     try:
         # A file without a row is left from an upload that broke off; its content is what its name says.

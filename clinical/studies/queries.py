@@ -11,8 +11,8 @@ from clinical.audit.models import AccessEvent
 from clinical.audit.record import Verb
 from clinical.patients.models import Patient, Sex
 from clinical.patients.queries import matching
-from clinical.studies.models import Review, State, Study
-from inference.models import ModelVersion
+from clinical.studies.models import TROUBLE, Review, State, Study
+from inference.models import PENDING, ModelVersion
 
 SORTS = {
     "submitted": ("submitted_at", "pk"),
@@ -22,6 +22,7 @@ SORTS = {
     "bone_age": (Coalesce("review__bone_age_months", "analysis__bone_age_months"), "pk"),
     "sds": ("sds?", "pk"),
 }
+IN_ORDER_OF_NEED = [*TROUBLE, State.ANALYSED, State.REVIEWED, State.SIGNED, *PENDING, State.RELEASED, State.CANCELLED]
 NEEDS_ME = "state"  # sorted by state, the list begins with what waits for one's own role
 
 
@@ -59,11 +60,17 @@ class _Years(django_filters.NumberFilter):
     field_class = forms.IntegerField
 
 
+FOLDED = ("age_from", "age_to", "acquired_after", "acquired_before", "doctor", "model")
+
+
 class StudyFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(method="search", label="Name or MRN", max_length=200)
     state = django_filters.ChoiceFilter(choices=State, empty_label="Any")
     determination = django_filters.ChoiceFilter(
-        choices=[(key, key.capitalize()) for key in DETERMINATIONS], method="filter_determination", empty_label="Any"
+        choices=[(key, key.capitalize()) for key in DETERMINATIONS],
+        method="filter_determination",
+        label="Determination",
+        empty_label="Any",
     )
     sex = django_filters.ChoiceFilter(choices=Sex, empty_label="Any")
     age_from = _Years(method="filter_age", label="Age from (years)", min_value=0, max_value=150)
@@ -74,7 +81,7 @@ class StudyFilter(django_filters.FilterSet):
         field_name="review__doctor", queryset=_doctors, label="Read by", empty_label="Anybody"
     )
     model = django_filters.ModelChoiceFilter(
-        field_name="analysis__model_version", queryset=ModelVersion.objects.all(), empty_label="Any"
+        field_name="analysis__model_version", queryset=ModelVersion.objects.all(), label="Model", empty_label="Any"
     )
 
     class Meta:
@@ -113,6 +120,11 @@ class StudyFilter(django_filters.FilterSet):
         """Whether a filter is filled in, be it wrongly."""
         return any(self.data.get(name) for name in self.filters)
 
+    @property
+    def more_in_use(self):
+        """Whether one is that the page folds away."""
+        return any(self.data.get(name) for name in FOLDED)
+
 
 def with_row_facts(studies):
     """What a row of a list shows, in one query."""
@@ -124,7 +136,7 @@ def with_row_facts(studies):
 def counts_by_state(filterset):
     """Number of studies in each state, zeros included, that the other filters leave."""
     found = dict(filterset.in_any_state.order_by().values_list("state").annotate(number=Count("*")))
-    return {state: found.get(state, 0) for state in State.values}
+    return {state: found.get(state, 0) for state in IN_ORDER_OF_NEED}
 
 
 def signatures(studies):

@@ -1,4 +1,4 @@
-"""The upload page: several files, each with its own answer; one that is refused does not stop the others."""
+"""Uploads: several files, each with its own answer; one that is refused does not stop the others."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -12,12 +12,14 @@ from clinical.patients.models import Patient
 from clinical.studies import intake, workflow
 from clinical.studies.forms import UploadForm, check_study_date
 from clinical.studies.models import Radiograph, Study
-from inference.engine import UnreadableRadiograph
+from inference.engine import UnreadableRadiograph, read_radiograph
+
+ARCHIVED = "This patient is archived. Restore the record before you upload."
 
 
 @dataclass
 class UploadResult:
-    """What became of one file. `status`: queued, duplicate or refused; `http_status` is its own."""
+    """What became of one file. `status`: queued, duplicate, unmatched or refused; `http_status` is its own."""
 
     file_name: str
     status: str
@@ -26,75 +28,116 @@ class UploadResult:
     study: Study | None = None
     notices: list[str] = field(default_factory=list)
     confirm: dict[str, str] | None = None
+    filed_for: Patient | None = None
+
+    @property
+    def worth_another_try(self):
+        """The file itself is in order; what stands in its way can be put right."""
+        return self.status == "unmatched" or self.http_status == 507
+
+
+class Unplaced(Exception):
+    """The file cannot be filed. Its text is for the technician; `status` as in UploadResult."""
+
+    def __init__(self, message, status="refused"):
+        super().__init__(message)
+        self.status = status
 
 
 @clinician_required
 @require_http_methods(["GET", "POST"])
 def upload(request, pk):
+    """Radiographs of one patient."""
     patient = get_object_or_404(Patient, pk=pk)
+
+    def page(form, results=(), status=200):
+        context = {"patient": patient, "form": form, "results": results}
+        return render(request, "studies/upload.html", context, status=status)
+
     if request.method == "GET":
-        return _page(request, patient, UploadForm(patient=patient))
+        return page(UploadForm(patient=patient))
     form = UploadForm(request.POST, patient=patient)
     if patient.archived_at:
-        form.add_error(None, "This patient is archived. Restore the record before you upload.")
+        form.add_error(None, ARCHIVED)
+    return receive(
+        request,
+        form,
+        page,
+        place=lambda picture, name, shared: (patient, intake.study_date(picture, shared["acquired_on"])),
+        again=lambda shared: UploadForm(initial=shared, patient=patient),
+    )
+
+
+def receive(request, form, page, place, again, names_patient=False):
+    """Answer an upload: submit each file and say what became of it, as a fragment to the script, else on the page.
+
+    page(form, results, status) -> response. place(picture, file name, shared) -> (patient, study date) or raises
+    Unplaced; `shared` is what the form says of all files. again(shared) -> the form for the next upload.
+    names_patient: the answers say for whom a file was filed.
+    """
     files = request.FILES.getlist("files")
     stored = request.POST.get("radiograph")
     if not files and not stored:
         form.add_error(None, "Choose at least one file.")
     if not form.is_valid():
-        return _invalid(request, patient, form)
+        if request.htmx:
+            message = " ".join(error for errors in form.errors.values() for error in errors)
+            return render(request, "portal/error_fragment.html", {"message": message}, status=422)
+        return page(form, status=422)
+    shared = form.cleaned_data
     if stored:
-        results = [_submit_stored(request, patient, stored, form.cleaned_data)]
+        results = [_submit_stored(request, stored, shared, place)]
     else:
-        results = [_submit_file(request, patient, file, form.cleaned_data) for file in files]
+        results = [_submit_file(request, file, shared, place) for file in files]
     if request.htmx:
         [result, *_] = results
-        return render(request, "studies/_upload_result.html", {"result": result}, status=result.http_status)
+        context = {"result": result, "names_patient": names_patient}
+        return render(request, "studies/_upload_result.html", context, status=result.http_status)
     # The next upload from this page is a new one, with what the files share kept.
-    again = UploadForm(initial={**form.cleaned_data, "submission": uuid.uuid4()}, patient=patient)
     status = max(result.http_status for result in results) if len(results) == 1 else 200
-    return _page(request, patient, again, results, status)
+    return page(again({**shared, "submission": uuid.uuid4()}), results, status)
 
 
-def _page(request, patient, form, results=(), status=200):
-    context = {"patient": patient, "form": form, "submission": form["submission"].value(), "results": results}
-    return render(request, "studies/upload.html", context, status=status)
-
-
-def _invalid(request, patient, form):
-    if request.htmx:
-        message = " ".join(error for errors in form.errors.values() for error in errors)
-        return render(request, "portal/error_fragment.html", {"message": message}, status=422)
-    return _page(request, patient, form, status=422)
-
-
-def _submit_file(request, patient, file, shared):
+def _placed(place, picture, file_name, shared):
+    """What `place` says, with a date that can be right."""
+    patient, acquired_on = place(picture, file_name, shared)
     try:
-        radiograph, picture = intake.store(request.hospital, intake.read_upload(file))
+        check_study_date(acquired_on, patient)
+    except ValidationError as error:
+        raise Unplaced(f"{error.message} Enter the right date and try again.") from error
+    return patient, acquired_on
+
+
+def _submit_file(request, file, shared, place):
+    try:
+        data = intake.read_upload(file)
+        picture = read_radiograph(data)
+        patient, acquired_on = _placed(place, picture, file.name, shared)
+        radiograph = intake.keep(request.hospital, data, picture)
     except UnreadableRadiograph as error:
         return UploadResult(file.name, "refused", str(error), 422)
+    except Unplaced as error:
+        return UploadResult(file.name, error.status, str(error), 422)
     except intake.StorageFull as error:
         return UploadResult(file.name, "refused", str(error), 507)
-    return _submit(request, patient, radiograph, picture, file.name, shared, confirmed=False)
+    return _submit(request, patient, radiograph, picture, file.name, acquired_on, shared, confirmed=False)
 
 
-def _submit_stored(request, patient, pk, shared):
+def _submit_stored(request, pk, shared, place):
     """Submit a picture that the portal holds, after the question about a duplicate was answered with yes."""
     radiograph = get_object_or_404(Radiograph, pk=pk if pk.isdigit() and len(pk) < 18 else None)
     name = request.POST.get("file_name", "")[:200] or "The stored picture"
     try:
         picture = intake.reread(radiograph)
+        patient, acquired_on = _placed(place, picture, name, shared)
     except FileNotFoundError:
         return UploadResult(name, "refused", "The stored picture could not be found. Upload the file again.", 422)
-    return _submit(request, patient, radiograph, picture, name, shared, confirmed=True)
+    except Unplaced as error:
+        return UploadResult(name, error.status, str(error), 422)
+    return _submit(request, patient, radiograph, picture, name, acquired_on, shared, confirmed=True)
 
 
-def _submit(request, patient, radiograph, picture, file_name, shared, confirmed):
-    acquired_on = intake.study_date(picture, shared["acquired_on"])
-    try:
-        check_study_date(acquired_on, patient)
-    except ValidationError as error:
-        return UploadResult(file_name, "refused", f"{error.message} Enter the right date and try again.", 422)
+def _submit(request, patient, radiograph, picture, file_name, acquired_on, shared, confirmed):
     notices = intake.mismatches(picture, patient, acquired_on)
     try:
         study = workflow.submit(
@@ -115,5 +158,5 @@ def _submit(request, patient, radiograph, picture, file_name, shared, confirmed)
             "indication": shared["indication"],
             "file_name": file_name,
         }
-        return UploadResult(file_name, "duplicate", str(duplicate), 409, notices=notices, confirm=confirm)
-    return UploadResult(file_name, "queued", "Uploaded and queued.", 200, study, notices)
+        return UploadResult(file_name, "duplicate", str(duplicate), 409, None, notices, confirm, patient)
+    return UploadResult(file_name, "queued", "Uploaded and queued.", 200, study, notices, filed_for=patient)

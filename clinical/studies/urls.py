@@ -1,11 +1,13 @@
 from django.urls import path
 
-from clinical.studies import upload, views
+from clinical.studies import bulk, export, upload, views
 
 app_name = "studies"
 urlpatterns = [
     path("patients/<uuid:pk>/upload/", upload.upload, name="upload"),
     path("studies/", views.worklist, name="worklist"),
+    path("studies/export/", export.export, name="export"),
+    path("studies/upload/", bulk.bulk_upload, name="bulk_upload"),
     path("studies/<uuid:pk>/", views.detail, name="detail"),
     path("studies/<uuid:pk>/status/", views.status, name="status"),
     path("studies/<uuid:pk>/retry/", views.retry, name="retry"),

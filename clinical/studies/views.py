@@ -32,7 +32,7 @@ def worklist(request):
     state = filterset.form.cleaned_data.get("state")
     found = counts[state] if state else sum(counts.values())
     context = listing(request, filterset, sorts_for(request.membership.role), NEEDS_ME, found)
-    context["counts"] = counts
+    context["counts"], context["total"] = counts, sum(counts.values())
     context["live"] = any(counts[pending] for pending in PENDING)
     template = "studies/_worklist_table.html" if request.htmx else "studies/worklist.html"
     return render(request, template, context)

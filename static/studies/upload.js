@@ -1,4 +1,4 @@
-// The upload page with JavaScript: files wait in a list, are sent two at a time with their progress, and each gets
+// The upload pages with JavaScript: files wait in a list, are sent two at a time with their progress, and each gets
 // the server's own answer (studies/_upload_result.html). Without it the form is sent as it is.
 
 const AT_ONCE = 2;
@@ -98,8 +98,8 @@ class Upload {
     find("answer", this.row).replaceChildren(result);
     window.htmx?.process(result);
     this.set("done");
-    // A full disk is not the file's fault: the server may take it later.
-    find("retry", this.row).hidden = status !== 507;
+    // Not the file's fault: the disk was full, or the patient has yet to be created.
+    find("retry", this.row).hidden = !("again" in result.dataset);
   }
 
   /** The form's token is that of an earlier sign-in: once, take a new one and send the file again. */
@@ -165,7 +165,19 @@ function summarise() {
   button.disabled = !ready;
   find("submit-label").textContent = ready > 1 ? `Upload ${ready} radiographs` : "Upload";
   const sent = uploads.length - ready;
-  find("progress").textContent = sent ? `${inState("done", "refused").length} of ${sent} files done` : "";
+  find("progress").textContent = sent ? `${inState("done", "refused").length} of ${sent} files done${outcomes()}` : "";
+}
+
+const OUTCOMES = { queued: "uploaded", duplicate: "uploaded before", unmatched: "without a patient", refused: "refused" };
+
+/** ": 12 uploaded, 1 refused", as the rows say; an answer to a question changes its row later. */
+function outcomes() {
+  const counts = Object.entries(OUTCOMES).map(([outcome, words]) => {
+    const rows = queue.querySelectorAll(`[data-state="done"] [data-upload-result="${outcome}"], [data-state="${outcome}"]`);
+    return rows.length && `${rows.length} ${words}`;
+  });
+  const said = counts.filter(Boolean).join(", ");
+  return said && `: ${said}`;
 }
 
 zone.classList.add("live");
@@ -182,6 +194,7 @@ form.addEventListener("submit", (event) => {
   start(inState("ready"));
 });
 find("resume").addEventListener("click", () => resume());
+queue.addEventListener("htmx:afterSettle", summarise);
 
 // The whole page takes files: one dropped beside the zone must not replace the page.
 document.addEventListener("dragover", (event) => {

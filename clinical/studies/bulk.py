@@ -1,0 +1,70 @@
+"""Many radiographs at once, each filed for the patient whose MRN its name or its DICOM header gives."""
+
+import re
+from datetime import date
+
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from clinical.accounts.permissions import clinician_required
+from clinical.patients.models import Patient
+from clinical.studies.forms import BulkUploadForm
+from clinical.studies.upload import ARCHIVED, Unplaced, receive
+
+# MRN.png, MRN_2024-05-01.dcm. Only endings that pictures have are cut off: an MRN may contain a dot.
+NAME = re.compile(
+    r"(?P<mrn>.+?)(_(?P<day>\d{4}-\d{2}-\d{2}))?(\.(png|jpe?g|tiff?|webp|dcm|dicom))?", re.IGNORECASE | re.DOTALL
+)
+
+
+@clinician_required
+@require_http_methods(["GET", "POST"])
+def bulk_upload(request):
+    def page(form, results=(), status=200):
+        context = {"form": form, "results": results, "names_patient": True}
+        return render(request, "studies/bulk_upload.html", context, status=status)
+
+    if request.method == "GET":
+        return page(BulkUploadForm())
+    return receive(
+        request,
+        BulkUploadForm(request.POST),
+        page,
+        place=place,
+        again=lambda shared: BulkUploadForm(initial=shared),
+        names_patient=True,
+    )
+
+
+def place(picture, file_name, shared):
+    """The (patient, study date) that the name and the DICOM header of a file give; raises Unplaced.
+
+    The date: of the name, else of the header, else the one entered for files without. Two patients are no match:
+    a radiograph filed for the wrong child is worse than one that is not filed.
+    """
+    name = NAME.fullmatch(file_name)
+    header_id = ((picture.dicom and picture.dicom.patient_id) or "").strip()
+    by_name, by_header = _patient(name["mrn"].strip()), _patient(header_id)
+    patient = by_name or by_header
+    if patient is None:
+        mrn = header_id or name["mrn"].strip()
+        raise Unplaced(f"No patient with the MRN {mrn}.", "unmatched")
+    if by_name and by_header and by_name != by_header:
+        raise Unplaced(
+            "The file name and the DICOM header name two different patients. "
+            "Find out whose radiograph it is, and upload it from that patient's page."
+        )
+    if patient.archived_at:
+        raise Unplaced(ARCHIVED)
+    return patient, _date(name["day"]) or (picture.dicom and picture.dicom.study_date) or shared["acquired_on"]
+
+
+def _patient(mrn):
+    return Patient.objects.filter(mrn__iexact=mrn).first() if mrn else None
+
+
+def _date(text):
+    try:
+        return text and date.fromisoformat(text)
+    except ValueError:
+        raise Unplaced(f"{text} in the file name is no date. Write it as year, month and day: 2024-05-01.") from None
