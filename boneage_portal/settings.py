@@ -37,9 +37,12 @@ INSTALLED_APPS = [
     "boneage_portal",
     "clinical.accounts",
     "clinical.audit",
+    "clinical.notices",
     "inference",
     "clinical.patients",
     "clinical.studies",
+    "clinical.charts",
+    "reports",
     "allauth",
     "allauth.account",
     "csp",
@@ -141,6 +144,11 @@ ACCEL_REDIRECT_PREFIX = env.str("ACCEL_REDIRECT_PREFIX", "") if PRIVATE_STORAGE 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / env.str("STATIC_ROOT", str(VAR_DIR / "static"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "clinical.charts.scripts.ChartScriptFinder",
+]
 WHITENOISE_USE_FINDERS = DEBUG
 
 # Larger parts go to a temporary file, so that 25 MB uploads do not sit in memory.
@@ -169,6 +177,7 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Bone Age Portal] "
+ACCOUNT_RATE_LIMITS = {"verify_report": "20/m/ip"}  # beside allauth's own
 INVITATION_DAYS = env.int("INVITATION_DAYS", 7)
 
 # --- mail ----------------------------------------------------------------------------------------------------
@@ -176,6 +185,8 @@ INVITATION_DAYS = env.int("INVITATION_DAYS", 7)
 # The embedded installation writes mails to files; they hold links, never patient data.
 vars().update(env.email_url("EMAIL_URL", f"filemail:///{VAR_DIR}/mail"))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Bone Age Portal <noreply@localhost>")
+# A worker that mails a link has no request to take the portal's address from.
+PORTAL_URL = env.str("PORTAL_URL", "http://localhost:8000").rstrip("/")
 
 # --- tasks ---------------------------------------------------------------------------------------------------
 
@@ -194,6 +205,14 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "requeue-due-analyses": {
         "task": "inference.tasks.requeue_due",
+        "schedule": env.int("SWEEP_SECONDS", 60),
+    },
+    "deliver-due-reports": {
+        "task": "reports.tasks.deliver_due",
+        "schedule": env.int("SWEEP_SECONDS", 60),
+    },
+    "mail-due-notifications": {
+        "task": "clinical.notices.tasks.mail_all_due",
         "schedule": env.int("SWEEP_SECONDS", 60),
     },
 }
@@ -257,6 +276,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
+        "xhtml2pdf": {"level": "CRITICAL"},  # its warnings quote the page
         "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
     },
 }

@@ -12,6 +12,9 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("admin/", admin.site.urls),
     path("", include("clinical.accounts.urls")),
+    path("", include("clinical.notices.urls")),
     path("", include("clinical.patients.urls")),
     path("", include("clinical.studies.urls")),
+    path("", include("reports.urls")),
+    path("", include("clinical.charts.urls")),
 ]

@@ -8,7 +8,7 @@ from django.core.files.storage import storages
 
 from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
 from clinical.notices.models import Notification
-from clinical.patients.models import FamilyInvitation, Guardianship, Measurement, Patient
+from clinical.patients.models import FamilyInvitation, FormerMeasurement, Guardianship, Measurement, Patient
 from clinical.studies.models import Radiograph, Review, Study
 from inference.models import Analysis
 
@@ -106,6 +106,14 @@ class MeasurementFactory(factory.django.DjangoModelFactory):
     height_cm = 137.5
     weight_kg = 31.2
     entered_by = factory.SubFactory(UserFactory)
+
+
+class FormerMeasurementFactory(MeasurementFactory):
+    class Meta:
+        model = FormerMeasurement
+
+    measurement_key = factory.Faker("uuid4")
+    replaced_by = factory.SubFactory(UserFactory)
 
 
 class RadiographFactory(factory.django.DjangoModelFactory):

@@ -34,6 +34,9 @@ def _requires(is_allowed, sentence):
     return decorator
 
 
+user_required = _requires(lambda request: True, "")
+
+
 def role_required(*roles):
     """Let members with one of `roles` in their active hospital in."""
     names = " or ".join(Role(role).label.lower() for role in roles)

@@ -28,3 +28,10 @@ def in_words(months: float) -> str:
     """An age to the nearest month: 148.3 -> "12 y 4 m"."""
     years, rest = divmod(round(months), 12)
     return f"{years} y {rest} m"
+
+
+def in_full(months: float) -> str:
+    """An age to the nearest month, for readers who are no clinicians: 126.2 -> "10 years and 6 months"."""
+    years, rest = divmod(round(months), 12)
+    parts = [f"{number} {unit}{'s' * (number != 1)}" for number, unit in ((years, "year"), (rest, "month")) if number]
+    return " and ".join(parts) or "less than a month"

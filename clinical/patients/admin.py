@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from clinical.accounts.admin import ReadOnlyAdmin
-from clinical.patients.models import Guardianship, Patient
+from clinical.patients.models import FamilyInvitation, Guardianship, Patient
 
 
 class GuardianshipInline(admin.TabularInline):
@@ -18,3 +18,11 @@ class PatientAdmin(ReadOnlyAdmin):
     list_select_related = ["hospital"]
     search_fields = ["mrn", "family_name", "given_name"]
     inlines = [GuardianshipInline]
+
+
+@admin.register(FamilyInvitation)
+class FamilyInvitationAdmin(ReadOnlyAdmin):
+    list_display = ["email", "hospital", "relation", "created_at", "expires_at", "accepted_at"]
+    list_filter = ["relation", "hospital"]
+    search_fields = ["email"]
+    exclude = ["token"]

@@ -5,12 +5,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from clinical.accounts.permissions import clinician_required, family_required
+from clinical.accounts.permissions import clinician_required
 from clinical.audit.record import Verb, record
 from clinical.listing import PAGE_SIZE, listing
 from clinical.patients.forms import PatientForm
+from clinical.patients.growth_record import growth_record
 from clinical.patients.models import Patient
-from clinical.patients.queries import SORTS, PatientFilter, with_study_facts
+from clinical.patients.queries import SORTS, PatientFilter, removed_measurements, with_study_facts
 from clinical.studies.queries import with_row_facts
 
 
@@ -33,6 +34,8 @@ def detail(request, pk):
         "patient": patient,
         "studies": Paginator(studies, PAGE_SIZE).get_page(request.GET.get("page")),
         "guardians": patient.guardianships.select_related("user"),
+        "growth": growth_record(patient),
+        "removed_measurements": removed_measurements(patient),
     }
     return render(request, "patients/detail.html", context)
 
@@ -87,12 +90,3 @@ def _set_archived(request, pk, archived_at, verb, sentence):
             record(verb, patient, request=request)
     messages.success(request, f"{patient} {sentence}")
     return redirect("patients:detail", pk=patient.pk)
-
-
-@family_required
-@require_GET
-def family(request):
-    children = request.user.guardianships.select_related("patient", "hospital")
-    for guardianship in children:
-        record(Verb.VIEW, guardianship.patient, request=request, detail="family page")
-    return render(request, "patients/family.html", {"children": children})

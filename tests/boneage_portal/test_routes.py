@@ -13,7 +13,17 @@ from django.core.files.storage import storages
 from django.urls import NoReverseMatch, URLResolver, get_resolver, reverse
 
 from tests import radiograph_files
-from tests.factories import InvitationFactory, MembershipFactory, StudyFactory, UserFactory
+from tests.factories import (
+    FamilyInvitationFactory,
+    FormerMeasurementFactory,
+    GuardianshipFactory,
+    InvitationFactory,
+    MeasurementFactory,
+    MembershipFactory,
+    NotificationFactory,
+    StudyFactory,
+    UserFactory,
+)
 
 SIGN_IN = "is sent to sign in"
 REFUSED = (403, 404, 405, SIGN_IN)
@@ -23,6 +33,7 @@ REFUSED = (403, 404, 405, SIGN_IN)
 PEOPLE = ("alice", "tess", "ada", "bob", "olga", "mother", "charlie", "anonymous")
 # fmt: off
 EVERYBODY         = (200, 200, 200, 200, 200, 200, 200, 200)
+SIGNED_IN         = (200, 200, 200, 200, 200, 200, 200, SIGN_IN)
 STAFF             = (200, 200, 200, 200, 200, 403, 403, SIGN_IN)
 CLINICIANS        = (200, 200, 403, 200, 403, 403, 403, SIGN_IN)
 OWN_CLINICIANS    = (200, 200, 403, 404, 403, 403, 403, SIGN_IN)
@@ -30,6 +41,7 @@ OWN_DOCTOR        = (200, 403, 403, 404, 403, 403, 403, SIGN_IN)
 ADMINISTRATORS    = (403, 403, 200, 403, 200, 403, 403, SIGN_IN)
 OWN_ADMINISTRATOR = (403, 403, 200, 403, 404, 403, 403, SIGN_IN)
 FAMILY            = (403, 403, 403, 403, 403, 200, 403, SIGN_IN)
+OWN_FAMILY        = (404, 404, 404, 404, 404, 200, 404, SIGN_IN)
 # fmt: on
 
 
@@ -83,9 +95,26 @@ ROUTES = {
     "patients:edit": form(OWN_CLINICIANS, "patient"),
     "patients:archive": verb(OWN_CLINICIANS, "patient"),
     "patients:restore": verb(OWN_CLINICIANS, "patient"),
+    "patients:add_measurement": form(OWN_CLINICIANS, "patient"),
+    "patients:edit_measurement": form(OWN_CLINICIANS, "measurement"),
+    "patients:remove_measurement": verb(OWN_CLINICIANS, "measurement", get=OWN_CLINICIANS),
+    "patients:put_back_measurement": verb(OWN_CLINICIANS, "removed_measurement"),
+    "patients:invite_family": form(OWN_DOCTOR, "patient"),
+    "patients:revoke_family": verb(OWN_DOCTOR, "guardianship", get=OWN_DOCTOR),
+    "patients:withdraw_family_invitation": verb(OWN_DOCTOR, "family_invitation"),
     "patients:family": page(FAMILY),
+    "patients:child": page(OWN_FAMILY, "patient"),
+    "patients:accept_family_invitation": form(EVERYBODY, "family_token"),
+    "notices:list": page(SIGNED_IN),
+    "notices:mark_all_read": verb(SIGNED_IN),
+    "notices:follow": verb(OWN_FAMILY, "notification"),
+    "notices:mark_read": verb(OWN_FAMILY, "notification"),
+    # There is something to choose for clinicians and families only.
+    "notices:preferences": Route(SIGNED_IN, (422, 422, 302, 422, 302, 422, 302, SIGN_IN)),
     "studies:upload": form(OWN_CLINICIANS, "patient"),
     "studies:worklist": page(CLINICIANS),
+    "studies:export": page(CLINICIANS),
+    "studies:bulk_upload": form(CLINICIANS),
     "studies:detail": page(OWN_CLINICIANS, "study"),
     "studies:status": page(OWN_CLINICIANS, "study"),
     "studies:retry": verb(OWN_CLINICIANS, "study"),
@@ -97,7 +126,20 @@ ROUTES = {
     "studies:image": page(OWN_CLINICIANS, "study"),
     "studies:heat_map": page(OWN_CLINICIANS, "study"),
     "studies:original": page(OWN_CLINICIANS, "study"),
+    "reports:of_study": page(OWN_CLINICIANS, "study"),
+    "reports:draft": page(answering(302, OWN_CLINICIANS), "study"),
+    "reports:pdf": page(OWN_CLINICIANS, "report"),
+    "reports:retry": verb(OWN_CLINICIANS, "report"),
+    "reports:family_pdf": page(RELATIVES, "report"),
+    "reports:verify": form(EVERYBODY),
+    "charts:page": page(OWN_CLINICIANS, "patient"),
+    "charts:layout": page(OWN_CLINICIANS, "patient"),
+    "charts:dependencies": page(OWN_CLINICIANS, "patient"),
+    "charts:script": Route(answering(302, OWN_CLINICIANS), not_allowed(OWN_CLINICIANS), "patient"),
 }
+
+# What a path holds besides the key of its row.
+FURTHER = {"charts:script": {"path": "plotly/package_data/plotly.min.js"}}
 
 # allauth's pages: what Alice and what the anonymous get.
 ACCOUNT_ROUTES = {
@@ -142,6 +184,16 @@ def study(patient):
 
 
 @pytest.fixture
+def measurement(patient):
+    return MeasurementFactory(patient=patient)
+
+
+@pytest.fixture
+def removed_measurement(patient):
+    return FormerMeasurementFactory(patient=patient, removed=True)
+
+
+@pytest.fixture
 def membership(tess):
     return tess.memberships.get()
 
@@ -154,6 +206,26 @@ def invitation(hospital):
 @pytest.fixture
 def token(invitation):
     return invitation
+
+
+@pytest.fixture
+def guardianship(patient):
+    return GuardianshipFactory(patient=patient)
+
+
+@pytest.fixture
+def family_invitation(patient):
+    return FamilyInvitationFactory(patient=patient)
+
+
+@pytest.fixture
+def family_token(family_invitation):
+    return family_invitation
+
+
+@pytest.fixture
+def notification(mother, hospital):
+    return NotificationFactory(user=mother, hospital=hospital)
 
 
 @pytest.fixture
@@ -171,8 +243,12 @@ def sent(request, as_user):
 
 def path_to(name, of, row):
     """The path to `row`, which the fixture `of` made."""
-    key = {"token": getattr(row, of)} if of == "token" else {"pk": row.pk} if of else {}
-    return reverse(name, kwargs=key)
+    return path_at(name, of, row.token if of.endswith("token") else row.pk)
+
+
+def path_at(name, of, key):
+    own = {"token" if of.endswith("token") else "pk": key} if of else {}
+    return reverse(name, kwargs=own | FURTHER.get(name, {}))
 
 
 def outcome(response):
@@ -215,6 +291,9 @@ def test_a_script_is_told_that_the_session_has_ended(request, sent, hospital, na
 
 GUESSES = {"patient": [uuid.UUID(int=7)], "study": [uuid.UUID(int=7)], "membership": [0, 10**6, 10**30]}
 GUESSES |= {"invitation": GUESSES["membership"], "token": ["made-up", "x" * 500]}
+GUESSES |= {name: GUESSES["membership"] for name in ("guardianship", "family_invitation", "notification")}
+GUESSES |= {"family_token": GUESSES["token"]}
+GUESSES |= {"measurement": GUESSES["patient"], "removed_measurement": GUESSES["membership"]}
 
 
 @pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.of])
@@ -225,8 +304,7 @@ def test_a_guessed_key_is_not_found(sent, hospital, name):
             if answer in REFUSED:
                 continue
             for guess in GUESSES[route.of]:
-                path = reverse(name, kwargs={"token" if route.of == "token" else "pk": guess})
-                assert sent(person, method, path).status_code == 404
+                assert sent(person, method, path_at(name, route.of, guess)).status_code == 404
 
 
 @pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.get == OWN_CLINICIANS])

@@ -1,6 +1,6 @@
 from django import template
 
-from clinical.growth.ages import in_words
+from clinical.growth.ages import in_full, in_words
 
 register = template.Library()
 
@@ -15,6 +15,12 @@ def months(value):
 def months_exact(value):
     """148.3 -> "12 y 4 m (148 m)"."""
     return "" if value is None else f"{in_words(value)} ({round(value)} m)"
+
+
+@register.filter
+def months_in_full(value):
+    """148.3 -> "12 years and 4 months"."""
+    return "" if value is None else in_full(value)
 
 
 @register.filter

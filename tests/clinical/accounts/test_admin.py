@@ -9,7 +9,15 @@ from django.urls import reverse
 from clinical.accounts.models import Hospital, Membership, User
 from clinical.audit.record import Verb, record
 from inference.models import ModelVersion
-from tests.factories import PASSWORD, GuardianshipFactory, InvitationFactory, StudyFactory, UserFactory
+from tests.factories import (
+    PASSWORD,
+    FamilyInvitationFactory,
+    GuardianshipFactory,
+    InvitationFactory,
+    NotificationFactory,
+    StudyFactory,
+    UserFactory,
+)
 
 MODELS = {model._meta.label_lower: model for model in admin.site._registry}
 READ_ONLY = {
@@ -17,6 +25,8 @@ READ_ONLY = {
     "audit.accessevent",
     "inference.analysis",
     "inference.modelversion",
+    "notices.notification",
+    "patients.familyinvitation",
     "patients.patient",
     "studies.study",
 }
@@ -31,6 +41,8 @@ def root(db):
 def one_of_each(patient, alice, hospital):
     InvitationFactory(hospital=hospital)
     GuardianshipFactory(patient=patient)
+    FamilyInvitationFactory(patient=patient)
+    NotificationFactory(user=alice, hospital=hospital)
     record(Verb.VIEW, patient, actor=alice)
     ModelVersion.objects.create(name="two_stage_compact", version="1")
     StudyFactory(patient=patient, submitted_by=alice)

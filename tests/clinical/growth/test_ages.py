@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from clinical.growth.ages import age_in_months, in_words
+from clinical.growth.ages import age_in_months, in_full, in_words
 
 births = st.dates(date(1900, 1, 1), date(2100, 12, 31))
 days = st.integers(0, 30_000)
@@ -62,3 +62,19 @@ def test_months_of_unequal_length(born, on, months):
 )
 def test_an_age_is_said_in_years_and_months(months, words):
     assert in_words(months) == words
+
+
+@pytest.mark.parametrize(
+    ("months", "words"),
+    [
+        (0.2, "less than a month"),
+        (1, "1 month"),
+        (11.2, "11 months"),
+        (12.4, "1 year"),
+        (13, "1 year and 1 month"),
+        (126.2, "10 years and 6 months"),
+        (143.6, "12 years"),
+    ],
+)
+def test_an_age_is_said_in_full_for_families(months, words):
+    assert in_full(months) == words

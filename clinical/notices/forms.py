@@ -1,0 +1,37 @@
+from django import forms
+
+from clinical.accounts.models import Role
+from clinical.notices.models import Frequency, Kind, MailPreference
+
+FOR_ROLES = {
+    Kind.STUDY_STOPPED: {Role.TECHNICIAN, Role.DOCTOR},
+    Kind.READING_DUE: {Role.DOCTOR},
+}
+
+
+def kinds_for(memberships, is_family):
+    """What a user with these memberships can be told of."""
+    roles = {membership.role for membership in memberships}
+    return [kind for kind in Kind if (is_family if kind == Kind.REPORT_READY else roles & FOR_ROLES[kind])]
+
+
+class PreferencesForm(forms.Form):
+    """One choice for each of `kinds`."""
+
+    def __init__(self, *args, user, kinds, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.user = user
+        chosen = dict(user.mail_preferences.values_list("kind", "frequency"))
+        for kind in kinds:
+            self.fields[kind.name.lower()] = forms.ChoiceField(
+                label=kind.label,
+                choices=[choice for choice in Frequency.choices if choice[0] in kind.frequencies],
+                initial=chosen.get(kind, kind.frequencies[0]),
+                widget=forms.RadioSelect,
+            )
+
+    def save(self):
+        for name, frequency in self.cleaned_data.items():
+            MailPreference.objects.update_or_create(
+                user=self.user, kind=Kind[name.upper()], defaults={"frequency": frequency}
+            )

@@ -1,0 +1,34 @@
+from django import forms
+
+from clinical.accounts.forms import InvitationLinkForm
+from clinical.patients.models import SELF_FROM_YEARS, FamilyInvitation, Relation
+
+
+class FamilyInvitationForm(InvitationLinkForm):
+    holder_error = "This person has access already."
+
+    class Meta:
+        model = FamilyInvitation
+        fields = ["email", "relation"]
+        widgets = {"relation": forms.RadioSelect}
+        help_texts = {
+            "relation": f"Patients read their own reports from the age of {SELF_FROM_YEARS}; "
+            "before that their parents or guardians do."
+        }
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["relation"].choices = Relation.choices
+
+    def clean_relation(self):
+        relation = self.cleaned_data["relation"]
+        patient = self.instance.patient
+        if relation != Relation.SELF:
+            return relation
+        if not patient.may_read_own_reports:
+            raise forms.ValidationError(
+                f"The patient is younger than {SELF_FROM_YEARS} years. Invite a parent or guardian instead."
+            )
+        if patient.guardianships.filter(relation=Relation.SELF).exists():
+            raise forms.ValidationError("The patient has access already. Revoke it first to invite another address.")
+        return relation

@@ -1,0 +1,105 @@
+"""The family's own pages, and the doctor's verbs on who belongs to it."""
+
+from django.contrib import messages
+from django.db.models import Count, Q
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from clinical.accounts import invitations
+from clinical.accounts.permissions import doctor_required, family_required, user_required
+from clinical.audit.record import Verb, record
+from clinical.patients import families
+from clinical.patients.family_chart import chart
+from clinical.patients.family_forms import FamilyInvitationForm
+from clinical.patients.models import FamilyInvitation, Patient
+from clinical.patients.plain_words import explain
+from clinical.studies.models import State, Study
+
+INVITATION_MAIL = "patients/family_invitation_email.txt"
+
+
+@family_required
+@require_GET
+def family(request):
+    released = Count("patient__studies", filter=Q(patient__studies__state=State.RELEASED))
+    children = request.user.guardianships.select_related("patient", "hospital").annotate(reports=released)
+    for guardianship in children:
+        record(Verb.VIEW, guardianship.patient, request=request, detail="family page")
+    return render(request, "patients/family.html", {"children": children})
+
+
+@user_required
+@require_GET
+def child(request, pk):
+    """One child's released reports in plain words. Whose child it is not, or no longer, finds nothing here."""
+    guardianship = get_object_or_404(request.user.guardianships.select_related("patient", "hospital"), patient=pk)
+    record(Verb.VIEW, guardianship.patient, request=request, detail="family page")
+    request.user.notifications.about(request.path).mark_read()
+    studies = Study.objects.filter(patient=pk, state=State.RELEASED).select_related(
+        "hospital", "patient", "analysis", "review"
+    )
+    # The reports' own rows belong to the floor above; the page names who signed and links the PDF.
+    studies = list(studies.prefetch_related("reports__signed_by").order_by("-acquired_on", "-pk"))
+    context = {
+        "guardianship": guardianship,
+        "patient": guardianship.patient,
+        "reports": [(study, explain(study, guardianship.relation)) for study in studies],
+        "chart": chart(studies),
+    }
+    return render(request, "patients/family_child.html", context)
+
+
+@doctor_required
+@require_http_methods(["GET", "POST"])
+def invite(request, pk):
+    patient = get_object_or_404(Patient, pk=pk)
+    invitation = FamilyInvitation(hospital=request.hospital, patient=patient)
+    form = FamilyInvitationForm(request.POST if request.method == "POST" else None, instance=invitation)
+    if request.method == "POST" and form.is_valid():
+
+        def link(token):
+            return request.build_absolute_uri(reverse("patients:accept_family_invitation", args=[token]))
+
+        invitations.invite(invitation, request.user, link, INVITATION_MAIL)
+        messages.success(request, "The invitation is on its way.")
+        return redirect("patients:detail", pk=patient.pk)
+    context = {"patient": patient, "form": form}
+    return render(request, "patients/family_invite.html", context, status=422 if form.errors else 200)
+
+
+@doctor_required
+@require_POST
+def withdraw_invitation(request, pk):
+    invitation = get_object_or_404(request.hospital.family_invitations.pending(), pk=pk)
+    invitations.withdraw(invitation, request.user)
+    messages.success(request, "The invitation was withdrawn; its link no longer works.")
+    return redirect("patients:detail", pk=invitation.patient_id)
+
+
+@doctor_required
+@require_http_methods(["GET", "POST"])
+def revoke(request, pk):
+    guardianship = get_object_or_404(request.hospital.guardianships.select_related("user", "patient"), pk=pk)
+    if request.method == "GET":
+        context = {
+            "title": f"Revoke the access of {guardianship.user}?",
+            "message": "They can no longer open this patient's reports, from now on. You can invite them again.",
+            "verb": "Revoke the access",
+            "back": reverse("patients:detail", args=[guardianship.patient_id]),
+        }
+        return render(request, "portal/confirm.html", context)
+    families.revoke(guardianship, request.user)
+    messages.success(request, f"{guardianship.user} no longer has access.")
+    return redirect("patients:detail", pk=guardianship.patient_id)
+
+
+@require_http_methods(["GET", "POST"])
+def accept_invitation(request, token):
+    """Become family of a patient by the link from the mail."""
+    invitation = FamilyInvitation.objects.select_related("hospital", "patient").filter(token=token).first()
+
+    def welcome(user):
+        messages.success(request, "Welcome. Reports appear here once a doctor has released them.")
+
+    return invitations.answer(request, invitation, "patients/family_accept.html", "patients:family", welcome)

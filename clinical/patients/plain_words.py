@@ -1,0 +1,29 @@
+"""What a released study says, in the words of everyday, spoken to the family."""
+
+from clinical.growth.ages import in_full
+from clinical.patients.models import Relation
+
+CHILD = {"F": ("girl", "girls", "She"), "M": ("boy", "boys", "He")}
+JUDGEMENT = {
+    "normal": "That fits the age: the bones of most {children} of that age are about as far.",
+    "delayed": (
+        "That is later than in most {children} of that age: the bones take more time to grow up. "
+        "Why that is, and whether it matters, your doctor can tell you."
+    ),
+    "advanced": (
+        "That is earlier than in most {children} of that age: the bones grow up faster. "
+        "Why that is, and whether it matters, your doctor can tell you."
+    ),
+    "indeterminate": "For that age there is nothing to compare with, so the report says neither early nor late.",
+}
+
+
+def explain(study, relation):
+    """Sentences on the bone age that counts in `study`, to a reader who is `relation` of the patient."""
+    child, children, pronoun = CHILD[study.sex]
+    whose, was = ("Your", "You were") if relation == Relation.SELF else ("Your child's", f"{pronoun} was")
+    return [
+        f"{whose} bones look like those of an average {child} of {in_full(study.bone_age_months)}.",
+        f"{was} {in_full(study.chronological_age_months)} old when the X-ray was taken.",
+        JUDGEMENT[study.assessment.determination].format(children=children),
+    ]

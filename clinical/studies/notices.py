@@ -1,0 +1,59 @@
+"""Who is told what becomes of a study."""
+
+from django.dispatch import receiver
+from django.urls import reverse
+
+from clinical.accounts.models import Role, User
+from clinical.notices.models import Kind
+from clinical.notices.notify import notify, take_back
+from clinical.patients.families import child_page
+from clinical.studies.models import State, Study
+from clinical.studies.workflow import amended, released
+from inference.workflow import analysis_changed
+
+
+def report_page(study):
+    """Where the family reads the report of `study`."""
+    return f"{child_page(study.patient_id)}#study-{study.pk}"
+
+
+@receiver(released)
+def tell_the_family(sender, study, **kwargs):
+    notify(
+        User.objects.filter(guardianships__patient=study.patient_id),
+        Kind.REPORT_READY,
+        hospital=study.hospital,
+        message="A report is ready.",
+        url=report_page(study),
+    )
+
+
+@receiver(amended)
+def the_report_is_back_with_the_doctor(sender, study, **kwargs):
+    take_back(Kind.REPORT_READY, report_page(study))
+
+
+@receiver(analysis_changed)
+def tell_the_staff(sender, analysis, **kwargs):
+    study = Study.objects.select_related("hospital", "submitted_by").filter(analysis=analysis).first()
+    if study is None:
+        return
+    page = reverse("studies:detail", args=[study.pk])
+    if analysis.state in (State.FAILED, State.REJECTED):
+        notify(
+            User.objects.filter(pk=study.submitted_by_id, memberships__hospital=study.hospital),
+            Kind.STUDY_STOPPED,
+            hospital=study.hospital,
+            message=f"A radiograph that you submitted could not be read. {analysis.reason}",
+            url=page,
+        )
+    elif analysis.previous_id:
+        take_back(Kind.STUDY_STOPPED, page)
+    if analysis.state == State.ANALYSED:
+        notify(
+            User.objects.filter(memberships__hospital=study.hospital, memberships__role=Role.DOCTOR),
+            Kind.READING_DUE,
+            hospital=study.hospital,
+            message="Studies are ready for reading.",
+            url=f"{reverse('studies:worklist')}?state={State.ANALYSED}",
+        )

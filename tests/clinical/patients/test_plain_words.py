@@ -1,0 +1,45 @@
+from datetime import date
+
+import pytest
+
+from clinical.patients.plain_words import explain
+from tests.factories import PatientFactory, ReviewFactory
+
+pytestmark = pytest.mark.usefixtures("unscoped")
+
+
+def study_of(sex, born, bone_age, acquired_on=date(2024, 5, 1)):
+    patient = PatientFactory(sex=sex, date_of_birth=born)
+    return ReviewFactory(study__patient=patient, study__acquired_on=acquired_on, bone_age_months=bone_age).study
+
+
+def test_a_mother_reads_of_her_delayed_son(db):
+    sentences = explain(study_of("M", date(2012, 1, 1), 110.0), "mother")
+    assert sentences[0] == "Your child's bones look like those of an average boy of 9 years and 2 months."
+    assert sentences[1] == "He was 12 years and 4 months old when the X-ray was taken."
+    assert sentences[2].startswith("That is later than in most boys of that age")
+
+
+def test_a_girl_reads_of_her_own_bones(db):
+    sentences = explain(study_of("F", date(2011, 5, 1), 160.0), "self")
+    assert sentences[0] == "Your bones look like those of an average girl of 13 years and 4 months."
+    assert sentences[1] == "You were 13 years old when the X-ray was taken."
+    assert sentences[2] == "That fits the age: the bones of most girls of that age are about as far."
+
+
+@pytest.mark.parametrize(("bone_age", "says"), [(70.0, "later than"), (120.0, "fits the age"), (170.0, "earlier than")])
+def test_the_words_follow_the_determination(db, bone_age, says):
+    assert says in explain(study_of("M", date(2014, 5, 1), bone_age), "father")[2]
+
+
+def test_beyond_the_reference_nothing_is_judged(db):
+    sentences = explain(study_of("M", date(2003, 1, 1), 216.0), "guardian")
+    assert sentences[0] == "Your child's bones look like those of an average boy of 18 years."
+    assert "neither early nor late" in sentences[2]
+
+
+@pytest.mark.parametrize("relation", ["self", "mother"])
+def test_there_is_no_jargon(db, relation):
+    text = " ".join(explain(study_of("F", date(2014, 5, 1), 90.0), relation)).lower()
+    for word in ("sds", "deviation", "chronological", "skeletal", "delayed", "radiograph", "brush", "greulich"):
+        assert word not in text
