@@ -111,7 +111,7 @@ def test_a_member_removed_twice_is_not_found(as_user, ada, tess):
 
 @pytest.fixture
 def in_two_hospitals(alice, hospital, other_hospital):
-    """Alice is a doctor here and an administrator in the other hospital. Each has one patient."""
+    """Alice, a doctor here, has become an administrator of the other hospital too. Each has one patient."""
     PatientFactory(hospital=hospital, family_name="Here")
     PatientFactory(hospital=other_hospital, family_name="There")
     return MembershipFactory(user=alice, hospital=other_hospital, role="hospital_admin")
@@ -122,21 +122,22 @@ def choose(client, membership):
 
 
 def test_choosing_another_hospital_changes_what_is_seen_and_allowed(as_user, alice, hospital, in_two_hospitals):
-    # The list of hospitals is alphabetical, and so is the first one: Northern General.
     client = as_user(alice)
-    assert client.get("/members/").status_code == 200
-    assert client.get("/patients/").status_code == 403
-
-    assert choose(client, alice.memberships.get(hospital=hospital))["Location"] == "/"
-    assert client.get("/members/").status_code == 403
     [patient] = client.get("/patients/").context["page_obj"]
     assert patient.family_name == "Here"
+    assert client.get("/members/").status_code == 403
+
+    assert choose(client, in_two_hospitals)["Location"] == "/"
+    assert client.get("/patients/").status_code == 403
+    [member] = client.get("/members/").context["memberships"]
+    assert member == in_two_hospitals
 
 
 def test_a_patient_of_the_hospital_that_is_not_chosen_is_not_found(as_user, alice, hospital, in_two_hospitals):
     in_two_hospitals.role = "doctor"
     in_two_hospitals.save()
     client = as_user(alice)
+    choose(client, in_two_hospitals)
     [there] = client.get("/patients/").context["page_obj"]
     assert there.family_name == "There"
     assert client.get(f"/patients/{there.pk}/").status_code == 200

@@ -63,6 +63,13 @@ def test_a_member_sees_the_hospital_they_work_in(seen_by, alice, hospital):
     assert not request.is_family
 
 
+def test_a_member_of_two_hospitals_starts_in_the_one_joined_first(seen_by, alice, other_hospital):
+    assert other_hospital.name < alice.memberships.get().hospital.name
+    MembershipFactory(user=alice, hospital=other_hospital)
+    mrns, _ = seen_by(alice)
+    assert mrns == {"HERE"}
+
+
 def test_a_member_of_two_hospitals_sees_the_chosen_one(seen_by, alice, hospital, other_hospital):
     second = MembershipFactory(user=alice, hospital=other_hospital, role="technician")
     mrns, request = seen_by(alice, active_membership=second.pk)
@@ -85,6 +92,12 @@ def test_family_is_in_the_scope_of_the_hospitals_of_its_children(seen_by, two_pa
     assert request.is_family
     assert request.hospital is None
     assert request.membership is None
+
+
+def test_a_member_with_a_child_in_another_hospital_sees_it_on_the_familys_pages_only(seen_by, alice, two_patients):
+    GuardianshipFactory(user=alice, patient=two_patients[1])
+    assert seen_by(alice, path="/family/")[0] == {"THERE"}
+    assert seen_by(alice, path="/patients/")[0] == {"HERE"}
 
 
 def test_somebody_who_belongs_nowhere_is_in_no_scope(seen_by, charlie):
