@@ -4,6 +4,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Progress is shown as it is made, into a pipe too.
+export PYTHONUNBUFFERED := 1
+
 PYTHON ?= python3
 PRESET ?= two_stage_compact
 DATA ?= $(BONEAGE_DATA)
@@ -84,7 +87,7 @@ $(DEVELOPMENT): requirements-dev.txt $(PORTAL)
 
 define install
 	echo "Installing $(1), a minute or two"; set -eo pipefail; \
-	PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r $(1) | \
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r $(1) | \
 	while read -r verb what _; do case "$$verb $$what" in \
 	    "Collecting "*) echo "  $$what";; \
 	    "Installing collected") echo "  unpacking";; \
