@@ -11,6 +11,7 @@ from clinical.notices.models import Notification
 from clinical.patients.models import FamilyInvitation, FormerMeasurement, Guardianship, Measurement, Patient
 from clinical.studies.models import Radiograph, Review, Study
 from inference.models import Analysis
+from reports.models import Report
 
 PASSWORD = "correct horse battery staple"
 
@@ -183,3 +184,15 @@ class ReviewFactory(factory.django.DjangoModelFactory):
     def counts(row, create, extracted):
         row.study.review = row
         row.study.save()
+
+
+class ReportFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Report
+
+    study = factory.SubFactory(StudyFactory)
+    hospital = factory.SelfAttribute("study.hospital")
+    review = factory.SubFactory(ReviewFactory, study=factory.SelfAttribute("..study"))
+    number = factory.Sequence(lambda n: f"R-2024-{n:06}")
+    version = 1
+    signed_by = factory.SelfAttribute("review.doctor")

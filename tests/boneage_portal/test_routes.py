@@ -11,6 +11,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.urls import NoReverseMatch, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from tests import radiograph_files
 from tests.factories import (
@@ -21,6 +22,8 @@ from tests.factories import (
     MeasurementFactory,
     MembershipFactory,
     NotificationFactory,
+    ReportFactory,
+    ReviewFactory,
     StudyFactory,
     UserFactory,
 )
@@ -127,10 +130,10 @@ ROUTES = {
     "studies:heat_map": page(OWN_CLINICIANS, "study"),
     "studies:original": page(OWN_CLINICIANS, "study"),
     "reports:of_study": page(OWN_CLINICIANS, "study"),
-    "reports:draft": page(answering(302, OWN_CLINICIANS), "study"),
+    "reports:draft": Route(answering(302, OWN_CLINICIANS), not_allowed(OWN_CLINICIANS), "study"),
     "reports:pdf": page(OWN_CLINICIANS, "report"),
     "reports:retry": verb(OWN_CLINICIANS, "report"),
-    "reports:family_pdf": page(RELATIVES, "report"),
+    "reports:family_pdf": page(OWN_FAMILY, "report"),
     "reports:verify": form(EVERYBODY),
     "charts:page": page(OWN_CLINICIANS, "patient"),
     "charts:layout": page(OWN_CLINICIANS, "patient"),
@@ -181,6 +184,14 @@ def study(patient):
     yield study
     storages["private"].delete(study.radiograph.name)
     storages["private"].delete(study.analysis.heat_map)
+
+
+@pytest.fixture
+def report(study, alice):
+    """A released report of the study."""
+    review = ReviewFactory(study=study, doctor=alice)
+    pdf = storages["private"].save("reports/of-a-test.pdf", ContentFile(b"%PDF-"))
+    return ReportFactory(study=study, review=review, state="ready", pdf=pdf, released_at=timezone.now())
 
 
 @pytest.fixture
@@ -293,7 +304,11 @@ GUESSES = {"patient": [uuid.UUID(int=7)], "study": [uuid.UUID(int=7)], "membersh
 GUESSES |= {"invitation": GUESSES["membership"], "token": ["made-up", "x" * 500]}
 GUESSES |= {name: GUESSES["membership"] for name in ("guardianship", "family_invitation", "notification")}
 GUESSES |= {"family_token": GUESSES["token"]}
-GUESSES |= {"measurement": GUESSES["patient"], "removed_measurement": GUESSES["membership"]}
+GUESSES |= {
+    "report": GUESSES["patient"],
+    "measurement": GUESSES["patient"],
+    "removed_measurement": GUESSES["membership"],
+}
 
 
 @pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.of])

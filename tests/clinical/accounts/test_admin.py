@@ -15,6 +15,7 @@ from tests.factories import (
     GuardianshipFactory,
     InvitationFactory,
     NotificationFactory,
+    ReportFactory,
     StudyFactory,
     UserFactory,
 )
@@ -28,6 +29,7 @@ READ_ONLY = {
     "notices.notification",
     "patients.familyinvitation",
     "patients.patient",
+    "reports.report",
     "studies.study",
 }
 
@@ -45,7 +47,7 @@ def one_of_each(patient, alice, hospital):
     NotificationFactory(user=alice, hospital=hospital)
     record(Verb.VIEW, patient, actor=alice)
     ModelVersion.objects.create(name="two_stage_compact", version="1")
-    StudyFactory(patient=patient, submitted_by=alice)
+    ReportFactory(study=StudyFactory(patient=patient, submitted_by=alice))
 
 
 def page(model, name, *args):

@@ -1,0 +1,124 @@
+"""What a report says, gathered from the study, the review that it stands on, and the child's earlier studies."""
+
+import itertools
+from base64 import b64encode
+from dataclasses import dataclass
+from datetime import date
+
+from django.conf import settings
+from django.db.models import Q
+from django.urls import reverse
+
+from clinical.growth import adult_height, centiles
+from clinical.growth.velocity import bone_age_velocity
+from clinical.patients.growth_record import NEAR_MONTHS, target_height
+from clinical.studies.impression import impression
+from clinical.studies.models import State
+from reports import chart, pictures
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A signed bone age in the comparison. `velocity`: years of bone age per year since the one before, or None."""
+
+    day: date
+    age_months: float
+    bone_age_months: float
+    sds: float | None
+    velocity: float | None = None
+
+
+def of_report(report):
+    """The context of "reports/report.html" for a signed report. Raises FileNotFoundError without the radiograph."""
+    return _content(report.study, report.review) | {"report": report, "check": _check(report)}
+
+
+def of_draft(study):
+    """The same for a study that nobody has signed, and perhaps nobody but the model has read."""
+    return _content(study, study.review)
+
+
+def _content(study, review):
+    analysis = review.analysis if review else study.analysis
+    bone_age = review.bone_age_months if review else analysis.bone_age_months
+    assessment = study.assess(bone_age)
+    age = study.chronological_age_months
+    readings = _readings(study, Reading(study.acquired_on, age, bone_age, assessment.sds))
+    return {
+        "study": study,
+        "hospital": study.hospital,
+        "patient": study.patient,
+        "age": age,
+        "analysis": analysis,
+        "review": review,
+        "bone_age": bone_age,
+        "difference": bone_age - age,
+        "assessment": assessment,
+        "impression": review.impression if review else impression(study, bone_age),
+        "laterality": "right" if any("right hand" in notice for notice in study.notices) else "left",
+        "estimate_differs": _differs(analysis.bone_age_months, bone_age),
+        "growth": _growth(study, bone_age, age),
+        "readings": readings,
+        "chart": _chart(study, readings),
+        "logo": pictures.logo(study.hospital),
+        "radiograph": pictures.radiograph(study.radiograph),
+        "attention": pictures.attention(study.radiograph, analysis.heat_map),
+    }
+
+
+def _chart(study, readings):
+    """An SVG in base64, or nothing where there is nothing to compare."""
+    if len(readings) == 1:
+        return ""
+    return b64encode(chart.svg(study.sex, study.hospital.bone_age_reference, readings).encode()).decode()
+
+
+def _differs(estimate, bone_age):
+    return estimate is not None and round(estimate) != round(bone_age)
+
+
+def _readings(study, current):
+    """The signed bone ages of the child up to this study, by the table of this report, oldest first."""
+    earlier = study.patient.studies.filter(
+        Q(acquired_on__lt=study.acquired_on) | Q(acquired_on=study.acquired_on, submitted_at__lt=study.submitted_at),
+        state__in=(State.SIGNED, State.RELEASED),
+    )
+    readings = []
+    for other in earlier.select_related("hospital", "patient", "review").order_by("acquired_on", "submitted_at"):
+        bone_age = other.review.bone_age_months
+        readings.append(
+            Reading(other.acquired_on, other.chronological_age_months, bone_age, other.assess(bone_age).sds)
+        )
+    readings.append(current)
+    return [readings[0], *(_since(before, reading) for before, reading in itertools.pairwise(readings))]
+
+
+def _since(before, reading):
+    velocity = bone_age_velocity(before.day, before.bone_age_months, reading.day, reading.bone_age_months).value
+    return Reading(reading.day, reading.age_months, reading.bone_age_months, reading.sds, velocity)
+
+
+def _growth(study, bone_age, age):
+    """The height nearest to the study and what follows from it, or None without a height of that time."""
+    patient = study.patient
+    measurement = min(
+        patient.measurements.filter(height_cm__isnull=False),
+        key=lambda each: abs(each.measured_on - study.acquired_on),
+        default=None,
+    )
+    if measurement is None:
+        return None
+    measured_at = patient.age_on(measurement.measured_on)
+    if abs(measured_at - age) > NEAR_MONTHS:
+        return None
+    return {
+        "measurement": measurement,
+        "height": centiles.assess("height", measurement.height_cm, measured_at, study.sex),
+        "prediction": adult_height.predict(measurement.height_cm, bone_age, age, study.sex),
+        "target": target_height(patient),
+    }
+
+
+def _check(report):
+    address = settings.PORTAL_URL + reverse("reports:verify")
+    return {"address": address, "link": f"{address}?code={report.code}"}

@@ -1,0 +1,16 @@
+from reports.models import Report, State
+
+
+def reports_of(study):
+    """The reports of `study`, the newest version first."""
+    return Report.objects.filter(study=study).select_related("signed_by", "study").order_by("-version")
+
+
+def released_reports(*patients):
+    """What the family of `patients` (or their keys) may read: released, ready, not superseded; newest study first."""
+    released = Report.objects.filter(
+        study__patient__in=patients, state=State.READY, released_at__isnull=False, superseded_at=None
+    )
+    return released.select_related("study__patient", "review", "signed_by").order_by(
+        "-study__acquired_on", "-signed_at"
+    )

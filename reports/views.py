@@ -1,0 +1,100 @@
+from allauth.core import ratelimit
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from clinical.accounts.permissions import clinician_required, user_required
+from clinical.audit.downloads import deliver
+from clinical.audit.record import Verb, record
+from clinical.studies.models import State as StudyState
+from clinical.studies.models import Study
+from reports import verification, workflow
+from reports.content import of_draft
+from reports.forms import VerifyForm
+from reports.models import Report, State
+from reports.pdf import render as render_pdf
+from reports.queries import released_reports
+
+
+@clinician_required
+@require_GET
+def of_study(request, pk):
+    """The reports of a study, as its page shows them; asked for again while one is being made."""
+    study = get_object_or_404(Study.objects.select_related("patient", "analysis", "review"), pk=pk)
+    return render(request, "reports/_reports.html", {"study": study})
+
+
+@clinician_required
+@require_GET
+@never_cache
+def draft(request, pk):
+    """The report as it would be, DRAFT on every page, made while one waits and not kept."""
+    related = "hospital", "patient", "radiograph", "analysis__model_version", "review__doctor"
+    study = get_object_or_404(Study.objects.select_related(*related), pk=pk)
+    if study.state not in (StudyState.ANALYSED, StudyState.REVIEWED) or study.bone_age_months is None:
+        messages.warning(request, "There is no draft: it needs a bone age that nobody has signed yet.")
+        return redirect("studies:detail", pk=study.pk)
+    try:
+        content = of_draft(study)
+    except FileNotFoundError:
+        messages.error(request, "The stored radiograph could not be found, so there is nothing to print.")
+        return redirect("studies:detail", pk=study.pk)
+    record(Verb.DOWNLOAD, study, request=request, detail="draft")
+    response = HttpResponse(render_pdf(content), content_type="application/pdf")
+    response["Content-Disposition"] = 'inline; filename="draft.pdf"'
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@clinician_required
+@require_GET
+def pdf(request, pk):
+    return _deliver(request, get_object_or_404(Report.objects.select_related("study"), pk=pk, state=State.READY))
+
+
+@user_required
+@require_GET
+def family_pdf(request, pk):
+    """The report, for those only who are the patient's family at this moment."""
+    patients = list(request.user.guardianships.values_list("patient", flat=True))
+    if not patients:
+        raise Http404("Nobody's family.")  # and in no hospital's scope, so that nothing more can be asked
+    return _deliver(request, get_object_or_404(released_reports(*patients), pk=pk))
+
+
+def _deliver(request, report):
+    response = deliver(
+        request, report, Verb.DOWNLOAD, report.pdf, content_type="application/pdf", filename=report.filename
+    )
+    response["Cache-Control"] = "private, no-store"  # a report can be superseded, and access to it revoked
+    return response
+
+
+@clinician_required
+@require_POST
+def retry(request, pk):
+    report = get_object_or_404(Report.objects.select_related("study"), pk=pk)
+    try:
+        workflow.retry(report, request.user)
+        messages.success(request, "The report is made once more.")
+    except workflow.WrongState as error:
+        messages.warning(request, str(error))
+    return redirect("studies:detail", pk=report.study_id)
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+def verify(request):
+    """For whoever holds a report: is it genuine, superseded or unknown? Shows nothing of the patient."""
+    if request.method == "GET":
+        return render(request, "reports/verify.html", {"form": VerifyForm(initial={"code": request.GET.get("code")})})
+    if not ratelimit.consume(request, action="verify_report"):
+        return render(request, "429.html", status=429)
+    form = VerifyForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return render(request, "reports/verify.html", {"form": form}, status=422)
+    verdict = verification.verify(form.cleaned_data["code"], form.cleaned_data["sha256"])
+    context = {"form": VerifyForm(initial={"code": form.cleaned_data["code"]}), "verdict": verdict.value}
+    return render(request, "reports/verify.html", context)

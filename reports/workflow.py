@@ -1,0 +1,121 @@
+"""The life of a Report, which follows that of its study: opened by signing, made by a worker, released, superseded.
+
+As with an Analysis the database is the truth and a task only the wake-up call: every change is one conditional UPDATE,
+and a sweep sends again what no worker has heard of.
+"""
+
+import hashlib
+from datetime import timedelta
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.db import transaction
+from django.db.models import F
+from django.dispatch import receiver
+from django.utils import timezone
+
+from clinical.accounts.models import Hospital
+from clinical.accounts.scope import every_hospital
+from clinical.audit.record import Verb, record
+from clinical.studies import workflow as studies
+from clinical.studies.workflow import WrongState
+from reports.models import Report, State
+
+UNHEARD = timedelta(minutes=1)
+MAX_ATTEMPTS = 3
+
+
+@receiver(studies.signed)
+def open_report(sender, study, actor, **kwargs):
+    """The next version of the report of a study that was just signed."""
+    # Two doctors who sign at once wait for one another here, so that no number is given twice.
+    hospital = Hospital.objects.select_for_update(no_key=True).get(pk=study.hospital_id)
+    last = Report.objects.filter(study=study).order_by("-version").first()
+    report = Report.objects.create(
+        hospital=hospital,
+        study=study,
+        review=study.review,
+        number=last.number if last else _next_number(hospital),
+        version=last.version + 1 if last else 1,
+        signed_by=actor,
+    )
+    record(Verb.CREATE, report, actor=actor)
+    deliver(report)
+
+
+def _next_number(hospital):
+    """ "R-2026-000042": the running number of the hospital in this year, wide enough to sort as text."""
+    prefix = f"R-{timezone.localdate().year}-"
+    numbers = Report.objects.filter(hospital=hospital, number__startswith=prefix).order_by("-number")
+    last = numbers.values_list("number", flat=True).first()
+    return f"{prefix}{int(last.removeprefix(prefix)) + 1 if last else 1:06}"
+
+
+@receiver(studies.released)
+def release_report(sender, study, actor, **kwargs):
+    """Let the family have the current report. Raises WrongState while there is no file."""
+    report = Report.objects.current(study)
+    if report is None or report.state == State.FAILED:
+        raise WrongState("The report could not be made. Make it again on this page, then release it.")
+    if report.state == State.MAKING:
+        raise WrongState("The report is still being made; try again in a moment.")
+    Report.objects.filter(pk=report.pk).update(released_at=timezone.now())
+
+
+@receiver(studies.amended)
+def supersede_report(sender, study, actor, **kwargs):
+    Report.objects.filter(study=study, superseded_at=None).update(superseded_at=timezone.now())
+
+
+def deliver(report):
+    """Send the wake-up call to the workers once the transaction is safe in the database."""
+    from reports.tasks import make
+
+    Report.objects.filter(pk=report.pk).update(delivered_at=timezone.now())
+    kwargs = {"report_id": str(report.pk), "hospital_id": report.hospital_id}
+    # A broker that is down must not fail the signature: the sweep delivers later what is in the database.
+    transaction.on_commit(lambda: make.apply_async(kwargs=kwargs), robust=True)
+
+
+def start(report_id):
+    """The report to be made now, or None when that is done already."""
+    waiting = Report.objects.filter(pk=report_id, state=State.MAKING)
+    if not waiting.update(attempt=F("attempt") + 1, delivered_at=timezone.now()):
+        return None
+    related = "hospital", "signed_by", "review__doctor", "review__analysis__model_version", "study__patient"
+    return Report.objects.select_related(*related, "study__radiograph", "study__hospital").get(pk=report_id)
+
+
+def finish(report, pdf):
+    """Keep the bytes of the PDF and their hash. Of two workers with the same report one wins."""
+    storage = storages["private"]
+    name = storage.save(f"reports/{report.pk}/{report.attempt}.pdf", ContentFile(pdf))
+    ready = {"state": State.READY, "pdf": name, "sha256": hashlib.sha256(pdf).hexdigest(), "reason": ""}
+    if not Report.objects.filter(pk=report.pk, state=State.MAKING).update(**ready):
+        storage.delete(name)
+
+
+def fail(report, reason):
+    Report.objects.filter(pk=report.pk, state=State.MAKING).update(state=State.FAILED, reason=reason)
+
+
+@transaction.atomic
+def retry(report, actor):
+    """Make a failed report once more. Raises WrongState when it is not failed."""
+    again = {"state": State.MAKING, "attempt": 0, "reason": ""}
+    if not Report.objects.filter(pk=report.pk, state=State.FAILED).update(**again):
+        raise WrongState("This report has moved on meanwhile; look at where it stands now.")
+    record(Verb.RETRY, report, actor=actor)
+    deliver(report)
+
+
+def deliver_due():
+    """Send again what no worker has heard of, or was lost with one. Returns the number of reports."""
+    with every_hospital(), transaction.atomic():
+        due = list(Report.objects.filter(state=State.MAKING, delivered_at__lt=timezone.now() - UNHEARD))
+        for report in due:
+            if report.attempt < MAX_ATTEMPTS:
+                deliver(report)
+            else:
+                fail(report, "The worker was lost each time it made this report. Try again later.")
+    return len(due)
