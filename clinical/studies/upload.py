@@ -125,7 +125,7 @@ def _submit_file(request, file, shared, place):
 
 def _submit_stored(request, pk, shared, place):
     """Submit a picture that the portal holds, after the question about a duplicate was answered with yes."""
-    radiograph = get_object_or_404(Radiograph, pk=pk if pk.isdigit() and len(pk) < 18 else None)
+    radiograph = get_object_or_404(Radiograph, pk=pk if pk.isdecimal() and len(pk) < 18 else None)
     name = request.POST.get("file_name", "")[:200] or "The stored picture"
     try:
         picture = intake.reread(radiograph)

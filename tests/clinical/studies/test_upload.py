@@ -118,6 +118,12 @@ def test_a_stored_picture_of_another_hospital_cannot_be_submitted_by_its_number(
     assert upload(own, radiograph=str(Radiograph.objects.get().pk)).status_code == 404
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "x", "²", "9" * 30])
+def test_a_made_up_number_of_a_stored_picture_is_not_found(as_user, tess, patient, upload, number):
+    as_user(tess)
+    assert upload(patient, radiograph=number).status_code == 404
+
+
 def test_what_the_dicom_file_says_otherwise_is_shown_and_not_taken(as_user, tess, patient, upload):
     as_user(tess)
     data = radiograph_files.dicom(PatientSex="M", PatientBirthDate="20100101", PatientID="B-2", StudyDate="20240501")
