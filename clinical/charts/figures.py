@@ -49,8 +49,8 @@ def bone_age_figure(record, reference):
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": [(each.study.analysis.high_months - each.ai_months) / 12 for each in ai],
-            "arrayminus": [(each.ai_months - each.study.analysis.low_months) / 12 for each in ai],
+            "array": [_months_to(each, each.study.analysis.high_months) / 12 for each in ai],
+            "arrayminus": [_months_to(each, each.study.analysis.low_months) / 12 for each in ai],
             "color": AI,
             "thickness": 1,
             "width": 3,
@@ -79,7 +79,7 @@ def height_figure(record):
             legendgroup="centiles",
             showlegend=number == 0,
             line={"color": SOFT, "width": 1.5 if percent == 50 else 0.75},
-            hovertemplate=f"{percent}th centile at %{{x:.1f}} y: %{{y:.1f}} cm<extra></extra>",
+            hovertemplate=f"Centile {percent} at %{{x:.1f}} y: %{{y:.1f}} cm<extra></extra>",
         )
         figure.add_annotation(
             x=ADULT_YEARS, y=curve[-1][1], text=str(percent), xanchor="left", showarrow=False, font={"size": 10}
@@ -170,6 +170,11 @@ def _points(readings, months, colour, symbol, name):
         "marker": {"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
         "line": {"color": colour, "width": 1},
     }
+
+
+def _months_to(reading, limit):
+    """From the AI estimate to a limit of its interval; 0 where it has none."""
+    return 0 if limit is None else abs(limit - reading.ai_months)
 
 
 def _day(row):

@@ -1,6 +1,7 @@
 """Which of Dash's files the portal serves as static files: those that the charts load, of some 300."""
 
 from fnmatch import fnmatch
+from functools import cache
 
 from django_plotly_dash.finders import DashComponentFinder
 
@@ -17,13 +18,14 @@ LOADED = (
 )
 
 
-def is_loaded(path):
-    """Whether `path`, within FOLDER, is one of the files that the charts load."""
-    return any(fnmatch(path, pattern) for pattern in LOADED)
-
-
 class ChartScriptFinder(DashComponentFinder):
     def list(self, ignore_patterns):
         for path, storage in super().list(ignore_patterns):
-            if is_loaded(f"{storage.prefix}/{path}".removeprefix(FOLDER)):
+            if any(fnmatch(f"{storage.prefix}/{path}", FOLDER + pattern) for pattern in LOADED):
                 yield path, storage
+
+
+@cache
+def served():
+    """Names of the files, below the static files' URL."""
+    return frozenset(f"{storage.prefix}/{path}" for path, storage in ChartScriptFinder().list([]))

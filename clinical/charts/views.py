@@ -13,7 +13,7 @@ from django_plotly_dash.middleware import EmbeddedHolder
 from clinical.accounts.permissions import clinician_required
 from clinical.audit.record import Verb, record
 from clinical.charts.dash_app import drawn, instance
-from clinical.charts.scripts import FOLDER, is_loaded
+from clinical.charts.scripts import FOLDER, served
 from clinical.patients.growth_record import growth_record
 from clinical.patients.models import Patient
 
@@ -60,7 +60,7 @@ def dependencies(request, pk):
 def script(request, pk, path):
     """Lead Dash, which asks below its own URL, to the static file."""
     _patient(pk)
-    path, _ = check_fingerprint(path)
-    if not is_loaded(path):
+    name = FOLDER + check_fingerprint(path)[0]
+    if name not in served():
         raise Http404("The charts have no such script.")
-    return redirect(static(FOLDER + path))
+    return redirect(static(name))

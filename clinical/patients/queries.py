@@ -49,3 +49,12 @@ def with_study_facts(patients):
         study_count=Coalesce(Subquery(studies.values(count=Count("*"))), 0),
         last_study_on=Subquery(studies.values(day=Max("acquired_on"))),
     )
+
+
+def removed_measurements(patient):
+    """The last values of each measurement that was removed and not put back, newest removal first."""
+    rows = patient.former_measurements.filter(removed=True).select_related("replaced_by")
+    last = {}
+    for former in rows.exclude(measurement_key__in=patient.measurements.values("pk")):
+        last.setdefault(former.measurement_key, former)
+    return list(last.values())
