@@ -4,12 +4,15 @@ Both are measured in turns in one run, on the same files, so that a noisy machin
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import cv2
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 
 from boneage_portal.visitor import Visitor
 from inference.engine import BoneAgeModel, read_radiograph

@@ -1,4 +1,5 @@
-"""The demo: two hospitals, every role, a family, and radiographs drawn by the phantom, read by the real pipeline.
+"""The demo: two hospitals, every role, a family, radiographs drawn by the phantom, read by the real pipeline and,
+up to where each child's story goes, by their doctor.
 
 Filling is repeatable: what exists is left alone, so that an interrupted fill goes on where it was.
 """
@@ -17,9 +18,11 @@ from django_scopes import scope
 
 from clinical.accounts.models import Hospital, Membership, Role, User
 from clinical.growth.ages import age_in_months
-from clinical.patients.models import Guardianship, Patient, Relation
+from clinical.growth.centiles import measure_at
+from clinical.patients.models import Guardianship, Measurement, Patient, Relation
 from clinical.studies import intake, workflow
-from clinical.studies.models import Study
+from clinical.studies.impression import impression
+from clinical.studies.models import Method, State, Study
 from inference.training.phantom import draw_phantom
 
 ST_ANNA, NORTH_BAY = "St. Anna Children's Hospital", "North Bay Hospital"
@@ -36,9 +39,17 @@ PEOPLE = [
 DOCTORS = {ST_ANNA: "doctor@demo.example", NORTH_BAY: "doctor@northbay.example"}
 
 
+STORY = [State.ANALYSED, State.REVIEWED, State.SIGNED, State.RELEASED]
+
+
 @dataclass
 class Child:
-    """A patient of the demo. `shift`: months by which the skeleton is ahead; `ages`: years at each study."""
+    """A patient of the demo.
+
+    `shift`: months by which the skeleton is ahead; `ages`: years at each study, all released but the last, which goes
+    `until` that state; `height_z`: of the height measured at each study; `plate`: the doctor reads the last study by
+    the atlas, at that bone age in months.
+    """
 
     hospital: str
     mrn: str
@@ -52,24 +63,38 @@ class Child:
     mishap: str = ""
     relation: str = ""
     heights: tuple[float | None, float | None] = (None, None)
+    until: str = State.ANALYSED
+    plate: int | None = None
+    height_z: float | None = None
+
+    def goes(self, age, state):
+        """Whether the study at `age` goes as far as `state`."""
+        until = self.until if age == self.ages[-1] else State.RELEASED
+        return not (self.mishap and age == self.ages[-1]) and STORY.index(until) >= STORY.index(state)
 
 
 CHILDREN = [
     Child(
         ST_ANNA, "SA-1001", "Keller", "Jonas", "M", 12.6, -26, [8.5, 9.6, 10.6, 11.5, 12.5],
-        "Short stature, constitutional delay suspected", relation="mother", heights=(164, 172),
+        "Short stature, constitutional delay suspected", relation="mother", heights=(164, 172), height_z=-2.1,
     ),
     Child(
         ST_ANNA, "SA-1002", "Keller", "Mila", "F", 8.2, 4, [8.1], "Sibling of a child with delayed growth",
-        relation="mother", heights=(164, 172),
+        relation="mother", heights=(164, 172), until=State.RELEASED, height_z=-0.6,
     ),
     Child(
         ST_ANNA, "SA-1003", "Okafor", "Adaeze", "F", 8.0, 25, [6.6, 7.3, 7.9],
-        "Early breast development", heights=(168, 181),
+        "Early breast development", heights=(168, 181), until=State.REVIEWED, plate=120, height_z=1.9,
     ),
-    Child(ST_ANNA, "SA-1004", "Weiss", "Leon", "M", 10.4, 2, [9.2, 10.3], "Growth follow-up", heights=(170, 183)),
+    Child(
+        ST_ANNA, "SA-1004", "Weiss", "Leon", "M", 10.4, 2, [9.2, 10.3], "Growth follow-up", heights=(170, 183),
+        until=State.SIGNED, height_z=0.3,
+    ),
     Child(ST_ANNA, "SA-1005", "Papadopoulos-Andersson", "Maximilian Konstantin", "M", 14.8, -9, [14.7], "Late puberty"),
-    Child(ST_ANNA, "SA-1006", "النجار", "ليلى", "F", 11.9, 6, [11.8], "Before growth hormone treatment"),
+    Child(
+        ST_ANNA, "SA-1006", "النجار", "ليلى", "F", 11.9, 6, [11.8], "Before growth hormone treatment",
+        until=State.RELEASED, height_z=-1.4,
+    ),
     Child(ST_ANNA, "SA-1007", "Larsen", "Freja", "F", 4.6, -7, [4.5], "Short stature"),
     Child(ST_ANNA, "SA-1008", "Moreau", "Louis", "M", 6.3, 0, [6.2], "Short stature", mishap="not a hand"),
     Child(ST_ANNA, "SA-1009", "Tanaka", "Haru", "M", 9.4, 0, [9.3], "Tall stature", mishap="file lost"),
@@ -126,24 +151,78 @@ def create_people():
 def submit_studies():
     """Draw and submit what is not there yet, as the doctor would; yields (done, total) after each study."""
     total = sum(len(child.ages) for child in CHILDREN)
-    done = 0
+    for done, (number, child, age, patient, doctor) in enumerate(_visits(), 1):
+        _submit(patient, doctor, child, number, age, child.mishap if age == child.ages[-1] else "")
+        yield done, total
+
+
+def read_studies():
+    """The doctors read and sign what the model has read, as far as each child's story goes."""
+    for _, child, age, patient, doctor in _visits():
+        study = _study(child, age, patient)
+        if study.state == State.ANALYSED and not study.reviews.exists() and child.goes(age, State.REVIEWED):
+            plate = child.plate if age == child.ages[-1] else None
+            bone_age = plate or study.analysis.bone_age_months
+            workflow.review(
+                study,
+                doctor,
+                seen=None,
+                method=Method.ATLAS if plate else Method.AI,
+                bone_age_months=bone_age,
+                impression=impression(study, bone_age),
+                confirmed=True,
+            )
+        if study.state == State.REVIEWED and not study.reports.exists() and child.goes(age, State.SIGNED):
+            workflow.sign(study, doctor, seen=study.review_id)
+
+
+def release_studies():
+    """Release what is signed and has its report; returns how many reports are still being made."""
+    making = 0
+    for _, child, age, patient, doctor in _visits():
+        study = _study(child, age, patient)
+        if study.state == State.SIGNED and child.goes(age, State.RELEASED):
+            report = study.reports.get(superseded_at=None)
+            if report.state == "ready":
+                workflow.release(study, doctor)
+            making += report.state == "making"
+    return making
+
+
+def _visits():
+    """Every study of the story, in its hospital's scope: number of the child, child, age, patient, doctor."""
     for number, child in enumerate(CHILDREN):
         hospital = Hospital.objects.get(name=child.hospital)
         doctor = User.objects.get(email=DOCTORS[child.hospital])
         with scope(hospital=hospital):
             patient = Patient.objects.get(mrn=child.mrn)
-            for visit, age in enumerate(child.ages):
-                last = visit == len(child.ages) - 1
-                _submit(patient, doctor, child, number, age, child.mishap if last else "")
-                done += 1
-                yield done, total
+            for age in child.ages:
+                yield number, child, age, patient, doctor
+
+
+def _submission(child, age):
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"demo/{child.mrn}/{age}")
+
+
+def _study(child, age, patient):
+    return Study.objects.select_related("hospital", "patient", "analysis").get(
+        patient=patient, submission=_submission(child, age)
+    )
 
 
 def _submit(patient, doctor, child, number, age, mishap):
-    submission = uuid.uuid5(uuid.NAMESPACE_URL, f"demo/{child.mrn}/{age}")
+    submission = _submission(child, age)
     if Study.objects.filter(patient=patient, submission=submission).exists():
         return
     acquired_on = patient.date_of_birth + timedelta(days=round(age * 365.25))
+    if child.height_z is not None:
+        height = measure_at("height", child.height_z, patient.age_on(acquired_on), child.sex)
+        Measurement.objects.get_or_create(
+            hospital=patient.hospital,
+            patient=patient,
+            measured_on=acquired_on,
+            defaults={"height_cm": round(height, 1), "source": "clinic", "entered_by": doctor},
+        )
     seed = 100 * number + round(age * 4)
     if mishap == "not a hand":
         pixels = _empty_exposure(seed)

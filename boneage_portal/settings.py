@@ -220,7 +220,7 @@ CELERY_BEAT_SCHEDULE = {
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 2 * CELERY_TASK_TIME_LIMIT}
 if CELERY_BROKER_URL.startswith("filesystem://"):
     broker_folder = Path(urlsplit(CELERY_BROKER_URL).path)
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(broker_folder / "messages"),
         "data_folder_out": str(broker_folder / "messages"),

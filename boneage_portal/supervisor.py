@@ -31,7 +31,7 @@ class Supervisor:
                 *["--log-level", "warning", "--no-control-socket"],
             ],
             "worker": [
-                *[sys.executable, "-m", "celery", "-A", "boneage_portal", "worker", "--queues", "inference,default"],
+                *[sys.executable, "-m", "celery", "--quiet", "-A", "boneage_portal", "worker", "--queues", "inference,default"],
                 *["--pool", "prefork", "--concurrency", "1", "--prefetch-multiplier", "1", "--beat"],
                 *["--hostname", "embedded@%h", "--loglevel", "warning", "--without-gossip", "--without-mingle"],
             ],

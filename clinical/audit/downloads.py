@@ -27,6 +27,6 @@ def deliver(request, obj, verb, name, *, content_type, filename, as_attachment=F
         response = FileResponse(storage.open(name))
     response["Content-Type"] = content_type
     response["Content-Disposition"] = content_disposition_header(as_attachment, filename)
-    response["Cache-Control"] = "private, max-age=300"
+    response["Cache-Control"] = "no-store"  # a shared workstation keeps no patient's picture
     response["X-Content-Type-Options"] = "nosniff"
     return response

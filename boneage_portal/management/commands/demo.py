@@ -16,13 +16,9 @@ class Command(portal.Command):
         for done, total in demo.submit_studies():
             self._progress(f"Demo radiographs: {done} of {total} drawn and submitted")
         self.stdout.write("")
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while left := demo.pending():
-            if time.monotonic() > deadline:
-                raise CommandError("The worker does not get on with the demo studies; see its messages above.")
-            self._progress(f"Demo studies: {left} to be analysed   ")
-            time.sleep(0.5)
-        self._progress("Demo studies: all analysed           \n")
+        self._wait("Demo studies: {} to be analysed", demo.pending)
+        demo.read_studies()
+        self._wait("Demo reports: {} to be made", demo.release_studies)
         self.stdout.write("\nWho can sign in, all with the password " + self.style.SUCCESS(demo.password()))
         for email, name, roles in demo.PEOPLE:
             where = ", ".join(f"{role.label.lower()} at {hospital}" for hospital, role in roles.items())
@@ -30,6 +26,16 @@ class Command(portal.Command):
             self.stdout.write(f"  {email:<32}{name} ({kind})")
         self.stdout.write("")
         super().ready(supervisor)
+
+    def _wait(self, text, count):
+        """Until `count()` is 0, which the worker brings about."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while left := count():
+            if time.monotonic() > deadline:
+                raise CommandError("The worker does not get on; see its messages above.")
+            self._progress(f"{text.format(left)}   ")
+            time.sleep(0.5)
+        self._progress(f"{text.format(0)}   \n")
 
     def _progress(self, text):
         self.stdout.write(f"\r{text}", ending="")
