@@ -43,7 +43,7 @@ def test_a_download_is_a_file_to_save_and_never_a_page_to_open(download):
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Content-Type"] == "application/octet-stream"
     assert response["Content-Length"] == str(len(CONTENT))
-    assert "private" in response["Cache-Control"]
+    assert response["Cache-Control"] == "no-store"
 
 
 def test_a_picture_is_shown_in_its_page(download):
