@@ -7,10 +7,13 @@ from clinical.growth.ages import in_words
 from clinical.growth.bone_age import plates
 from clinical.studies.impression import impression
 from clinical.studies.models import Method, Review
+from inference.engine.imaging import MAX_BYTES
 
 
 class UploadForm(forms.Form):
     """What the files of one upload share."""
+
+    max_bytes = MAX_BYTES
 
     acquired_on = forms.DateField(
         label="Study date",
