@@ -47,7 +47,7 @@ def open_page(chromium, portal):
         page.on("console", lambda message: errors.append(message.text) if _is_fault(message) else None)
         if email:
             page.goto("/accounts/login/")
-            page.get_by_label("E-mail").fill(email)
+            page.locator("#id_login").fill(email)
             page.get_by_label("Password", exact=True).fill(portal.password)
             page.get_by_role("button", name="Sign in").click()
             page.wait_for_url(lambda url: "/accounts/login/" not in url)

@@ -1,41 +1,16 @@
-import base64
 import re
 
-import cv2
 from playwright.sync_api import expect
 
-from inference.training.phantom import draw_phantom
+from tests.browser.files import drop, phantom
 
 PATIENCE = 120_000  # milliseconds; the first result waits for the worker to load the model
-
-DROP = """
-([zone, files]) => {
-    const transfer = new DataTransfer();
-    for (const [name, content] of files) {
-        const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-        transfer.items.add(new File([bytes], name, {type: "image/png"}));
-    }
-    for (const kind of ["dragenter", "dragover", "drop"]) {
-        zone.dispatchEvent(new DragEvent(kind, {dataTransfer: transfer, bubbles: true, cancelable: true}));
-    }
-}
-"""
-
-
-def phantom(seed):
-    return cv2.imencode(".png", draw_phantom(118, "F", seed=seed, size=900))[1].tobytes()
 
 
 def go_to_upload(page, mrn):
     page.goto(f"/patients/?q={mrn}")
     page.locator("table a.row-link").click()
     page.get_by_role("link", name=re.compile("Upload")).first.click()
-
-
-def drop(page, *files):
-    encoded = [[name, base64.b64encode(content).decode()] for name, content in files]
-    page.evaluate(DROP, [page.locator("[data-drop-zone]").element_handle(), encoded])
-    page.get_by_role("button", name=re.compile("^Upload")).click()
 
 
 def test_a_technician_drops_a_radiograph_and_sees_the_bone_age_come(open_page):
@@ -77,7 +52,7 @@ def test_a_session_that_ends_while_uploading_loses_nothing(open_page, portal):
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Sign in in a new tab").click()
     other = opened.value
-    other.get_by_label("E-mail").fill("technician@demo.example")
+    other.locator("#id_login").fill("technician@demo.example")
     other.get_by_label("Password", exact=True).fill(portal.password)
     other.get_by_role("button", name="Sign in").click()
     other.wait_for_url(lambda url: "/accounts/login/" not in url)

@@ -1,0 +1,137 @@
+import re
+import uuid
+
+from playwright.sync_api import expect
+
+from tests.browser.files import drop, phantom
+
+PATIENCE = 120_000  # milliseconds
+
+# Studies as the workers would have left them; no task is behind them, so that nothing moves but what a test moves.
+FILL = """
+import uuid
+from django_scopes import scopes_disabled
+from clinical.accounts.models import User
+from clinical.patients.models import Patient
+from tests.factories import StudyFactory
+with scopes_disabled():
+    patient = Patient.objects.get(mrn="{mrn}")
+    for key in {keys}:
+        StudyFactory(
+            pk=key, patient=patient, state="{state}", analysis__state="analysed", analysis__bone_age_months=99.0,
+            analysis__low_months=90.0, analysis__high_months=108.0,
+            radiograph__sha256=uuid.uuid4().hex, submitted_by=User.objects.get(email="technician@demo.example"),
+        )
+"""
+FINISH = """
+from django_scopes import scopes_disabled
+from clinical.studies.models import Study
+with scopes_disabled():
+    Study.objects.filter(pk="{key}").update(state="analysed")
+"""
+
+
+def fill(portal, mrn, state, number):
+    """Studies of a patient of the demo; their keys in the order of the worklist."""
+    keys = [str(uuid.uuid4()) for _ in range(number)]
+    portal.shell(FILL.format(mrn=mrn, state=state, keys=keys))
+    return keys[::-1]
+
+
+def test_keys_go_from_study_to_study_open_one_and_search(open_page, portal):
+    fill(portal, "SA-1008", "failed", 3)
+    page = open_page("doctor@demo.example")
+    page.goto("/studies/?q=SA-1008&state=failed")
+    rows = page.locator("#studies .row-link")
+    page.keyboard.press("ArrowDown")  # without a study in focus the arrows scroll
+    expect(rows.first).not_to_be_focused()
+    for key, row in [("j", 0), ("j", 1), ("ArrowDown", 2), ("j", 2), ("k", 1), ("ArrowUp", 0), ("k", 0)]:
+        page.keyboard.press(key)
+        expect(rows.nth(row)).to_be_focused()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Name or MRN")).to_be_focused()
+    page.keyboard.type("j?/")
+    expect(page.get_by_label("Name or MRN")).to_have_value("j?/")
+    rows.nth(1).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/studies/[0-9a-f-]{36}/$"))
+
+
+def test_the_help_lists_the_keys_and_turns_them_off_for_good(open_page, portal):
+    fill(portal, "SA-1008", "failed", 1)
+    page = open_page("doctor@demo.example")
+    page.goto("/studies/?q=SA-1008")
+    page.keyboard.press("?")
+    expect(page.get_by_role("heading", name="Keys of the worklist")).to_be_visible()
+    page.get_by_label("Use these keys on this computer").uncheck()
+    page.keyboard.press("Escape")
+    page.reload()
+    page.keyboard.press("j")
+    expect(page.locator("#studies .row-link").first).not_to_be_focused()
+    page.get_by_role("button", name="Keys").click()
+    page.get_by_label("Use these keys on this computer").check()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    expect(page.locator("#studies .row-link").first).to_be_focused()
+
+
+def test_a_live_refresh_leaves_focus_and_scroll_where_they_are(open_page, portal):
+    [waiting] = fill(portal, "SA-1009", "queued", 1)
+    keys = fill(portal, "SA-1009", "analysed", 4)
+    page = open_page("doctor@demo.example", viewport={"width": 360, "height": 500})
+    page.goto("/studies/?q=SA-1009")
+    own = page.locator(f"#study-{keys[2]}")
+    own.evaluate("row => row.focus({preventScroll: true})")
+    page.locator(".chips").evaluate("chips => chips.scrollLeft = 90")
+    page.evaluate("scrollTo({top: 400, behavior: 'instant'})")
+    portal.shell(FINISH.format(key=waiting))
+    expect(page.locator("#chip-queued b")).to_have_text("0", timeout=PATIENCE)
+    expect(page.locator("#studies .row-link").first).to_be_attached()
+    expect(own).to_be_focused()
+    assert page.locator(".chips").evaluate("chips => chips.scrollLeft") == 90
+    assert page.evaluate("scrollY") == 400
+    expect(page.locator("#studies[hx-get]")).to_have_count(0)  # nothing moves: nothing is asked any more
+
+
+def test_a_technician_uploads_a_pile_and_puts_right_what_found_no_patient(open_page):
+    page = open_page("technician@demo.example")
+    page.goto("/studies/")
+    page.get_by_role("link", name="Upload radiographs").click()
+    drop(
+        page,
+        ("SA-1008.png", phantom(11)),
+        ("SA-1010_2024-05-01.png", phantom(12)),
+        ("XY-9.png", phantom(13)),
+        ("SA-1009.png", b"no picture at all"),
+    )
+    expect(page.get_by_text("4 of 4 files done: 2 uploaded, 1 without a patient, 1 refused")).to_be_visible(
+        timeout=PATIENCE
+    )
+    expect(page.get_by_role("link", name="Moreau, Louis")).to_be_visible()
+    row = page.locator(".upload-row", has_text="XY-9.png")
+    expect(row).to_contain_text("No patient with the MRN XY-9")
+    with page.context.expect_page() as opened:
+        row.get_by_role("link", name="Create the patient").click()
+    other = opened.value
+    other.get_by_label("MRN").fill("XY-9")
+    other.get_by_label("Family name").fill("Young")
+    other.get_by_label("Female").check()
+    other.get_by_label("Date of birth").fill("2015-02-03")
+    other.get_by_role("button", name=re.compile("Save|Create")).click()
+    other.wait_for_url(re.compile(r"/patients/[0-9a-f-]{36}/$"))
+    row.get_by_role("button", name="Try again").click()
+    expect(row.get_by_role("link", name="Young")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("4 of 4 files done: 3 uploaded, 1 refused")).to_be_visible()
+
+
+def test_a_pile_is_uploaded_without_javascript(open_page, tmp_path):
+    page = open_page("technician@demo.example", java_script_enabled=False)
+    page.goto("/studies/upload/")
+    files = []
+    for name, content in (("SA-1003.png", phantom(14)), ("XY-8.png", phantom(15))):
+        files.append(tmp_path / name)
+        files[-1].write_bytes(content)
+    page.locator("#id_files").set_input_files(files)
+    page.get_by_role("button", name=re.compile("^Upload")).click()
+    expect(page.get_by_role("link", name="Okafor, Adaeze")).to_be_visible()
+    expect(page.get_by_text("No patient with the MRN XY-8")).to_be_visible()
