@@ -61,15 +61,12 @@ def family_pdf(request, pk):
     patients = list(request.user.guardianships.values_list("patient", flat=True))
     if not patients:
         raise Http404("Nobody's family.")  # and in no hospital's scope, so that nothing more can be asked
-    return _deliver(request, get_object_or_404(released_reports(*patients), pk=pk))
+    return _deliver(request, get_object_or_404(released_reports(*patients), pk=pk), as_attachment=True)
 
 
-def _deliver(request, report):
-    response = deliver(
-        request, report, Verb.DOWNLOAD, report.pdf, content_type="application/pdf", filename=report.filename
-    )
-    response["Cache-Control"] = "private, no-store"  # a report can be superseded, and access to it revoked
-    return response
+def _deliver(request, report, as_attachment=False):
+    kind = {"content_type": "application/pdf", "filename": report.filename, "as_attachment": as_attachment}
+    return deliver(request, report, Verb.DOWNLOAD, report.pdf, **kind)
 
 
 @clinician_required
