@@ -1,0 +1,94 @@
+"""The clinic's day in one go: from the radiograph to the report in the family's hands, and the proof that it is real."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.files import drop, phantom
+
+PATIENCE = 120_000  # milliseconds; the first result waits for the worker to load the model
+
+
+def looks_right(page):
+    """Axe finds nothing on this page and it does not scroll sideways."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0, f"{page.url} is {overflow} pixels too wide"
+
+
+@pytest.mark.parametrize(("width", "seed"), [(1280, 11), (360, 12)])
+def test_from_the_radiograph_to_the_family(open_page, portal, tmp_path, width, seed):
+    viewport = {"width": width, "height": 800}
+
+    technician = open_page("technician@demo.example", viewport=viewport)
+    technician.goto("/patients/?q=SA-1002")
+    technician.locator("table a.row-link").click()
+    technician.get_by_role("link", name=re.compile("Upload")).first.click()
+    drop(technician, ("hand.png", phantom(seed)))
+    technician.get_by_role("link", name="Open the study").click(timeout=PATIENCE)
+    expect(technician.get_by_role("heading", name="Bone age", exact=True)).to_be_visible(timeout=PATIENCE)
+    expect(technician.get_by_role("button", name="Keep my reading")).to_have_count(0)
+    study = technician.url.removeprefix(portal.address)
+
+    doctor = open_page("doctor@demo.example", viewport=viewport)
+    doctor.goto(study)
+    looks_right(doctor)
+    doctor.get_by_label("Read by the doctor", exact=True).check()
+    doctor.get_by_label("Years").fill("8")
+    doctor.get_by_label("Months").fill("3")
+    doctor.get_by_label("Comment").fill("Ossification of the carpals in keeping with age.")
+    doctor.get_by_role("button", name="Keep my reading").click()
+    confirm = doctor.get_by_label(re.compile("^Yes: child, sex and date are right"))
+    if confirm.count():  # where the estimate is more than a year away
+        confirm.check()
+        doctor.get_by_role("button", name="Keep my reading").click()
+    expect(doctor.locator("#reading .figure")).to_contain_text("8 y 3 m")
+    looks_right(doctor)
+    doctor.get_by_label("Your password").fill("wrong")
+    doctor.get_by_role("button", name="Sign the reading").click()
+    expect(doctor.get_by_text("This is not your password")).to_be_visible()
+    doctor.get_by_label("Your password").fill(portal.password)
+    doctor.get_by_role("button", name="Sign the reading").click()
+    report = doctor.get_by_role("link", name=re.compile(r"R-\d{4}-\d+, version 1"))
+    expect(report).to_be_visible(timeout=PATIENCE)
+
+    family = open_page("family@demo.example", viewport=viewport)
+    family.goto("/family/")
+    unreleased = family.get_by_text("Keller, Mila").locator("xpath=ancestor::*[contains(@class, 'card')]").inner_text()
+
+    doctor.get_by_role("link", name="Release to the family").click()
+    doctor.get_by_role("button", name="Release the report").click()
+    expect(doctor.locator(".patient-strip").get_by_text("Released")).to_be_visible()
+    looks_right(doctor)
+    doctor.get_by_text("Check code and SHA-256").click()
+    code = re.search(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", doctor.locator("#reports").inner_text())[0]
+
+    family.reload()
+    card = family.get_by_text("Keller, Mila").locator("xpath=ancestor::*[contains(@class, 'card')]")
+    assert card.inner_text() != unreleased
+    looks_right(family)
+    card.get_by_role("link", name=re.compile("^Read")).click()
+    expect(family.get_by_text("8 years and 3 months").first).to_be_visible()
+    looks_right(family)
+    with family.expect_download() as download:
+        family.get_by_role("link", name="Download the report (PDF)").first.click()
+    file = tmp_path / "report.pdf"
+    download.value.save_as(file)
+    assert file.read_bytes().startswith(b"%PDF")
+
+    stranger = open_page(viewport=viewport)
+    stranger.goto("/verify/")
+    looks_right(stranger)
+    stranger.get_by_label("Check code").fill(code.lower())
+    stranger.locator("input[type=file]").set_input_files(file)
+    stranger.get_by_role("button", name="Check").click()
+    expect(stranger.get_by_role("heading", name="Genuine")).to_be_visible()
+    assert "Keller" not in stranger.content()
+    file.write_bytes(file.read_bytes() + b"\n")
+    stranger.get_by_label("Check code").fill(code)
+    stranger.locator("input[type=file]").set_input_files(file)
+    stranger.get_by_role("button", name="Check").click()
+    expect(stranger.get_by_role("heading", name="Unknown")).to_be_visible()
