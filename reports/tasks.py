@@ -1,4 +1,5 @@
 import logging
+import traceback
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError
@@ -22,7 +23,9 @@ def make(*, report_id):
     except DatabaseError:
         raise  # Nothing can be written: the sweep delivers it again.
     except Exception as error:
-        logger.error("Report %s attempt %s failed: %s", report.pk, report.attempt, type(error).__name__)
+        # Where it happened, without the error's own words: they may quote the page.
+        trace = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("Report %s attempt %s: %s\n%s", report.pk, report.attempt, type(error).__name__, trace)
         workflow.fail(report, _explain(error))
 
 
