@@ -20,8 +20,13 @@ LOADED = (
 
 class ChartScriptFinder(DashComponentFinder):
     def list(self, ignore_patterns):
+        listed = set()  # Dash names the folder of its renderer twice
         for path, storage in super().list(ignore_patterns):
-            if any(fnmatch(f"{storage.prefix}/{path}", FOLDER + pattern) for pattern in LOADED):
+            name = f"{storage.prefix}/{path}"
+            # With their maps: the manifest of static files refuses a script that refers to a missing one.
+            wanted = any(fnmatch(name.removesuffix(".map"), FOLDER + pattern) for pattern in LOADED)
+            if wanted and name not in listed:
+                listed.add(name)
                 yield path, storage
 
 
