@@ -33,7 +33,7 @@ class RoleForm(forms.Form):
 class AcceptInvitationForm(forms.Form):
     """The first password of an invited person."""
 
-    name = forms.CharField(max_length=200, label="Your name", help_text="As it should stand on reports.")
+    name = forms.CharField(max_length=200, label="Your name", help_text="In full, as others should read it.")
     password1 = forms.CharField(
         label="Password",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),

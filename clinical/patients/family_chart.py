@@ -47,7 +47,7 @@ def chart(studies):
     norms = band(studies[-1].sex, studies[-1].hospital.bone_age_reference)
     usual = [(norm.age_months, norm.high) for norm in norms]
     usual += [(norm.age_months, norm.low) for norm in reversed(norms)]
-    years = range(first, last + 1, ceil((last - first) / 8))
+    years = range(first, last + 1, ceil((last - first) / 10))
     return Chart(
         side=SIDE,
         ticks=[Tick(year, *place(12 * year, 12 * year)) for year in years],

@@ -34,6 +34,8 @@ def worklist(request):
     context = listing(request, filterset, sorts_for(request.membership.role), NEEDS_ME, found)
     context["counts"], context["total"] = counts, sum(counts.values())
     context["live"] = any(counts[pending] for pending in PENDING)
+    if not request.htmx:  # which asks every few seconds
+        request.user.notifications.about(f"{request.path}?").mark_read()
     template = "studies/_worklist_table.html" if request.htmx else "studies/worklist.html"
     return render(request, template, context)
 
@@ -56,6 +58,7 @@ def _status(request, study):
 def detail(request, pk):
     study = _study(request, pk)
     record(Verb.VIEW, study, request=request)
+    request.user.notifications.about(request.path).mark_read()
     return _page(request, study)
 
 

@@ -126,3 +126,16 @@ def test_an_analysis_without_a_study_tells_nobody(hospital, alice):
 def test_a_study_that_was_cancelled_tells_nobody(patient, alice):
     workflow.cancel(StudyFactory(patient=patient, submitted_by=alice), alice)
     assert not Notification.objects.exists()
+
+
+def test_looking_at_the_worklist_or_the_study_reads_what_led_there(as_user, patient, alice):
+    finished(StudyFactory(patient=patient))
+    stopped = StudyFactory(patient=patient, submitted_by=alice)
+    ended(stopped, inference.reject, "blank", "The picture is blank.")
+    client = as_user(alice)
+    client.get("/studies/", headers={"hx-request": "true"})
+    assert len(told(alice)) == 2
+    client.get("/studies/")
+    assert told(alice) == [(Kind.STUDY_STOPPED, f"/studies/{stopped.pk}/")]
+    client.get(f"/studies/{stopped.pk}/")
+    assert told(alice) == []
