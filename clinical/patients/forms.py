@@ -138,7 +138,7 @@ class MeasurementForm(forms.ModelForm):
                 return
             self._refill(field, f"{meant:g}")
             unit = centiles.UNITS[measure]
-            self.add_error(field, f"{value:g} {unit} - did you mean {meant:g} {unit}? Save again if that is right.")
+            self.add_error(field, f"You typed {value:g} {unit}: did you mean {meant:g} {unit}? Save again if so.")
             return
         if day is None:
             return
