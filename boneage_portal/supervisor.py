@@ -31,8 +31,9 @@ class Supervisor:
                 *["--log-level", "warning", "--no-control-socket"],
             ],
             "worker": [
-                *[sys.executable, "-m", "celery", "--quiet", "-A", "boneage_portal", "worker", "--queues", "inference,default"],
-                *["--pool", "prefork", "--concurrency", "1", "--prefetch-multiplier", "1", "--beat"],
+                *[sys.executable, "-m", "celery", "--quiet", "-A", "boneage_portal", "worker"],
+                *["--queues", "inference,default", "--beat"],
+                *["--pool", "prefork", "--concurrency", "1", "--prefetch-multiplier", "1"],
                 *["--hostname", "embedded@%h", "--loglevel", "warning", "--without-gossip", "--without-mingle"],
             ],
         }

@@ -1,4 +1,4 @@
-"""The clinic's day in one go: from the radiograph to the report in the family's hands, and the proof that it is real."""
+"""The clinic's day: from the radiograph to the report in the family's hands, and the proof that it is real."""
 
 import re
 
