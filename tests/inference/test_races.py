@@ -1,36 +1,14 @@
 """Many at once on PostgreSQL, where statements really run side by side."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-
 import pytest
-from django.db import connection
 
 from clinical.accounts.scope import every_hospital
 from inference import workflow
 from inference.models import Analysis
+from tests.crowd import CROWD, at_once
 from tests.factories import AnalysisFactory, HospitalFactory
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
-CROWD = 8
-
-
-def at_once(act):
-    """What came of `act(number)` done by a crowd at the same moment: results, exceptions among them."""
-    barrier = Barrier(CROWD)
-
-    def one(number):
-        try:
-            with every_hospital():
-                barrier.wait()
-                return act(number)
-        except Exception as error:
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(CROWD) as crowd:
-        return list(crowd.map(one, range(CROWD)))
 
 
 @pytest.fixture

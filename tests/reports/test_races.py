@@ -1,38 +1,21 @@
 """Many signatures at once on PostgreSQL, where statements really run side by side."""
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-
 import pytest
-from django.db import connection
 from django_scopes import scopes_disabled
 
-from clinical.accounts.scope import every_hospital
 from clinical.studies import workflow
 from clinical.studies.models import Study
 from reports.models import Report
+from tests.crowd import CROWD, at_once
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
-CROWD = 6
 
 
 def sign_at_once(keys, doctor):
     """What came of signing the studies with these keys at the same moment: None, or the exception."""
-    barrier = Barrier(len(keys))
-
-    def sign(key):
-        try:
-            with every_hospital():
-                study = Study.objects.get(pk=key)
-                barrier.wait()
-                return workflow.sign(study, doctor, seen=study.review_id)
-        except Exception as error:
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(keys)) as crowd:
-        return list(crowd.map(sign, keys))
+    with scopes_disabled():
+        studies = [Study.objects.get(pk=key) for key in keys]
+    return at_once(lambda number: workflow.sign(studies[number], doctor, seen=studies[number].review_id))
 
 
 @pytest.fixture
