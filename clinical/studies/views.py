@@ -111,13 +111,13 @@ def cancel(request, pk):
     study = _study(request, pk)
     if request.method == "POST":
         return _act(request, study, workflow.cancel, "The study was cancelled.")
-    context = {
-        "title": "Cancel this study?",
-        "message": "It is taken out of the queue. The radiograph stays, and can be submitted again.",
-        "verb": "Cancel the study",
-        "back": reverse("studies:detail", args=[study.pk]),
-    }
-    return render(request, "portal/confirm.html", context)
+    return _ask(
+        request,
+        study,
+        "Cancel this study?",
+        "It is taken out of the queue. The radiograph stays, and can be submitted again.",
+        "Cancel the study",
+    )
 
 
 @doctor_required
@@ -165,13 +165,13 @@ def release(request, pk):
     study = _study(request, pk)
     if request.method == "POST":
         return _act(request, study, workflow.release, "The report is released to the family.")
-    context = {
-        "title": "Release this report?",
-        "message": "The family is told that it is ready and can read it at once.",
-        "verb": "Release the report",
-        "back": reverse("studies:detail", args=[study.pk]),
-    }
-    return render(request, "portal/confirm.html", context)
+    return _ask(
+        request,
+        study,
+        "Release this report?",
+        "The family is told that it is ready and can read it at once.",
+        "Release the report",
+    )
 
 
 @doctor_required
@@ -180,12 +180,17 @@ def amend(request, pk):
     study = _study(request, pk)
     if request.method == "POST":
         return _act(request, study, workflow.amend, "The study is open for another reading.")
-    context = {
-        "title": "Amend this signed study?",
-        "message": "The report is marked superseded; it stays on record, but the family no longer sees it.",
-        "verb": "Amend the study",
-        "back": reverse("studies:detail", args=[study.pk]),
-    }
+    return _ask(
+        request,
+        study,
+        "Amend this signed study?",
+        "The report is marked superseded; it stays on record, but the family no longer sees it.",
+        "Amend the study",
+    )
+
+
+def _ask(request, study, title, message, verb):
+    context = {"title": title, "message": message, "verb": verb, "back": reverse("studies:detail", args=[study.pk])}
     return render(request, "portal/confirm.html", context)
 
 
