@@ -25,7 +25,7 @@ def portal(tmp_path_factory):
         yield portal
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright's event loop is there, Django refuses every query of this thread
 def chromium():
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
