@@ -35,8 +35,8 @@ test: $(DEVELOPMENT) ## Run every test that needs no server (browser tests need 
 lint: $(DEVELOPMENT) ## Check style, templates, types, migrations and deployment settings
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/djlint templates --lint --quiet
-	$(BIN)/djlint templates --check --quiet
+	$(BIN)/djlint templates --lint
+	$(BIN)/djlint templates --check
 	$(BIN)/mypy
 	$(CHECKED_SETTINGS) $(BIN)/python manage.py makemigrations --check
 	$(CHECKED_SETTINGS) $(BIN)/python manage.py check --deploy --fail-level WARNING
