@@ -75,9 +75,24 @@ def _page(request, study, http_status=200, **forms):
         context["sign_form"] = SignForm(doctor=request.user, initial={"seen": study.review_id})
     context.update(forms)
     context["reviews"] = study.reviews.select_related("doctor")
-    context["earlier"] = with_row_facts(study.patient.studies.exclude(pk=study.pk)).order_by("-acquired_on", "-pk")[:20]
+    others = with_row_facts(study.patient.studies.exclude(pk=study.pk)).order_by("-acquired_on", "-pk")[:20]
+    context["others"] = others
+    context["beside"] = _beside(study, others, request.GET.get("beside"))
     context["attempts"] = attempts(study.analysis)
     return render(request, "studies/detail.html", context, status=http_status)
+
+
+def _beside(study, others, asked):
+    """The study whose film stands beside that of `study`: the one `asked` for by its key, else the last before it.
+
+    Anything else that is asked for, "none" for one, is no film.
+    """
+    if asked is not None:
+        return next((other for other in others if str(other.pk) == asked), None)
+    return next(
+        (other for other in others if other.bone_age_months is not None and other.acquired_on <= study.acquired_on),
+        None,
+    )
 
 
 @clinician_required

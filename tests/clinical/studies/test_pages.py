@@ -135,3 +135,25 @@ def test_the_queries_of_a_page_do_not_grow_with_its_rows(as_user, alice, patient
 
 def test_the_same_page_has_no_study_of_another_hospital(as_user, bob, three_children):
     assert list(as_user(bob).get("/studies/").context["page_obj"]) == []
+
+
+def test_the_film_before_stands_beside_and_can_be_changed_or_put_away(as_user, alice, patient):
+    first = analysed(patient, acquired_on=date(2022, 5, 1))
+    second = analysed(patient, acquired_on=date(2023, 5, 1))
+    latest = analysed(patient, acquired_on=date(2024, 5, 1))
+    analysed(PatientFactory(hospital=patient.hospital), acquired_on=date(2023, 8, 1))
+    client = as_user(alice)
+
+    def beside(query=""):
+        return client.get(f"/studies/{latest.pk}/{query}").context["beside"]
+
+    assert beside() == second
+    assert beside(f"?beside={first.pk}") == first
+    assert beside("?beside=none") is None
+    assert client.get(f"/studies/{first.pk}/").context["beside"] is None
+
+
+def test_a_film_of_another_child_is_not_put_beside(as_user, alice, patient):
+    study = analysed(patient)
+    stranger = analysed(PatientFactory(hospital=patient.hospital))
+    assert as_user(alice).get(f"/studies/{study.pk}/?beside={stranger.pk}").context["beside"] is None
