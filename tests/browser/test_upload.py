@@ -22,7 +22,7 @@ def test_a_technician_drops_a_radiograph_and_sees_the_bone_age_come(open_page):
     expect(page.get_by_role("heading", name="Bone age")).to_be_visible(timeout=PATIENCE)
     months = int(re.search(r"(\d+) months", page.locator(".figure").inner_text())[1])
     assert 80 <= months <= 160
-    expect(page.get_by_text("Not for diagnosis without review by a physician")).to_be_visible()
+    expect(page.locator("#main").get_by_text("Not for diagnosis without review by a physician")).to_be_visible()
     expect(page.locator("radiograph-viewer").first).to_have_attribute("data-state", "ready")
 
 
