@@ -107,10 +107,8 @@ def _details(figures: dict) -> list[str]:
         rows = figures["non_hands"]
         accepted = {name: row["accepted"] for name, row in rows.items() if row["accepted"]}
         total = sum(row["images"] for row in rows.values())
-        lines += [
-            "",
-            f"Of {total} drawn images that show no whole hand {sum(accepted.values())} were accepted {accepted or ''}.",
-        ]
+        which = f": {accepted}" if accepted else ""
+        lines += ["", f"Of {total} drawn images that show no whole hand {sum(accepted.values())} were accepted{which}."]
     return lines
 
 
