@@ -30,7 +30,7 @@ demo: $(PORTAL) .env ## Start the portal with demo patients on this machine (Ctr
 	@$(BIN)/python manage.py demo $(ARGS)
 
 test: $(DEVELOPMENT) ## Run every test that needs no server (browser tests need chromium)
-	$(BIN)/pytest -n 2 -m "not servers" -rs $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not servers" -rs $(ARGS)
 
 lint: $(DEVELOPMENT) ## Check style, templates, types, migrations and deployment settings
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """Rows for tests, and the people in them: Alice works at the hospital, Bob at another, Charlie nowhere."""
 
+import secrets
 from datetime import date
 
 import factory
@@ -123,7 +124,7 @@ class RadiographFactory(factory.django.DjangoModelFactory):
         skip_postgeneration_save = True
 
     hospital = factory.SubFactory(HospitalFactory)
-    sha256 = factory.Sequence(lambda n: f"{n:064x}")
+    sha256 = factory.LazyFunction(lambda: secrets.token_hex(32))
     name = factory.LazyAttribute(lambda row: f"radiographs/{row.hospital.pk}/{row.sha256}")
     format = "png"
     width = 400

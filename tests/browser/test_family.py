@@ -85,7 +85,7 @@ def test_a_father_is_invited_opens_his_account_and_finds_his_child(open_page, po
     assert father.goto("/family/").status == 403
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def released(portal):
     portal.shell(RELEASE.format(mrn="SA-1001", readings=[(102, 76), (126, 100), (150, 124)]))
 
