@@ -1,0 +1,18 @@
+import pytest
+
+from clinical.studies.models import Study
+from tests.factories import StudyFactory, UserFactory
+
+pytestmark = pytest.mark.usefixtures("unscoped")
+
+
+@pytest.mark.parametrize(("verb", "fits", "to"), [("retry", "failed", "queued"), ("cancel", "queued", "cancelled")])
+def test_platform_staff_use_the_workflow_on_studies_of_any_hospital(as_user, patient, db, verb, fits, to):
+    root = UserFactory(is_staff=True, is_superuser=True)
+    fitting, other = StudyFactory(patient=patient, state=fits), StudyFactory(patient=patient, state="analysed")
+    response = as_user(root).post(
+        "/admin/studies/study/", {"action": verb, "_selected_action": [fitting.pk, other.pk]}, follow=True
+    )
+    assert "Done for 1 of 2 studies." in response.content.decode()
+    assert Study.objects.get(pk=fitting.pk).state == to
+    assert Study.objects.get(pk=other.pk).state == "analysed"
