@@ -72,10 +72,11 @@ def test_from_the_radiograph_to_the_family(open_page, portal, tmp_path, width, s
     assert card.inner_text() != unreleased
     looks_right(family)
     card.get_by_role("link", name=re.compile("^Read")).click()
-    expect(family.get_by_text("8 years and 3 months").first).to_be_visible()
+    article = family.locator(f"#study-{study.strip('/').rpartition('/')[2]}")
+    expect(article.get_by_text("8 years and 3 months")).to_be_visible()
     looks_right(family)
     with family.expect_download() as download:
-        family.get_by_role("link", name="Download the report (PDF)").first.click()
+        article.get_by_role("link", name="Download the report (PDF)").click()
     file = tmp_path / "report.pdf"
     download.value.save_as(file)
     assert file.read_bytes().startswith(b"%PDF")
