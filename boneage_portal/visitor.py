@@ -53,16 +53,19 @@ class Visitor:
         self._expect(response, 302)
         return response.headers["Location"]
 
-    def upload(self, patient, content):
-        """Returns the path of the study."""
-        path = f"{patient}upload/"
-        submission = re.search(r'name="submission" value="([0-9a-f-]+)"', self._get(path).text)
-        if submission is None:
+    def open_upload(self, patient):
+        """Open a patient's upload page; returns the key of its form."""
+        form = re.search(r'name="submission" value="([0-9a-f-]+)"', self._get(f"{patient}upload/").text)
+        if form is None:
             raise Unexpected("the upload page has no form")
+        return form[1]
+
+    def upload(self, patient, submission, content):
+        """Send the form with one radiograph; returns the path of the study."""
         response = self._post(
-            path,
-            {"submission": submission[1]},
-            files={"files": ("smoke.png", content)},
+            f"{patient}upload/",
+            {"submission": submission},
+            files={"files": ("radiograph", content)},
             headers={"HX-Request": "true"},
         )
         self._expect(response, 200)
@@ -77,7 +80,7 @@ class Visitor:
                 return status["bone_age_months"]
             if status["state"] not in ("queued", "analysing"):
                 raise Unexpected(f"the study was {status['state']}: {status['reason']}")
-            time.sleep(0.05)
+            time.sleep(0.01)
         raise Unexpected(f"no result within {timeout:.0f} seconds")
 
     def archive(self, patient):

@@ -39,8 +39,9 @@ class Command(BaseCommand):
                 patient = self._do("create a patient", visitor.create_patient, sex)
                 try:
                     content = self._do("read the image", _radiograph, image, sex)
+                    form = self._do("open the upload page", visitor.open_upload, patient)
                     began = time.monotonic()
-                    study = self._do("upload the radiograph", visitor.upload, patient, content)
+                    study = self._do("upload the radiograph", visitor.upload, patient, form, content)
                     months = self._do("wait for the result", visitor.result, study, timeout)
                     seconds = time.monotonic() - began
                 finally:
