@@ -241,12 +241,13 @@ def notification(mother, hospital):
 
 @pytest.fixture
 def sent(request, as_user):
-    """Send a request as one of PEOPLE; returns the response, closed."""
+    """Send a request as one of PEOPLE; returns the response, a file read to its end."""
 
     def send(person, method, path, **headers):
         user = None if person == "anonymous" else request.getfixturevalue(person)
         response = getattr(as_user(user), method)(path, headers=headers)
-        response.close()
+        if response.streaming:  # the client closes it then; closing it here would close PostgreSQL's connection
+            response.getvalue()
         return response
 
     return send
