@@ -34,7 +34,8 @@ def send_due(user_id):
     """
     now = timezone.now()
     with transaction.atomic():
-        rows = list(due(now).select_for_update(of=("self",)).filter(user_id=user_id))
+        # In order, so that two workers wait for one another and never each for what the other holds.
+        rows = list(due(now).filter(user_id=user_id).order_by("pk").select_for_update(of=("self",)))
         claimed = Notification.objects.filter(pk__in=[row.pk for row in rows])
         claimed.update(mail_due_at=now + LEASE)
     if not rows:
