@@ -31,6 +31,9 @@ class Fit:
     learning_rate: float
     schedule: Literal["constant", "one_cycle"] = "constant"
     weight_decay: float = 0.0
+    balance: float = 0.0
+    """How far rare ages are drawn more often: 0 as they come, 1 every age alike. Without it the few radiographs of
+    infants and of grown hands are read towards the mean."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ PRESETS = {
                     "metacarpal": Backbone("residual", 112, _COMPACT),
                     "whole": Backbone("residual", 160, _COMPACT),
                 },
-                fit=Fit(epochs=40, batch=48, learning_rate=8e-4, schedule="one_cycle", weight_decay=0.03),
+                fit=Fit(epochs=60, batch=48, learning_rate=8e-4, schedule="one_cycle", weight_decay=0.03, balance=0.4),
                 loss="huber",
                 dropout=0.1,
                 mirrored=True,

@@ -20,6 +20,8 @@ class Augmentation:
     reexposed_share: float = 0.4
     """Changed before contrast normalisation, as another exposure or another archive would."""
     blur_share: float = 0.1
+    sharpened_share: float = 0.4
+    """An upload shrunk once is a tenth to a third sharper than the training set, which was shrunk and compressed."""
     erased_share: float = 0.3
     inverted_share: float = 0.02
     marker_share: float = 0.4
@@ -59,6 +61,9 @@ def random_exposure(
             noise = rng.integers(-2, 3, changed.shape, dtype=np.int16)
             changed = np.clip(changed + noise, 0, 255).astype(np.uint8)
         image = normalise_contrast(changed)
+    if rng.random() < ranges.sharpened_share:
+        amount = rng.uniform(0, 0.8)
+        image = cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), 1.0), -amount, 0)
     levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.35, 0.35))
     levels = (levels - 0.5) * rng.uniform(0.75, 1.25) + 0.5 + rng.uniform(-0.1, 0.1)
     if rng.random() < ranges.inverted_share:

@@ -10,19 +10,27 @@ from inference.training.datasets import Dataset
 
 
 class _Batches(keras.utils.PyDataset):
-    def __init__(self, data: Dataset, preset: Preset, batch: int, seed: int, augment: bool) -> None:
+    def __init__(
+        self, data: Dataset, preset: Preset, batch: int, seed: int, augment: bool, balance: float = 0.0
+    ) -> None:
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=6)
         self.data, self.preset, self.batch, self.seed = data, preset, batch, seed
         self.ranges = Augmentation() if augment else None
         self.normalised = [normalise_contrast(image) for image in data.images]
         self.ages, self.males = data.ages, data.males
+        self.drawing = drawing_shares(self.ages, balance) if balance else None
         self.epoch = 0
         self.order = np.arange(len(data))
         self.shuffle()
 
     def shuffle(self) -> None:
-        if self.ranges:
-            self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.data))
+        if not self.ranges:
+            return
+        rng = np.random.default_rng((self.seed, self.epoch))
+        if self.drawing is None:
+            self.order = rng.permutation(len(self.data))
+        else:
+            self.order = rng.choice(len(self.data), len(self.data), p=self.drawing)
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
@@ -94,6 +102,14 @@ class AgeBatches(_Batches):
         inputs = {name: network_input(stack) for name, stack in views.items()}
         inputs["male"] = self.males[chosen, np.newaxis]
         return inputs, self.ages[chosen, np.newaxis]
+
+
+def drawing_shares(ages: np.ndarray, balance: float) -> np.ndarray:
+    """How often each radiograph is drawn, (N,) with sum 1: by the density of its age to the power of -balance."""
+    counts, edges = np.histogram(ages, np.arange(0, SCALED_AGE_MONTHS + 12, 12))
+    smooth = np.convolve(counts, [0.25, 0.5, 0.25], mode="same")
+    rarity = smooth[np.clip(np.digitize(ages, edges) - 1, 0, len(counts) - 1)] ** -balance
+    return rarity / rarity.sum()
 
 
 def jittered(box: tuple[float, ...], rng: np.random.Generator) -> tuple[float, ...]:

@@ -85,7 +85,9 @@ def train_age(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: 
     loss = keras.losses.Huber(delta=HUBER_MONTHS) if stage.loss == "huber" else "mse"
 
     def fit_views(views: tuple[str, ...], fit: Fit, checkpoint: Path, start: Callable[[keras.Model], None]) -> None:
-        batches = AgeBatches(train, preset, boxes["train"], views, batch=fit.batch, seed=seed, augment=True)
+        batches = AgeBatches(
+            train, preset, boxes["train"], views, batch=fit.batch, seed=seed, augment=True, balance=fit.balance
+        )
         checks = AgeBatches(val, preset, boxes["val"], views, batch=fit.batch, seed=seed, augment=False)
 
         def months_error(model: keras.Model) -> float:
@@ -120,9 +122,10 @@ def record(run: Path, options: argparse.Namespace) -> None:
     kept = json.loads(path.read_text()) if path.exists() else {"commands": []}
     phantoms = f" --phantoms {options.phantoms}" if options.phantoms else ""
     minutes = f" --minutes {options.minutes:g}" if options.minutes else ""
+    also = f" --also {options.also}" if options.also else ""
     kept["commands"].append(
         f"python -m inference.training.train --preset {options.preset} --stage {options.stage}"
-        f"{minutes}{phantoms} --seed {options.seed}"
+        f"{minutes}{phantoms}{also} --seed {options.seed}"
     )
     kept["commit"] = commit()
     kept["machine"] = f"{os.cpu_count()} {platform.machine()} cores, Keras on {keras.backend.backend()}"
@@ -146,6 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, help="wall-clock budget of each fit")
     parser.add_argument("--rehearse", action="store_true", help="every step for a minute, on a few radiographs")
     parser.add_argument("--phantoms", type=int, default=0, help="drawn hands mixed into the training radiographs")
+    parser.add_argument("--also", default="", help="zip or folder with other copies of radiographs to train on as well")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     chosen = presets.preset(options.preset)
@@ -156,6 +160,8 @@ def main(arguments: list[str] | None = None) -> None:
     prepare = partial(working_image, preset=chosen)
     train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else None)
     val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
+    if options.also:
+        train += read_dataset(options.data, "train", prepare, archive=options.also)
     minutes = 1.0 if options.rehearse else options.minutes
     if options.phantoms:
         train += cached_phantoms(options.run / "phantoms.npz", options.phantoms, options.seed, prepare)

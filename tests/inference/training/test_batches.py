@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inference.engine.presets import SCALED_AGE_MONTHS
-from inference.training.batches import AgeBatches, AttentionBatches, jittered
+from inference.training.batches import AgeBatches, AttentionBatches, drawing_shares, jittered
 
 VIEWS = ("carpal", "metacarpal", "whole")
 
@@ -26,6 +26,21 @@ def test_each_epoch_sees_every_radiograph_in_another_order(drawn, tiny):
     assert (first != second).any()
     np.testing.assert_allclose(np.sort(first), np.sort(drawn.ages / SCALED_AGE_MONTHS), rtol=1e-6)
     np.testing.assert_allclose(np.sort(second), np.sort(first))
+
+
+def test_balance_draws_rare_ages_more_often_but_not_as_often_as_common_ones():
+    ages = np.repeat(np.array([30.0, 130.0, 210.0], np.float32), [10, 1000, 20])
+    shares = drawing_shares(ages, balance=0.5)
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares[0] == pytest.approx(shares[-1] * 2**0.5)
+    assert shares[0] == pytest.approx(shares[500] * 10)
+    assert shares[:10].sum() < shares[10:1010].sum()
+
+
+def test_a_balanced_epoch_has_its_usual_length(drawn, tiny, boxes):
+    balanced = AgeBatches(drawn, tiny, boxes, VIEWS, batch=8, seed=1, augment=True, balance=0.4)
+    assert len(balanced) == len(AgeBatches(drawn, tiny, boxes, VIEWS, batch=8, seed=1, augment=True))
+    assert balanced[0][1].shape == (8, 1)
 
 
 def test_without_augmentation_nothing_is_left_out_or_shuffled(drawn, tiny, boxes):
