@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -70,15 +71,22 @@ class BoneAgeModel:
         self._runtime, self._hands, self._interval = runtime, hands, interval
 
     @classmethod
-    def load(cls, name: str = DEFAULT_MODEL, runtime: Literal["onnx", "tensorflow"] = "onnx") -> "BoneAgeModel":
+    def load(
+        cls,
+        name: str = DEFAULT_MODEL,
+        runtime: Literal["onnx", "tensorflow"] = "onnx",
+        folder: Path | None = None,
+    ) -> "BoneAgeModel":
         """The model of that name with its shipped weights; $BONEAGE_WEIGHTS names a folder to look in first.
+
+        `folder`, where given, is the very folder of its files.
 
         Raises ValueError for a wrong name or runtime, MissingWeights where it was never trained.
         """
         preset = presets.preset(name)
         if runtime not in RUNTIMES:
             raise ValueError(f"There is no runtime {runtime!r}. Choose one of: {', '.join(RUNTIMES)}.")
-        folder = weights_folder(name)
+        folder = folder or weights_folder(name)
         card = read_card(folder)
         hands = Hands.load(folder / "hands.npz")
         return cls(preset, card, RUNTIMES[runtime](folder, preset), hands, Interval(**card["interval"]))
