@@ -23,6 +23,7 @@ class Verb(models.TextChoices):
     FAIL = "fail"
     REQUEUE = "requeue"
     RETRY = "retry"
+    REANALYSE = "reanalyse"
     CANCEL = "cancel"
     REVIEW = "review"
     SIGN = "sign"
@@ -34,10 +35,17 @@ class Verb(models.TextChoices):
     CHANGE_ROLE = "change role"
     REMOVE_MEMBER = "remove member"
     REVOKE = "revoke access"
+    REGISTER_MODEL = "register model"
+    ACTIVATE_MODEL = "activate model"
+    RETIRE_MODEL = "retire model"
+    START_SHADOW_RUN = "start shadow run"
+    END_SHADOW_RUN = "end shadow run"
 
 
 def record(verb, obj, *, actor=None, request=None, detail=""):
     """Write one AccessEvent about `obj`: a hospital, or what has `.hospital` and, where it concerns one, `.patient`.
+
+    What belongs to no hospital, a version of the model for one, belongs to the platform.
 
     `actor` is a user; None stands for the system (a worker, a sweep). `request`, where there is one, names
     the actor and the address. `detail` is a short word, never patient data.
@@ -46,7 +54,7 @@ def record(verb, obj, *, actor=None, request=None, detail=""):
         actor = actor or request.user
     patient_key = obj.pk if obj._meta.model_name == "patient" else getattr(obj, "patient_id", "")
     return AccessEvent.objects.create(
-        hospital_id=obj.pk if obj._meta.model_name == "hospital" else obj.hospital_id,
+        hospital_id=obj.pk if obj._meta.model_name == "hospital" else getattr(obj, "hospital_id", None),
         actor=actor,
         actor_name=str(actor) if actor else "system",
         verb=verb,
