@@ -197,7 +197,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_SOFT_TIME_LIMIT = env.int("TASK_SOFT_TIME_LIMIT_SECONDS", 240)
 CELERY_TASK_TIME_LIMIT = CELERY_TASK_SOFT_TIME_LIMIT + 60
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"inference.tasks.analyse": {"queue": "inference"}}
+CELERY_TASK_ROUTES = {
+    "inference.tasks.analyse": {"queue": "inference"},
+    "inference.tasks.read_shadow": {"queue": "inference"},
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -233,6 +236,8 @@ if CELERY_BROKER_URL.startswith("filesystem://"):
 # --- inference -----------------------------------------------------------------------------------------------
 
 INFERENCE_MODEL = env.str("INFERENCE_MODEL", "two_stage_compact")
+# A version of the model that comes with an update: serves at once, or waits as a candidate for an administrator.
+INFERENCE_ACTIVATE_ON_DEPLOY = env.bool("INFERENCE_ACTIVATE_ON_DEPLOY", True)
 INFERENCE_RUNTIME = env.str("INFERENCE_RUNTIME", "onnx")
 # An analysis whose worker is silent for this long is taken to be lost and queued again.
 INFERENCE_LEASE_SECONDS = env.int("INFERENCE_LEASE_SECONDS", 60)

@@ -1,32 +1,32 @@
 import logging
-from functools import cache
 
 from celery.exceptions import SoftTimeLimitExceeded
-from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import DatabaseError
 
-from clinical.accounts.scope import tenant_task
-from inference import workflow
-from inference.engine import BoneAgeModel, Refusal, UnreadableRadiograph, read_radiograph
+from clinical.accounts.scope import every_hospital, tenant_task
+from inference import registry, shadow, workflow
+from inference.engine import Refusal, UnreadableRadiograph, read_radiograph
+from inference.engine.weights import MissingWeights
 from inference.heat_map import overlay_png
-from inference.models import ModelVersion
+from inference.models import Analysis
 
 logger = logging.getLogger(__name__)
 
 
-@cache
 def serving():
-    """The model of this worker process and its ModelVersion, loaded at the first task.
+    """The model that reads studies now and its ModelVersion; in the memory of this worker process from then on.
 
     Never at import: a TensorFlow that was used before the fork hangs the child.
     """
-    model = BoneAgeModel.load(settings.INFERENCE_MODEL, runtime=settings.INFERENCE_RUNTIME)
-    version, _ = ModelVersion.objects.get_or_create(
-        name=model.name, version=model.version, defaults={"card": model.card}
-    )
-    return model, version
+    version = registry.active()
+    if version is None:
+        registry.register_deployed()
+        version = registry.active()
+    if version is None:
+        raise registry.ModelUnavailable("No version of the model is active.")
+    return registry.load(version), version
 
 
 @tenant_task(bind=True)
@@ -37,53 +37,73 @@ def analyse(self, *, analysis_id):
     except workflow.WrongState:
         logger.info("Analysis %s was delivered again and is left alone", analysis_id)
         return
+    _run(analysis, serving)
+    shadow.follow(analysis)
+
+
+@tenant_task(bind=True)
+def read_shadow(self):
+    """Read one radiograph for the candidate in the shadow, unless a study waits; then pass the call on."""
+    with every_hospital():
+        run = shadow.claim(self.request.hostname or "")
+        if run is not None:
+            _run(run, lambda: (registry.load(run.model_version), run.model_version))
+            shadow.wake()
+
+
+def _run(run, model_of):
+    """Bring a started Analysis or ShadowAnalysis to its end with the model and version that `model_of()` gives."""
     try:
-        _read(analysis)
+        _read(run, model_of)
     except workflow.LeaseLost:
-        logger.warning("Analysis %s attempt %s lost its lease; result dropped", analysis.pk, analysis.attempt)
+        logger.warning("%s attempt %s lost its lease; result dropped", run, run.attempt)
     except DatabaseError:
         raise  # Nothing can be written: the sweep queues it again when the lease has run out.
     except Exception as error:
         code, reason = _explain(error)
         traceback = code == "internal"  # the others say all there is to know
-        logger.error("Analysis %s attempt %s failed: %s", analysis.pk, analysis.attempt, code, exc_info=traceback)
-        workflow.fail(analysis, code, reason)
+        detail = f": {error}" if code == "model" else ""
+        logger.error("%s attempt %s failed: %s%s", run, run.attempt, code, detail, exc_info=traceback)
+        workflow.fail(run, code, reason)
 
 
-def _read(analysis):
+def _read(run, model_of):
     storage = storages["private"]
-    with storage.open(analysis.radiograph) as file:
+    with storage.open(run.radiograph) as file:
         data = file.read()
     try:
         radiograph = read_radiograph(data)
     except UnreadableRadiograph as error:
-        workflow.reject(analysis, error.code, str(error))
+        workflow.reject(run, error.code, str(error))
         return
-    model, version = serving()
-    workflow.extend_lease(analysis)
-    [outcome] = model.predict([radiograph.pixels], [analysis.sex])
+    model, version = model_of()
+    workflow.extend_lease(run)
+    [outcome] = model.predict([radiograph.pixels], [run.sex])
     if isinstance(outcome, Refusal):
-        workflow.reject(
-            analysis, outcome.code, outcome.reason, model_version=version, milliseconds=outcome.milliseconds
-        )
+        workflow.reject(run, outcome.code, outcome.reason, model_version=version, milliseconds=outcome.milliseconds)
         return
-    # The attempt is in the name: a worker that lost its lease never touches the file of its successor.
-    overlay = ContentFile(overlay_png(outcome.heat_map, radiograph.pixels.shape))
-    heat_map = storage.save(f"heat-maps/{analysis.pk}/{analysis.attempt}.png", overlay)
-    workflow.finish(
-        analysis,
-        model_version=version,
-        bone_age_months=outcome.bone_age_months,
-        low_months=outcome.low_months,
-        high_months=outcome.high_months,
-        regions={name: vars(region) for name, region in outcome.regions.items()},
-        heat_map=heat_map,
-        milliseconds=outcome.milliseconds,
-    )
+    result = {
+        "model_version": version,
+        "bone_age_months": outcome.bone_age_months,
+        "low_months": outcome.low_months,
+        "high_months": outcome.high_months,
+        "regions": {name: vars(region) for name, region in outcome.regions.items()},
+        "milliseconds": outcome.milliseconds,
+    }
+    if isinstance(run, Analysis):
+        # The attempt is in the name: a worker that lost its lease never touches the file of its successor.
+        overlay = ContentFile(overlay_png(outcome.heat_map, radiograph.pixels.shape))
+        result["heat_map"] = storage.save(f"heat-maps/{run.pk}/{run.attempt}.png", overlay)
+    workflow.finish(run, **result)
 
 
 def _explain(error):
     match error:
+        case registry.ModelUnavailable() | MissingWeights():
+            return "model", (
+                "The portal's model cannot be used at the moment. Tell the platform's staff; "
+                "once they have put it right, try again."
+            )
         case FileNotFoundError():
             return "file-missing", "The stored radiograph could not be found. Upload it again."
         case SoftTimeLimitExceeded() | TimeoutError():

@@ -1,4 +1,4 @@
-"""The life of an Analysis: one function a verb.
+"""The life of an Analysis, and of a ShadowAnalysis, which nobody but the workers moves: one function a verb.
 
 Every change is one conditional UPDATE, so that of two workers, two clicks or two deliveries exactly one wins on
 any database. Whoever comes second gets WrongState or LeaseLost and must leave things as they are.
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
-from inference.models import Analysis, State
+from inference.models import Analysis, ShadowAnalysis, State
 
 analysis_changed = Signal()
 
@@ -32,11 +32,12 @@ def _lease():
     return timezone.now() + timedelta(seconds=settings.INFERENCE_LEASE_SECONDS)
 
 
-def _changed(analysis, verb, detail=""):
-    analysis.refresh_from_db()
-    record(verb, analysis, detail=detail)
-    analysis_changed.send(Analysis, analysis=analysis)
-    return analysis
+def _changed(run, verb, detail=""):
+    run.refresh_from_db()
+    if isinstance(run, Analysis):  # of the other kind nobody is told
+        record(verb, run, detail=detail)
+        analysis_changed.send(Analysis, analysis=run)
+    return run
 
 
 def deliver(analysis):
@@ -58,9 +59,9 @@ def enqueue(hospital, radiograph, sex, previous=None):
 
 
 @transaction.atomic
-def start(analysis_id, worker):
-    """Claim a queued analysis for `worker`, or raise WrongState when somebody has it or it is over."""
-    claimed = Analysis.objects.filter(pk=analysis_id, state=State.QUEUED).update(
+def start(key, worker, kind=Analysis):
+    """Claim a queued run of that kind for `worker`, or raise WrongState when somebody has it or it is over."""
+    claimed = kind.objects.filter(pk=key, state=State.QUEUED).update(
         state=State.ANALYSING,
         attempt=F("attempt") + 1,
         worker=worker,
@@ -69,42 +70,42 @@ def start(analysis_id, worker):
     )
     if not claimed:
         raise WrongState("This analysis is not waiting.")
-    analysis = Analysis.objects.get(pk=analysis_id)
-    return _changed(analysis, Verb.START, detail=f"attempt {analysis.attempt}")
+    run = kind.objects.get(pk=key)
+    return _changed(run, Verb.START, detail=f"attempt {run.attempt}")
 
 
-def _held(analysis):
-    return Analysis.objects.filter(pk=analysis.pk, state=State.ANALYSING, attempt=analysis.attempt)
+def _held(run):
+    return type(run).objects.filter(pk=run.pk, state=State.ANALYSING, attempt=run.attempt)
 
 
-def extend_lease(analysis):
-    """Say that the worker is alive. Raises LeaseLost when the analysis is no longer its own."""
-    if not _held(analysis).update(lease_until=_lease()):
+def extend_lease(run):
+    """Say that the worker is alive. Raises LeaseLost when the run is no longer its own."""
+    if not _held(run).update(lease_until=_lease()):
         raise LeaseLost
 
 
-def _end(analysis, verb, state, detail="", **fields):
-    if not _held(analysis).update(state=state, finished_at=timezone.now(), lease_until=None, **fields):
+def _end(run, verb, state, detail="", **fields):
+    if not _held(run).update(state=state, finished_at=timezone.now(), lease_until=None, **fields):
         raise LeaseLost
-    return _changed(analysis, verb, detail=detail)
+    return _changed(run, verb, detail=detail)
 
 
 @transaction.atomic
-def finish(analysis, **result):
+def finish(run, **result):
     """Keep the `result`: model_version, bone_age_months, low_months, high_months, regions, heat_map, milliseconds."""
-    return _end(analysis, Verb.FINISH, State.ANALYSED, **result)
+    return _end(run, Verb.FINISH, State.ANALYSED, **result)
 
 
 @transaction.atomic
-def reject(analysis, code, reason, **fields):
+def reject(run, code, reason, **fields):
     """The picture cannot be read; `reason` tells a technician what to do."""
-    return _end(analysis, Verb.REJECT, State.REJECTED, code, reason_code=code, reason=reason, **fields)
+    return _end(run, Verb.REJECT, State.REJECTED, code, reason_code=code, reason=reason, **fields)
 
 
 @transaction.atomic
-def fail(analysis, code, reason):
+def fail(run, code, reason):
     """The machinery broke; `reason` is for the user, the traceback is in the log."""
-    return _end(analysis, Verb.FAIL, State.FAILED, code, reason_code=code, reason=reason)
+    return _end(run, Verb.FAIL, State.FAILED, code, reason_code=code, reason=reason)
 
 
 @transaction.atomic
@@ -131,12 +132,26 @@ def retry(analysis):
     return enqueue(analysis.hospital, analysis.radiograph, analysis.sex, previous=analysis)
 
 
+@transaction.atomic
+def reanalyse(analysis):
+    """Queue the same picture for the version that is active now. Returns the new Analysis; `analysis` stays a result.
+
+    The caller, who knows on whose behalf, records it, and lets nobody ask twice at once.
+    """
+    latest = analysis
+    while following := Analysis.objects.filter(previous=latest).first():
+        latest = following
+    return enqueue(analysis.hospital, analysis.radiograph, analysis.sex, previous=latest)
+
+
 def requeue_due():
     """Queue again what its worker has lost, and deliver again what no worker has heard of.
 
     The database is the truth: this finds every study that a dead worker or an emptied broker would forget.
-    Returns the number of analyses delivered.
+    Returns the number of analyses delivered; the shadow run comes after them.
     """
+    from inference import shadow
+
     now = timezone.now()
     unheard_since = now - timedelta(seconds=settings.INFERENCE_LEASE_SECONDS)
     delivered = 0
@@ -144,23 +159,26 @@ def requeue_due():
         lost = Q(state=State.ANALYSING, lease_until__lt=now)
         unheard = Q(state=State.QUEUED) & (Q(delivered_at=None) | Q(delivered_at__lt=unheard_since))
         for analysis in Analysis.objects.filter(lost | unheard).order_by("queued_at"):
-            delivered += _requeue(analysis)
+            if analysis.state == State.QUEUED or _requeue(analysis):
+                deliver(analysis)
+                delivered += 1
+        for run in ShadowAnalysis.objects.filter(lost):
+            _requeue(run)
+        shadow.wake()
     return delivered
 
 
 @transaction.atomic
-def _requeue(analysis):
-    if analysis.state == State.ANALYSING:
-        if analysis.attempt >= settings.INFERENCE_MAX_ATTEMPTS:
-            reason = (
-                f"The analysis was started {analysis.attempt} times and its worker was lost each time. "
-                "Try again later, or ask the platform's staff to look at the workers."
-            )
-            _end(analysis, Verb.FAIL, State.FAILED, "worker-lost", reason_code="worker-lost", reason=reason)
-            return False
-        lapsed = _held(analysis).filter(lease_until=analysis.lease_until)
-        if not lapsed.update(state=State.QUEUED, lease_until=None):
-            return False
-        _changed(analysis, Verb.REQUEUE, detail=f"after attempt {analysis.attempt}")
-    deliver(analysis)
+def _requeue(run):
+    """Queue what its worker has lost, or give it up after too many attempts. Whether it waits now."""
+    if run.attempt >= settings.INFERENCE_MAX_ATTEMPTS:
+        reason = (
+            f"The analysis was started {run.attempt} times and its worker was lost each time. "
+            "Try again later, or ask the platform's staff to look at the workers."
+        )
+        _end(run, Verb.FAIL, State.FAILED, "worker-lost", reason_code="worker-lost", reason=reason)
+        return False
+    if not _held(run).filter(lease_until=run.lease_until).update(state=State.QUEUED, lease_until=None):
+        return False
+    _changed(run, Verb.REQUEUE, detail=f"after attempt {run.attempt}")
     return True
