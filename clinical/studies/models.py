@@ -70,6 +70,13 @@ class Study(models.Model):
     patient = models.ForeignKey("patients.Patient", on_delete=models.PROTECT, related_name="studies")
     radiograph = models.ForeignKey(Radiograph, on_delete=models.PROTECT, related_name="studies")
     analysis = models.OneToOneField("inference.Analysis", on_delete=models.PROTECT, related_name="study")
+    reanalysis = models.OneToOneField(
+        "inference.Analysis",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Under way with another version of the model; takes the place of `analysis` if it succeeds.",
+    )
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     sex = models.CharField(max_length=1, choices=Sex, help_text="The sex whose reference is used.")
     acquired_on = models.DateField("study date")
