@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("inference", "0003_the_latest_version_is_active"),
-        ("studies", "0003_judge_the_studies_there_are"),
+        ("studies", "0004_image_statistics"),
     ]
 
     operations = [
