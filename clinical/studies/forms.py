@@ -65,6 +65,7 @@ class ReviewForm(forms.ModelForm):
     years = forms.IntegerField(min_value=0, max_value=19, required=False)
     months = forms.IntegerField(min_value=0, max_value=11, required=False)
     seen = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    analysis = forms.UUIDField(widget=forms.HiddenInput, required=False)
     confirmed = forms.BooleanField(required=False, label="Yes: child, sex and date are right, and this is my reading")
 
     class Meta:
@@ -87,6 +88,7 @@ class ReviewForm(forms.ModelForm):
         self.suggestion = impression(study, study.bone_age_months) if study.bone_age_months is not None else ""
         self.initial.update(
             seen=study.review_id,
+            analysis=study.analysis_id,
             method=Method.AI if estimate else Method.OWN,
             impression=study.review.impression if study.review else self.suggestion,
             comment=study.review.comment if study.review else "",
@@ -94,6 +96,12 @@ class ReviewForm(forms.ModelForm):
 
     def clean(self):
         cleaned = super().clean()
+        if cleaned.get("analysis") not in (None, self.study.analysis_id):
+            self.data = {**self.data.dict(), "analysis": self.study.analysis_id}  # sent again, it is meant
+            raise forms.ValidationError(
+                "Another version of the model has read this radiograph meanwhile. "
+                "Look at its estimate, then keep your reading."
+            )
         cleaned["bone_age_months"] = self._bone_age(cleaned)
         text = cleaned.get("impression", "").strip()
         if cleaned["bone_age_months"] is not None and text in ("", self.suggestion):

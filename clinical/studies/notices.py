@@ -49,7 +49,7 @@ def tell_the_staff(sender, analysis, **kwargs):
         )
     elif analysis.previous_id:
         take_back(Kind.STUDY_STOPPED, page)
-    if analysis.state == State.ANALYSED:
+    if study.state == State.ANALYSED:  # and not read by a doctor while another version was at it
         notify(
             User.objects.filter(memberships__hospital=study.hospital, memberships__role=Role.DOCTOR),
             Kind.READING_DUE,

@@ -15,11 +15,12 @@ from clinical.studies.models import TROUBLE, Review, State, Study
 from inference.models import PENDING, ModelVersion
 
 SORTS = {
+BONE_AGE = Coalesce("review__bone_age_months", "analysis__bone_age_months")  # what counts: the doctor's, else the AI's
     "submitted": ("submitted_at", "pk"),
     "patient": ("patient__family_name", "patient__given_name", "pk"),
     "mrn": ("patient__mrn", "pk"),
     "date": ("acquired_on", "pk"),
-    "bone_age": (Coalesce("review__bone_age_months", "analysis__bone_age_months"), "pk"),
+    "bone_age": (BONE_AGE, "pk"),
     "sds": ("sds?", "pk"),
 }
 IN_ORDER_OF_NEED = [*TROUBLE, State.ANALYSED, State.REVIEWED, State.SIGNED, *PENDING, State.RELEASED, State.CANCELLED]
@@ -147,9 +148,13 @@ def signatures(studies):
     return {event.object_key: (event.actor_name, event.at) for event in events.order_by("at", "pk")}
 
 
-def attempts(analysis):
-    """The analyses before `analysis`, newest first."""
-    earlier = []
+def other_analyses(study):
+    """What else became of the picture, newest first: tries that failed, readings by other versions of the model."""
+    earlier, later = [], []
+    analysis = study.analysis
     while analysis := analysis.previous:
         earlier.append(analysis)
-    return earlier
+    analysis = study.analysis
+    while analysis := Analysis.objects.select_related("model_version").filter(previous=analysis).first():
+        later.append(analysis)
+    return [analysis for analysis in [*reversed(later), *earlier] if analysis.pk != study.reanalysis_id]

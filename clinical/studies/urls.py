@@ -11,6 +11,7 @@ urlpatterns = [
     path("studies/<uuid:pk>/", views.detail, name="detail"),
     path("studies/<uuid:pk>/status/", views.status, name="status"),
     path("studies/<uuid:pk>/retry/", views.retry, name="retry"),
+    path("studies/<uuid:pk>/reanalyse/", views.reanalyse, name="reanalyse"),
     path("studies/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("studies/<uuid:pk>/review/", views.review, name="review"),
     path("studies/<uuid:pk>/sign/", views.sign, name="sign"),

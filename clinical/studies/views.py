@@ -16,7 +16,7 @@ from clinical.studies.models import Study
 from clinical.studies.queries import (
     NEEDS_ME,
     StudyFilter,
-    attempts,
+    other_analyses,
     counts_by_state,
     sorts_for,
     with_row_facts,
@@ -78,7 +78,9 @@ def _page(request, study, http_status=200, **forms):
     others = with_row_facts(study.patient.studies.exclude(pk=study.pk)).order_by("-acquired_on", "-pk")[:20]
     context["others"] = others
     context["beside"] = _beside(study, others, request.GET.get("beside"))
-    context["attempts"] = attempts(study.analysis)
+    analyses = other_analyses(study)
+    context["attempts"] = [each for each in analyses if each.bone_age_months is None]
+    context["readings"] = [each for each in analyses if each.bone_age_months is not None]
     return render(request, "studies/detail.html", context, status=http_status)
 
 
@@ -118,6 +120,16 @@ def status(request, pk):
 @require_POST
 def retry(request, pk):
     return _act(request, _study(request, pk), workflow.retry, "The radiograph is read once more.")
+
+@doctor_required
+@require_http_methods(["GET", "POST"])
+def reanalyse(request, pk):
+    """Have the version of the model that serves now read the picture, too; a GET asks how far that is."""
+    study = _study(request, pk)
+    if request.method == "POST":
+        return _act(request, study, workflow.reanalyse, "The radiograph is read by the newer version, too.")
+    return render(request, "studies/_reanalysis.html", {"study": study, "asks_again": True})
+
 
 
 @clinician_required

@@ -8,6 +8,7 @@ from clinical.accounts.permissions import CLINICAL_ROLES
 from clinical.audit.record import Verb, record
 from clinical.studies.judgement import judge
 from clinical.studies.models import Review, State, Study
+from inference import registry
 from inference import workflow as inference
 from inference.workflow import WrongState
 
@@ -16,6 +17,7 @@ CLINICIANS, DOCTOR = CLINICAL_ROLES, (Role.DOCTOR,)
 TABLE = {
     "cancel": ((State.QUEUED,), CLINICIANS),
     "retry": ((State.FAILED, State.REJECTED), CLINICIANS),
+    "reanalyse": ((State.ANALYSED, State.REVIEWED), DOCTOR),
     "review": ((State.ANALYSED, State.REJECTED, State.REVIEWED), DOCTOR),
     "sign": ((State.REVIEWED,), DOCTOR),
     "release": ((State.SIGNED,), DOCTOR),
@@ -51,7 +53,17 @@ class Doubtful(Exception):
 
 def permitted(study, membership):
     """The verbs that `membership` may use on `study` now."""
-    return {verb for verb, (states, roles) in TABLE.items() if study.state in states and membership.role in roles}
+    verbs = {verb for verb, (states, roles) in TABLE.items() if study.state in states and membership.role in roles}
+    return verbs if "reanalyse" not in verbs or outdated(study) else verbs - {"reanalyse"}
+
+
+def outdated(study):
+    """Whether another version of the model serves than the one that has read `study`, and is not at it already."""
+    version = study.analysis.model_version_id
+    if version is None or study.reanalysis_id is not None:
+        return False
+    serving = registry.active()
+    return serving is not None and serving.pk != version
 
 
 def _move(study, verb, to, **conditions):
@@ -104,6 +116,24 @@ def retry(study, actor):
     study.analysis = inference.retry(study.analysis)
     study.save(update_fields=["analysis"])
     record(Verb.RETRY, study, actor=actor)
+
+
+@transaction.atomic
+def reanalyse(study, actor):
+    """Let the version of the model that serves now read the picture too. What there is stands until that succeeds.
+
+    Raises WrongState unless it was another version that read it.
+    """
+    states, _ = TABLE["reanalyse"]
+    rows = Study.objects.filter(pk=study.pk, state__in=states, analysis=study.analysis, reanalysis=None)
+    # Locked: of two at once the second finds a reanalysis.
+    if not rows.select_for_update(of=("self",)).first():
+        raise WrongState(MOVED_ON)
+    if not outdated(study):
+        raise WrongState("The version of the model that serves now has read this study already.")
+    study.reanalysis = inference.reanalyse(study.analysis)
+    study.save(update_fields=["reanalysis"])
+    record(Verb.REANALYSE, study, actor=actor)
 
 
 @transaction.atomic
@@ -177,7 +207,24 @@ def amend(study, doctor):
 
 @receiver(inference.analysis_changed)
 def mirror_state(sender, analysis, **kwargs):
+    if analysis.previous_id:
+        # Locked: a signature comes before or after this, never in between.
+        asked = Study.objects.select_for_update(of=("self",)).filter(reanalysis=analysis).first()
+        if asked:
+            _end_reanalysis(asked, analysis)
+            return
     studies = Study.objects.filter(analysis=analysis)
     studies.update(state=analysis.state)
     if analysis.state == State.ANALYSED:
         judge(studies)
+
+
+def _end_reanalysis(study, analysis):
+    """Put what has succeeded in the place of the study's analysis; a study that was signed meanwhile stays as it is."""
+    if analysis.is_pending:
+        return
+    study.reanalysis = None
+    if analysis.state == State.ANALYSED and study.state in TABLE["reanalyse"][0]:
+        study.analysis = analysis
+    study.save(update_fields=["analysis", "reanalysis"])
+    judge(Study.objects.filter(pk=study.pk))

@@ -121,6 +121,7 @@ ROUTES = {
     "studies:detail": page(OWN_CLINICIANS, "study"),
     "studies:status": page(OWN_CLINICIANS, "study"),
     "studies:retry": verb(OWN_CLINICIANS, "study"),
+    "studies:reanalyse": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
     "studies:cancel": verb(OWN_CLINICIANS, "study", get=OWN_CLINICIANS),
     "studies:review": form(OWN_DOCTOR, "study", get=not_allowed(OWN_DOCTOR)),
     "studies:sign": form(OWN_DOCTOR, "study", get=not_allowed(OWN_DOCTOR)),
