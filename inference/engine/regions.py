@@ -99,7 +99,8 @@ def _hottest_window(heat: np.ndarray, side: float, rule: RegionRule, near: Regio
     if rule.reach:
         cells = (np.arange(FINE) + 0.5) / FINE
         across, down = cells - (near.x0 + near.x1) / 2, cells - (near.y0 + near.y1) / 2
-        heat = heat * np.exp(-(across[None, :] ** 2 + down[:, None] ** 2) / (2 * rule.reach**2))
+        near_column, near_row = (np.exp(-(offset**2) / (2 * rule.reach**2)) for offset in (across, down))
+        heat = heat * np.outer(near_row, near_column).astype(np.float32)
     # A Gaussian, not the window itself: a peak then lies in the middle of its window, not anywhere inside it.
     nearby = cv2.GaussianBlur(heat, (0, 0), rule.spread * FINE, borderType=cv2.BORDER_CONSTANT)
     y, x = np.unravel_index(nearby.argmax(), nearby.shape)

@@ -32,6 +32,9 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
         options.log_severity_level = 3
+        # Two sessions, OpenCV and whatever else runs here share the cores: threads that spin while they wait for
+        # work take them from the others, and on two cores double the time of a reading.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._attention, self._age = (
             onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
             for name in ("attention.onnx", "age.onnx")
