@@ -12,7 +12,7 @@ from clinical.audit.record import Verb
 from clinical.patients.models import Patient, Sex
 from clinical.patients.queries import matching
 from clinical.studies.models import TROUBLE, Review, State, Study
-from inference.models import PENDING, ModelVersion
+from inference.models import PENDING, Analysis, ModelVersion
 
 SORTS = {
 BONE_AGE = Coalesce("review__bone_age_months", "analysis__bone_age_months")  # what counts: the doctor's, else the AI's
