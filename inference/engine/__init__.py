@@ -6,13 +6,16 @@ Neither TensorFlow nor ONNX Runtime is imported before a model is loaded.
 from inference.engine.imaging import Radiograph, UnreadableRadiograph, read_radiograph
 from inference.engine.model import BoneAgeModel, Prediction, Refusal
 from inference.engine.regions import Region
+from inference.engine.weights import ModelFolder, available_models
 
 __all__ = [
     "BoneAgeModel",
+    "ModelFolder",
     "Prediction",
     "Radiograph",
     "Refusal",
     "Region",
     "UnreadableRadiograph",
+    "available_models",
     "read_radiograph",
 ]

@@ -1,16 +1,18 @@
-"""The files of a trained model: a folder with card.json and the weights of both networks for each runtime."""
+"""The files of a trained model: a folder with card.json and the weights of its networks for each runtime, or with a
+model.toml and an ONNX file from elsewhere (inference.engine.external).
+"""
 
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 SHIPPED = Path(__file__).parents[1] / "weights"
-FILES = ("card.json", "attention.onnx", "age.onnx", "attention.npz", "age.npz", "hands.npz")
-
-
+DESCRIPTION = "model.toml"
 DESCRIBES = ("validation", "phantoms", "interval_check", "evaluation", "training", "not_for")
 """What of a card only tells about the model; everything else decides what it answers."""
 
@@ -19,21 +21,73 @@ class MissingWeights(RuntimeError):
     """The weights of a model are not where they should be."""
 
 
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that holds a model, or is meant to."""
+
+    name: str
+    version: str
+    kind: Literal["two_stage", "whole_hand", "external"]
+    path: Path
+    card: dict
+    problem: str = ""
+    """Why it cannot be loaded, in a sentence; name is then that of the folder, version and card are empty."""
+
+
+def available_models() -> list[ModelFolder]:
+    """Every model folder in $BONEAGE_WEIGHTS and among those shipped, by name; the first of a name hides the second,
+    as in `weights_folder`. What is in no order to be loaded is listed with its problem.
+    """
+    found: dict[str, ModelFolder] = {}
+    for root in _roots():
+        for path in sorted(root.iterdir()) if root.is_dir() else ():
+            if _is_model(path):
+                found.setdefault(path.name, _described(path))
+    return [found[name] for name in sorted(found)]
+
+
 def weights_folder(name: str) -> Path:
     """The folder of the model: in $BONEAGE_WEIGHTS where that holds it, else among those shipped.
 
     Raises MissingWeights that names the folders looked in.
     """
-    roots = [Path(root) for root in (os.environ.get("BONEAGE_WEIGHTS"),) if root] + [SHIPPED]
-    for root in roots:
-        if (root / name / "card.json").exists():
+    for root in _roots():
+        if _is_model(root / name):
             return root / name
-    looked = ", ".join(str(root / name) for root in roots)
+    looked = ", ".join(str(root / name) for root in _roots())
     raise MissingWeights(f"There are no weights of {name!r} (looked in {looked}). Train and export it: docs/model.md.")
 
 
+def kind(folder: Path) -> Literal["two_stage", "whole_hand", "external"]:
+    if (folder / DESCRIPTION).exists():
+        return "external"
+    return "two_stage" if (folder / "attention.onnx").exists() else "whole_hand"
+
+
 def read_card(folder: Path) -> dict:
+    """The model card; that of a model from elsewhere is what its model.toml says. Raises ValueError for a wrong one."""
+    if kind(folder) == "external":
+        from inference.engine.external import read_description
+
+        return read_description(folder).card()
     return json.loads((folder / "card.json").read_text())
+
+
+def _roots() -> list[Path]:
+    named = os.environ.get("BONEAGE_WEIGHTS")
+    return [Path(named), SHIPPED] if named else [SHIPPED]
+
+
+def _is_model(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("card.json", DESCRIPTION))
+
+
+def _described(folder: Path) -> ModelFolder:
+    try:
+        card = read_card(folder)
+        return ModelFolder(card["name"], card["version"], kind(folder), folder, card)
+    except (ValueError, KeyError, OSError) as error:
+        return ModelFolder(folder.name, "", kind(folder), folder, {}, problem=f"{folder} cannot be read: {error}")
 
 
 def serving_files(folder: Path) -> list[Path]:

@@ -1,0 +1,150 @@
+"""A model from elsewhere: one ONNX file, and a model.toml beside it that says how to feed it and what comes out.
+
+name = "other_laboratory"
+version = "2.1"
+file = "network.onnx"
+source = "Where it comes from, and its paper"
+interval90_months = 16.0        # half the width of its 90 % interval, as measured on data of one's own
+
+[image]
+size = 299                      # side of the square it reads, in pixels
+channels = 3                    # 1, or 3 times the same
+order = "NHWC"                  # or "NCHW"
+clahe = false                   # stretch and even out the contrast first, as this project's networks have it
+divide = 255.0                  # value = (grey 0..255 / divide - mean) / deviation, bone bright
+mean = 0.5
+deviation = 0.25                # one number, or one per channel
+input = "image"                 # its input's name; needed only where there are several inputs of four axes
+
+[sex]                           # leave out where it takes none
+input = "sex"
+male = 1.0
+female = 0.0
+
+[age]
+unit = "months"                 # or "years", "scaled", "classes"
+output = "age"                  # needed only where there are several outputs
+scale = 240.0                   # scaled: months = value * scale + offset
+offset = 0.0
+classes = [12, 24, 36]          # classes: the age in months that each one stands for
+logits = false                  # classes: the output is not yet passed through a softmax
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from inference.engine.weights import DESCRIPTION
+
+MONTHS_OF_A_YEAR = 12.0
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Image(_Table):
+    size: int = Field(ge=32, le=4096)
+    channels: Literal[1, 3] = 1
+    order: Literal["NHWC", "NCHW"] = "NHWC"
+    clahe: bool = False
+    divide: float = Field(255.0, gt=0)
+    mean: float | list[float] = 0.0
+    deviation: float | list[float] = 1.0
+    input: str = ""
+
+    @model_validator(mode="after")
+    def _one_number_per_channel(self) -> "Image":
+        for name, value in (("mean", self.mean), ("deviation", self.deviation)):
+            if isinstance(value, list) and len(value) != self.channels:
+                raise ValueError(f"{name} has {len(value)} numbers for {self.channels} channels")
+        if np.any(np.asarray(self.deviation) <= 0):
+            raise ValueError("deviation must be above 0")
+        return self
+
+    def network_input(self, views: np.ndarray) -> np.ndarray:
+        """(B, size, size) uint8 -> float32 as the network wants it."""
+        channels = np.repeat(views[..., np.newaxis].astype(np.float32), self.channels, axis=-1)
+        scaled = (channels / self.divide - np.float32(self.mean)) / np.float32(self.deviation)
+        ordered = scaled if self.order == "NHWC" else scaled.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(ordered, np.float32)
+
+
+class Sex(_Table):
+    input: str
+    male: float
+    female: float
+
+
+class Age(_Table):
+    unit: Literal["months", "years", "scaled", "classes"]
+    output: str = ""
+    scale: float | None = None
+    offset: float = 0.0
+    classes: list[float] = []
+    logits: bool = False
+
+    @model_validator(mode="after")
+    def _has_what_its_unit_needs(self) -> "Age":
+        if self.unit == "scaled" and self.scale is None:
+            raise ValueError('the unit "scaled" needs scale (and offset): months = value * scale + offset')
+        if self.unit == "classes" and len(self.classes) < 2:
+            raise ValueError('the unit "classes" needs classes: the age in months that each one stands for')
+        return self
+
+    def months(self, output: np.ndarray) -> np.ndarray:
+        """The network's output, (B,), (B, 1) or (B, classes), -> (B,) months. Raises ValueError for another shape."""
+        rows = output.reshape(len(output), -1).astype(np.float64)
+        expected = len(self.classes) if self.unit == "classes" else 1
+        if rows.shape[1] != expected:
+            raise ValueError(f"The network gives {rows.shape[1]} numbers per image, model.toml describes {expected}.")
+        if self.unit == "classes":
+            if self.logits:
+                rows = np.exp(rows - rows.max(1, keepdims=True))
+            return rows @ np.array(self.classes) / rows.sum(1)
+        scale = {"months": 1.0, "years": MONTHS_OF_A_YEAR}.get(self.unit, self.scale)
+        return rows[:, 0] * scale + self.offset
+
+
+class Description(_Table):
+    """What a model.toml says."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    version: str = Field(min_length=1, max_length=40)
+    file: str = Field(pattern=r"^[^/\\]+\.onnx$")
+    source: str = ""
+    interval90_months: float = Field(gt=0)
+    image: Image
+    sex: Sex | None = None
+    age: Age
+
+    def card(self) -> dict:
+        """A model card with what is known of it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "training": {"data": self.source or "not known"},
+            "description": self.model_dump(),
+        }
+
+
+def read_description(folder: Path) -> Description:
+    """The model.toml of a folder. Raises ValueError that names every wrong or missing entry."""
+    path = folder / DESCRIPTION
+    try:
+        description = Description.model_validate(tomllib.loads(path.read_text()))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not TOML: {error}.") from error
+    except ValidationError as error:
+        raise ValueError(f"{path} is wrong: {'; '.join(map(_sentence, error.errors()))}.") from error
+    if not (folder / description.file).is_file():
+        raise ValueError(f"{path} names {description.file}, which is not beside it.")
+    return description
+
+
+def _sentence(error) -> str:
+    where, what = ".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, ")
+    return f"{where}: {what[0].lower()}{what[1:]}"
