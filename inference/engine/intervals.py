@@ -1,8 +1,10 @@
-"""The 90 % interval: split conformal prediction, scaled to how difficult the image looks.
+"""The 90 % interval: conformal prediction, conditional on the age, scaled to how difficult the image looks.
 
-Lei et al., "Distribution-Free Predictive Inference for Regression", JASA 2018, section 5.2 (locally weighted). The
-difficulty is a linear model of what the networks say about the image, fitted on absolute errors; the quantile of
-error / difficulty on calibration data makes the interval hold.
+The difficulty is a linear model of what the networks say about the image, fitted on absolute errors (Lei et al.,
+"Distribution-Free Predictive Inference for Regression", JASA 2018, section 5.2). The quantiles of error / difficulty
+are those of hands *of the age in question* (Vovk, "Conditional Validity of Inductive Conformal Predictors", 2012): an
+age is inside the interval where a hand of that age would be read so with no rarer an error than one in twenty on that
+side. So the few very young and grown hands, which networks read towards the mean, are covered as the others are.
 """
 
 from collections.abc import Sequence
@@ -11,7 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 AGE_KNOTS = (36.0, 84.0, 132.0, 180.0)
-"""Bone ages in months between which the difficulty varies linearly."""
+"""Bone ages read, in months, between which the difficulty varies linearly."""
+TRUTH_KNOTS = (12.0, 36.0, 60.0, 84.0, 108.0, 132.0, 156.0, 180.0, 204.0)
+"""True bone ages, in months, between which the quantiles do."""
+AGES = np.arange(0.0, 241.0)
+"""The ages that an interval may hold: a hand is grown before 20 years."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +26,30 @@ class Interval:
 
     coefficients: Sequence[float]
     floor_months: float
-    quantile: float
+    low: Sequence[float]
+    """5 % quantile of (read - truth) / difficulty at each of TRUTH_KNOTS."""
+    high: Sequence[float]
+    """95 % quantile of the same."""
 
-    def half_width(self, months: np.ndarray, disagreement: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-        """Half the width in months, (N,).
+    def difficulty(self, months: np.ndarray, disagreement: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+        """Months, (N,). The arguments are those of `bounds`."""
+        difficulty = difficulty_features(months, disagreement, mirrored) @ np.asarray(self.coefficients)
+        return np.maximum(difficulty, self.floor_months)
+
+    def bounds(
+        self, months: np.ndarray, disagreement: np.ndarray, mirrored: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and the highest age inside the interval, in months, (N,) each; the age read is always inside.
 
         months is the bone age read, disagreement its distance from what stage 1 read, mirrored the distance between
         the readings of the hand and of its mirror image, all in months, (N,).
         """
-        difficulty = difficulty_features(months, disagreement, mirrored) @ np.asarray(self.coefficients)
-        return self.quantile * np.maximum(difficulty, self.floor_months)
+        error = months[:, np.newaxis] - AGES
+        score = error / self.difficulty(months, disagreement, mirrored)[:, np.newaxis]
+        inside = (score >= np.interp(AGES, TRUTH_KNOTS, self.low)) & (score <= np.interp(AGES, TRUTH_KNOTS, self.high))
+        inside |= np.abs(error) <= 0.5
+        low, high = AGES[inside.argmax(1)], AGES[::-1][inside[:, ::-1].argmax(1)]
+        return np.minimum(low, months), np.maximum(high, months)
 
 
 def difficulty_features(months: np.ndarray, disagreement: np.ndarray, mirrored: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from inference.engine import presets
 from inference.engine.gate import REASONS, Hands, refuse_attention, refuse_pixels
 from inference.engine.intervals import Interval
+from inference.engine.orientation import AS_STORED, Orientation, notes, orientation
 from inference.engine.preprocessing import WHOLE, network_input, normalise_contrast, view, working_image
 from inference.engine.presets import SCALED_AGE_MONTHS, Preset
 from inference.engine.regions import Attention, Region, find_regions
@@ -34,6 +35,15 @@ class Prediction:
     """(h, w) float32 in 0..1, over the whole image."""
     milliseconds: float
     """Of the call, shared out evenly over its images."""
+    mirrored: bool = False
+    """It looked like a right hand and was read mirrored; regions and heat map are those of the image as given."""
+    turned_degrees: int = 0
+    """Counter-clockwise (after mirroring), to have the fingers point up for reading."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on how the image was read, where that was not as it lies."""
+        return notes(self.mirrored, self.turned_degrees)
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,8 @@ class Reading:
     mirrored_difference: float
     """Months between the readings of the hand and of its mirror image; 0 where only one was read."""
     attention: Attention
+    """Of the upright hand."""
+    lies: Orientation = AS_STORED
 
     @property
     def disagreement(self) -> float:
@@ -119,7 +131,10 @@ class BoneAgeModel:
         """
         outcomes: list[Reading | str | None] = [refuse_pixels(image) for image in images]
         rows = [row for row, code in enumerate(outcomes) if code is None]
-        normalised = {row: normalise_contrast(working_image(images[row], self.preset)) for row in rows}
+        lies = {row: orientation(images[row]) for row in rows}
+        normalised = {
+            row: normalise_contrast(working_image(lies[row].upright(images[row]), self.preset)) for row in rows
+        }
         if rows:
             size = self.preset.attention.backbone.size
             views = np.stack([view(normalised[row], size) for row in rows])
@@ -134,7 +149,7 @@ class BoneAgeModel:
                 [normalised[row] for row in rows], [sexes[row] for row in rows], [found[row] for row in rows]
             )
             for row, readings in zip(rows, months, strict=True):
-                outcomes[row] = Reading(float(readings.mean()), float(np.ptp(readings)), found[row])
+                outcomes[row] = Reading(float(readings.mean()), float(np.ptp(readings)), found[row], lies[row])
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _attend(self, views: np.ndarray) -> list[Attention]:
@@ -160,15 +175,17 @@ class BoneAgeModel:
         return self._runtime.age(both).reshape(2, len(images)).T
 
     def _prediction(self, reading: Reading, milliseconds: float) -> Prediction:
-        attention = reading.attention
-        [half] = self._interval.half_width(
-            np.array([reading.months]), np.array([reading.disagreement]), np.array([reading.mirrored_difference])
+        attention, lies, months = reading.attention, reading.lies, max(reading.months, 0.0)
+        [low], [high] = self._interval.bounds(
+            np.array([months]), np.array([reading.disagreement]), np.array([reading.mirrored_difference])
         )
         return Prediction(
-            bone_age_months=max(reading.months, 0.0),
-            low_months=max(reading.months - float(half), 0.0),
-            high_months=max(reading.months, 0.0) + float(half),
-            regions=attention.regions,
-            heat_map=attention.heat,
+            bone_age_months=months,
+            low_months=float(low),
+            high_months=float(high),
+            regions={name: lies.stored_region(region) for name, region in attention.regions.items()},
+            heat_map=lies.stored(attention.heat),
             milliseconds=milliseconds,
+            mirrored=lies.mirrored,
+            turned_degrees=90 * lies.quarters,
         )

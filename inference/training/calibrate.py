@@ -1,19 +1,47 @@
-"""Fits what the engine needs beside the networks: the gate against images of no hand, and the 90 % interval."""
+"""Fits what the engine needs beside the networks: the gate against images of no hand, and the 90 % interval.
+
+    python -m inference.training.calibrate --weights DIR --data DIR
+
+does it anew for weights that were exported before, and writes it into their card. The gate is fitted on training
+radiographs, its limit and the interval on validation radiographs; whether the interval holds is checked on each of
+these by an interval fitted on the others.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
+from inference.engine import presets
 from inference.engine.gate import Hands
-from inference.engine.intervals import Interval, difficulty_features
+from inference.engine.intervals import TRUTH_KNOTS, Interval, difficulty_features
 from inference.engine.model import BATCH, BoneAgeModel, Reading
+from inference.engine.orientation import orientation
 from inference.engine.preprocessing import network_input, normalise_contrast, view, working_image
 from inference.engine.presets import Preset
-from inference.engine.runtimes import Runtime
-from inference.training.datasets import Dataset
+from inference.engine.runtimes import OnnxRuntime, Runtime
+from inference.engine.weights import read_card
+from inference.training import metrics
+from inference.training.card import markdown
+from inference.training.datasets import Dataset, read_dataset
+from inference.training.phantom_set import draw_phantoms
 
 COVERAGE = 0.9
 FLOOR_MONTHS = 3.0
+NEARBY_MONTHS = 24.0
+"""Standard deviation of the Gaussian that says how much a hand of one age tells of another age."""
+FOLDS = 10
 GOOD_HANDS_TAKEN = 0.997
 """Share of validation radiographs that the gate lets through."""
+GATE_SAMPLE = 4000
+"""Training radiographs that the gate is fitted on."""
+PHANTOMS, PHANTOM_SEED = 200, 20_000
 
 
 def read_all(model: BoneAgeModel, data: Dataset) -> list[Reading]:
@@ -35,7 +63,8 @@ def embeddings(runtime: Runtime, preset: Preset, data: Dataset) -> np.ndarray:
     batches = []
     for start in range(0, len(data), BATCH):
         images = data.images[start : start + BATCH]
-        views = np.stack([view(normalise_contrast(working_image(image, preset)), size) for image in images])
+        upright = [orientation(image).upright(image) for image in images]
+        views = np.stack([view(normalise_contrast(working_image(image, preset)), size) for image in upright])
         batches.append(runtime.attention(network_input(views))["embedding"])
     return np.concatenate(batches)
 
@@ -72,20 +101,93 @@ def fit_difficulty(readings: list[Reading], ages: np.ndarray) -> list[float]:
 
 
 def fit_interval(coefficients: list[float], readings: list[Reading], ages: np.ndarray) -> Interval:
-    """The conformal quantile of error / difficulty over calibration data that fitted neither."""
-    unit = Interval(coefficients, FLOOR_MONTHS, 1.0)
+    """The quantiles of error / difficulty over calibration data, at each age those of the hands about that old."""
+    unit = Interval(coefficients, FLOOR_MONTHS, [], [])
     months, *rest = signals(readings)
-    scores = np.sort(np.abs(months - ages) / unit.half_width(months, *rest))
-    rank = min(len(scores), int(np.ceil((len(scores) + 1) * COVERAGE)))
-    return Interval(coefficients, FLOOR_MONTHS, float(scores[rank - 1]))
+    scores = (months - ages) / unit.difficulty(months, *rest)
+    knots = np.array(TRUTH_KNOTS)[:, np.newaxis]
+    nearness = np.exp(-0.5 * ((np.clip(ages, knots.min(), knots.max()) - knots) / NEARBY_MONTHS) ** 2)
+    return Interval(
+        coefficients,
+        FLOOR_MONTHS,
+        low=[-_upper_quantile(-scores, weights) for weights in nearness],
+        high=[_upper_quantile(scores, weights) for weights in nearness],
+    )
 
 
-def coverage(interval: Interval, readings: list[Reading], ages: np.ndarray) -> dict[str, float]:
-    """Share of the truths inside the interval, and its mean width in months."""
-    months, *rest = signals(readings)
-    half = interval.half_width(months, *rest)
+def _upper_quantile(scores: np.ndarray, weights: np.ndarray) -> float:
+    """The weighted conformal quantile that one in twenty lies above: the case to come counts as a full one."""
+    order = np.argsort(scores)
+    below = np.cumsum(weights[order])
+    rank = np.searchsorted(below, (1 + COVERAGE) / 2 * (below[-1] + weights.max()))
+    return float(scores[order][min(rank, len(scores) - 1)])
+
+
+def cross_fitted_bounds(readings: list[Reading], ages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of every radiograph, (N,) months each, by an interval fitted on the other folds alone."""
+    bounds = np.empty((2, len(readings)))
+    for fold in range(FOLDS):
+        held_out = np.arange(len(readings)) % FOLDS == fold
+        others = [reading for reading, out in zip(readings, held_out, strict=True) if not out]
+        interval = fit_interval(fit_difficulty(others, ages[~held_out]), others, ages[~held_out])
+        bounds[:, held_out] = interval.bounds(
+            *signals([reading for reading, out in zip(readings, held_out, strict=True) if out])
+        )
+    return bounds[0], bounds[1]
+
+
+def calibrate(preset: Preset, folder: Path, train: Dataset, val: Dataset) -> dict:
+    """Fits gate and interval for the networks of a weights folder: writes hands.npz, gives its part of the card."""
+    runtime = OnnxRuntime(folder, preset)
+    hands = fit_hands(embeddings(runtime, preset, train), embeddings(runtime, preset, val))
+    hands.save(folder / "hands.npz")
+    model = BoneAgeModel(preset, {"version": ""}, runtime, hands, Interval([], FLOOR_MONTHS, [], []))
+    readings, ages = read_all(model, val), val.ages
+    interval = asdict(fit_interval(fit_difficulty(readings, ages), readings, ages))
+    phantoms = draw_phantoms(PHANTOMS, seed=PHANTOM_SEED)
     return {
-        "n": len(readings),
-        "coverage": round(float((np.abs(months - ages) <= half).mean()), 4),
-        "mean_width_months": round(float(2 * half.mean()), 2),
+        "name": preset.name,
+        "version": f"{datetime.now(UTC):%Y.%m.%d}-{_digest(folder, interval)[:8]}",
+        "interval": interval,
+        "interval_check": metrics.interval_by_group(
+            [label.sex for label in val.labels], ages, *cross_fitted_bounds(readings, ages)
+        ),
+        "validation": {"n": len(val), "mae_months": _mae(readings, val)},
+        "phantoms": {"n": len(phantoms), "mae_months": _mae(read_all(model, phantoms), phantoms)},
     }
+
+
+def _mae(readings: list[Reading], data: Dataset) -> float:
+    errors = np.array([reading.months for reading in readings]) - data.ages
+    return round(float(np.abs(errors).mean()), 2)
+
+
+def _digest(folder: Path, interval: dict) -> str:
+    """SHA-256 of the networks and of the interval."""
+    data = b"".join((folder / name).read_bytes() for name in ("attention.npz", "age.npz"))
+    return hashlib.sha256(data + json.dumps(interval).encode()).hexdigest()
+
+
+def write_card(folder: Path, card: dict) -> None:
+    """The card for programs and for people."""
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (folder / "MODEL_CARD.md").write_text(markdown(card))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m inference.training.calibrate", description=__doc__)
+    parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
+    parser.add_argument("--weights", type=Path, required=True, help="the folder of the model, with its card.json")
+    options = parser.parse_args(arguments)
+    card = read_card(options.weights)
+    preset = presets.preset(card["name"])
+    prepare = partial(working_image, preset=preset)
+    train = read_dataset(options.data, "train", prepare, limit=GATE_SAMPLE)
+    val = read_dataset(options.data, "val", prepare)
+    card |= calibrate(preset, options.weights, train, val)
+    write_card(options.weights, card)
+    print(json.dumps({name: card[name] for name in ("version", "validation", "interval_check")}))
+
+
+if __name__ == "__main__":
+    main()

@@ -68,16 +68,25 @@ def markdown(card: dict) -> str:
             "",
         ]
         lines += _details(next(iter(evaluations.values())))
-    check = card["interval_check"]
     lines += [
         "",
-        f"90 % interval on the {check['n']} validation radiographs that did not calibrate it: covers "
-        f"{100 * check['coverage']:.1f} %, mean width {check['mean_width_months']:.1f} months.",
+        "90 % interval, each validation radiograph checked by an interval that was fitted on others:",
+        "",
+        *_coverage(card["interval_check"]),
         "",
         "The radiographs may be used for research and education; no image of them is part of these weights' files.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _coverage(check: dict) -> list[str]:
+    rows = {"all": check, **check["by_sex"], **check["by_age_band"]}
+    return ["| Group | n | covered, % | its 95 % interval | mean width, months |", "|---|---:|---:|---:|---:|"] + [
+        f"| {name} | {row['n']} | {100 * row['coverage']:.1f} | "
+        f"{' to '.join(f'{100 * bound:.1f}' for bound in row['coverage_ci95'])} | {row['mean_width_months']:.1f} |"
+        for name, row in rows.items()
+    ]
 
 
 def _details(figures: dict) -> list[str]:

@@ -66,13 +66,7 @@ def summary(cases: list[Case]) -> dict:
         "by_sex": metrics.by_group(sexes, truth, months),
         "by_age_band": metrics.by_group(bands, truth, months),
         "classes": metrics.class_metrics(truth, months),
-        "interval90": {
-            **metrics.interval_metrics(truth, low, high),
-            "by_sex": {
-                sex: metrics.interval_metrics(*(column[np.array(sexes) == sex] for column in (truth, low, high)))
-                for sex in sorted(set(sexes))
-            },
-        },
+        "interval90": metrics.interval_by_group(sexes, truth, low, high),
         "refused": len(cases) - len(read),
         "refused_by_code": _counts(case.outcome.code for case in cases if isinstance(case.outcome, Refusal)),
     }

@@ -7,12 +7,10 @@ and the model card. --data is the training data: the gate and the interval are f
 """
 
 import argparse
-import hashlib
 import json
 import os
 import warnings
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -22,24 +20,17 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from inference.engine import presets
-from inference.engine.intervals import Interval
-from inference.engine.model import BoneAgeModel
 from inference.engine.networks import age_network, attention_network
 from inference.engine.preprocessing import working_image
 from inference.engine.presets import Preset
-from inference.engine.runtimes import OnnxRuntime
 from inference.engine.weights import load_arrays, save_arrays
 from inference.training import calibrate
-from inference.training.card import CITATION, NOT_FOR, markdown
-from inference.training.datasets import Dataset, read_dataset
-from inference.training.phantom_set import draw_phantoms
+from inference.training.card import CITATION, NOT_FOR
+from inference.training.datasets import read_dataset
 
 SMALLEST_HALVED = 1024
 """Constants with fewer values stay in single precision: shapes, biases, scales."""
-GATE_SAMPLE, DIFFICULTY_SAMPLE = 4000, 1000
-"""Training radiographs that the gate and the interval's difficulty are fitted on."""
 REHEARSAL = 200
-PHANTOMS, PHANTOM_SEED = 200, 20_000
 
 
 def export_networks(preset: Preset, run: Path, out: Path) -> None:
@@ -81,42 +72,6 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def fit_card(preset: Preset, run: Path, out: Path, train: Dataset, val: Dataset) -> dict:
-    """Fits gate and interval, writes hands.npz and gives the card."""
-    runtime = OnnxRuntime(out, preset)
-    hands = calibrate.fit_hands(
-        calibrate.embeddings(runtime, preset, train), calibrate.embeddings(runtime, preset, val)
-    )
-    hands.save(out / "hands.npz")
-    version = f"{datetime.now(UTC):%Y.%m.%d}-{digest(out)[:8]}"
-    model = BoneAgeModel(preset, {"version": version}, runtime, hands, Interval([], 1.0, 1.0))
-    step = max(1, len(train) // DIFFICULTY_SAMPLE)
-    sample = Dataset(train.labels[::step], train.images[::step])
-    coefficients = calibrate.fit_difficulty(calibrate.read_all(model, sample), sample.ages)
-    readings = calibrate.read_all(model, val)
-    # Every second radiograph calibrates the interval, the others check it.
-    interval = calibrate.fit_interval(coefficients, readings[::2], val.ages[::2])
-    errors = np.array([reading.months for reading in readings]) - val.ages
-    phantoms = draw_phantoms(PHANTOMS, seed=PHANTOM_SEED)
-    phantom_errors = np.array([reading.months for reading in calibrate.read_all(model, phantoms)]) - phantoms.ages
-    return {
-        "name": preset.name,
-        "version": version,
-        "interval": asdict(interval),
-        "interval_check": calibrate.coverage(interval, readings[1::2], val.ages[1::2]),
-        "validation": {"n": len(val), "mae_months": round(float(np.abs(errors).mean()), 2)},
-        "phantoms": {"n": len(phantoms), "mae_months": round(float(np.abs(phantom_errors).mean()), 2)},
-        "training": training_record(run, preset),
-        "not_for": NOT_FOR,
-    }
-
-
-def digest(folder: Path) -> str:
-    """SHA-256 of the networks of a weights folder."""
-    data = b"".join((folder / name).read_bytes() for name in ("attention.npz", "age.npz"))
-    return hashlib.sha256(data).hexdigest()
-
-
 def training_record(run: Path, preset: Preset) -> dict:
     """How the run was trained: data, split, commands, commit, machine, steps and seconds, settings."""
     return {
@@ -141,11 +96,11 @@ def main(arguments: list[str] | None = None) -> None:
     out = options.out / chosen.name
     export_networks(chosen, options.run, out)
     prepare = partial(working_image, preset=chosen)
-    train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else GATE_SAMPLE)
+    train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else calibrate.GATE_SAMPLE)
     val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
-    card = fit_card(chosen, options.run, out, train, val)
-    (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    (out / "MODEL_CARD.md").write_text(markdown(card))
+    card = calibrate.calibrate(chosen, out, train, val)
+    card |= {"training": training_record(options.run, chosen), "not_for": NOT_FOR}
+    calibrate.write_card(out, card)
     print(json.dumps({name: card[name] for name in ("version", "validation", "phantoms", "interval_check")}))
 
 

@@ -6,6 +6,8 @@ import numpy as np
 
 BAND_MONTHS = 24
 BOOTSTRAPS = 2000
+FEWEST_OF_A_BAND = 50
+"""Of fewer radiographs the coverage of an interval cannot be told from chance."""
 
 
 def error_metrics(truth: np.ndarray, read: np.ndarray) -> dict[str, object]:
@@ -44,6 +46,19 @@ def age_bands(ages: np.ndarray) -> list[str]:
     return [f"{start}-{start + 2} y" for start in starts]
 
 
+def filled_age_bands(ages: np.ndarray) -> list[str]:
+    """As `age_bands`, but bands of fewer than FEWEST_OF_A_BAND ages are joined with their neighbour: "0-4 y"."""
+    bands = (np.maximum(ages, 0) // BAND_MONTHS).astype(int)
+    counts = np.bincount(bands)
+    edges = [int(bands.min())]
+    for end in range(edges[0] + 1, len(counts) + 1):
+        if counts[edges[-1] : end].sum() >= FEWEST_OF_A_BAND:
+            edges.append(end)
+    edges = [*edges[: max(1, len(edges) - 1)], len(counts)]
+    starts = np.searchsorted(edges, bands, side="right") - 1
+    return [f"{2 * edges[start]}-{2 * edges[start + 1]} y" for start in starts]
+
+
 def class_metrics(truth: np.ndarray, read: np.ndarray) -> dict[str, float]:
     """Accuracy, and precision, recall and F1 averaged over the two-year classes that occur in the truth."""
     true_class = (np.maximum(truth, 0) // BAND_MONTHS).astype(int)
@@ -62,10 +77,37 @@ def class_metrics(truth: np.ndarray, read: np.ndarray) -> dict[str, float]:
     }
 
 
-def interval_metrics(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, float]:
-    """Share of the truths inside their interval, and the mean width."""
+def interval_metrics(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, object]:
+    """Share of the truths inside their interval with its binomial 95 % interval, and the mean width."""
     inside = (low <= truth) & (truth <= high)
-    return {"coverage": round(float(inside.mean()), 4), "mean_width_months": _rounded((high - low).mean())}
+    return {
+        "n": len(truth),
+        "coverage": round(float(inside.mean()), 4),
+        "coverage_ci95": wilson(int(inside.sum()), len(truth)),
+        "mean_width_months": _rounded((high - low).mean()),
+    }
+
+
+def interval_by_group(sexes: Sequence[str], truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, object]:
+    """`interval_metrics` of all, by sex, and by age band, the bands wide enough to say something."""
+
+    def each(groups: Sequence[str]) -> dict[str, dict[str, object]]:
+        names = np.asarray(groups)
+        ordered = sorted(set(groups), key=lambda name: truth[names == name].mean())
+        return {name: interval_metrics(*(column[names == name] for column in (truth, low, high))) for name in ordered}
+
+    return {
+        **interval_metrics(truth, low, high),
+        "by_sex": each(sexes),
+        "by_age_band": each(filled_age_bands(truth)),
+    }
+
+
+def wilson(hits: int, n: int) -> list[float]:
+    """The 95 % interval of a share (Wilson 1927)."""
+    z = 1.96
+    centre, spread = (hits + z * z / 2) / (n + z * z), z / (n + z * z) * np.sqrt(hits * (n - hits) / n + z * z / 4)
+    return [round(float(bound), 4) for bound in (centre - spread, centre + spread)]
 
 
 def _rounded(value) -> float:

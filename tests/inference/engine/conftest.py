@@ -58,7 +58,7 @@ def untrained_weights(tmp_path_factory):
         network.set_weights(load_arrays(folder / f"{name}.npz"))
         export_onnx(network, folder / f"{name}.onnx")
     Hands(np.zeros(16), np.eye(16), limit=1e6).save(folder / "hands.npz")
-    interval = {"coefficients": [1.0] * 6, "floor_months": 3.0, "quantile": 2.0}
+    interval = {"coefficients": [1.0] * 6, "floor_months": 3.0, "low": [-2.0] * 9, "high": [2.0] * 9}
     (folder / "card.json").write_text(json.dumps({"name": "tiny", "version": "test", "interval": interval}))
     return root
 

@@ -1,29 +1,47 @@
 import numpy as np
+import pytest
 
-from inference.engine.intervals import Interval
+from inference.engine.intervals import AGES, TRUTH_KNOTS, Interval
 
-PLAIN = Interval(coefficients=[2.0, 4.0, 6.0, 4.0, 0.5, 1.0], floor_months=3.0, quantile=2.0)
+EVEN = Interval(
+    coefficients=[2.0, 4.0, 6.0, 4.0, 0.5, 1.0],
+    floor_months=3.0,
+    low=[-2.0] * len(TRUTH_KNOTS),
+    high=[2.0] * len(TRUTH_KNOTS),
+)
 
 
-def half_width(months, disagreement=0.0, mirrored=0.0):
-    [half] = PLAIN.half_width(np.array([months]), np.array([disagreement]), np.array([mirrored]))
-    return half
+def bounds(interval, months, disagreement=0.0, mirrored=0.0):
+    [low], [high] = interval.bounds(np.array([months]), np.array([disagreement]), np.array([mirrored]))
+    return low, high
 
 
 def test_the_width_varies_linearly_between_the_ages_it_was_fitted_at():
-    assert half_width(84.0) == 2 * 4
-    assert half_width(108.0) == 2 * 5
-    assert half_width(132.0) == 2 * 6
-
-
-def test_beyond_the_last_age_the_width_stays():
-    assert half_width(228.0) == half_width(180.0)
+    assert bounds(EVEN, 84.0) == (84 - 2 * 4, 84 + 2 * 4)
+    assert bounds(EVEN, 108.0) == (108 - 2 * 5, 108 + 2 * 5)
+    assert bounds(EVEN, 132.0) == (132 - 2 * 6, 132 + 2 * 6)
 
 
 def test_stages_that_disagree_widen_the_interval():
-    assert half_width(84.0, disagreement=10.0) == 2 * (4 + 5)
-    assert half_width(84.0, mirrored=3.0) == 2 * (4 + 3)
+    assert bounds(EVEN, 84.0, disagreement=10.0) == (84 - 2 * 9, 84 + 2 * 9)
+    assert bounds(EVEN, 84.0, mirrored=3.0) == (84 - 2 * 7, 84 + 2 * 7)
 
 
 def test_no_interval_is_narrower_than_the_floor():
-    assert half_width(10.0) == 2 * 3
+    narrow = Interval([0.0] * 6, 3.0, EVEN.low, EVEN.high)
+    assert bounds(narrow, 50.0) == (50 - 2 * 3, 50 + 2 * 3)
+
+
+def test_ages_that_are_read_too_young_reach_further_up():
+    """Hands of 204 months are read up to six difficulties too young: 188 may well be such a hand, 100 may not."""
+    towards_the_mean = Interval(EVEN.coefficients, 3.0, low=[-2.0] * 8 + [-6.0], high=EVEN.high)
+    assert bounds(towards_the_mean, 188.0)[1] > bounds(EVEN, 188.0)[1] + 6
+    assert bounds(towards_the_mean, 100.0) == bounds(EVEN, 100.0)
+
+
+@pytest.mark.parametrize("months", [0.0, 0.4, 1.5, 100.3, 228.0, 240.0, 251.0])
+def test_the_age_read_is_always_inside(months):
+    impossible = Interval(EVEN.coefficients, 3.0, low=[5.0] * len(TRUTH_KNOTS), high=[6.0] * len(TRUTH_KNOTS))
+    for interval in (EVEN, impossible):
+        low, high = bounds(interval, months)
+        assert AGES[0] <= low <= months <= high

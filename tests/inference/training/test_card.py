@@ -4,6 +4,8 @@ import pytest
 
 from inference.training import card
 
+CHECK = {"n": 600, "coverage": 0.905, "coverage_ci95": [0.879, 0.926], "mean_width_months": 40.1}
+
 
 @pytest.fixture
 def weights(tmp_path):
@@ -12,7 +14,7 @@ def weights(tmp_path):
         "name": "tiny",
         "version": "1",
         "not_for": card.NOT_FOR,
-        "interval_check": {"n": 600, "coverage": 0.905, "mean_width_months": 40.1},
+        "interval_check": {**CHECK, "by_sex": {"F": CHECK}, "by_age_band": {"0-4 y": CHECK}},
         "training": {
             "data": "drawn hands",
             "citation": card.CITATION,
@@ -33,7 +35,7 @@ def test_the_card_says_how_it_was_trained_and_what_it_is_not_for(weights):
     assert "Not for diagnosis" in text
     assert "Halabi" in text
     assert "age: 10 steps in 2 minutes on 2 cores" in text
-    assert "covers 90.5 %" in text
+    assert "| 0-4 y | 600 | 90.5 | 87.9 to 92.6 | 40.1 |" in text
 
 
 def test_an_evaluation_becomes_a_column(weights, tmp_path):

@@ -39,4 +39,20 @@ def test_classes_are_counted_as_by_hand():
 
 def test_coverage_counts_the_truths_inside():
     figures = metrics.interval_metrics(TRUTH, READ - 10, READ + 10)
-    assert figures == {"coverage": 0.5, "mean_width_months": 20.0}
+    assert (figures["n"], figures["coverage"], figures["mean_width_months"]) == (4, 0.5, 20.0)
+    # Wilson's interval of 2 in 4, worked out by hand: (2 + 1.92 -+ 1.96 sqrt(1 + 0.96)) / 7.84.
+    assert figures["coverage_ci95"] == pytest.approx([0.15, 0.85], abs=1e-3)
+
+
+def test_bands_with_few_radiographs_join_their_neighbours():
+    ages = np.repeat([10.0, 30.0, 60.0, 100.0, 220.0], [5, 60, 70, 20, 4])
+    bands = metrics.filled_age_bands(ages)
+    assert sorted(set(bands)) == ["0-4 y", "4-20 y"]
+    assert metrics.filled_age_bands(np.array([30.0, 40.0])) == ["2-4 y", "2-4 y"]
+
+
+def test_coverage_is_given_by_sex_and_by_age_band():
+    truth = np.repeat([30.0, 100.0], 60)
+    figures = metrics.interval_by_group(["F", "M"] * 60, truth, truth - 1, truth + np.repeat([1.0, -0.5], 60))
+    assert figures["coverage"] == figures["by_sex"]["F"]["coverage"] == 0.5
+    assert {name: band["coverage"] for name, band in figures["by_age_band"].items()} == {"2-4 y": 1.0, "4-10 y": 0.0}
