@@ -8,8 +8,9 @@ from django.core.files.storage import storages
 from django.db import DatabaseError
 
 from clinical.accounts.scope import every_hospital
-from inference import tasks, workflow
+from inference import registry, tasks, workflow
 from inference.engine import Prediction, Refusal, Region
+from inference.engine.weights import SHIPPED
 from inference.models import Analysis, ModelVersion, State
 from tests import radiograph_files
 from tests.factories import AnalysisFactory
@@ -120,6 +121,26 @@ def test_what_breaks_fails_the_analysis_with_a_sentence_for_the_user(queued, ser
     analysis = run(queued)
     assert (analysis.state, analysis.reason_code) == (State.FAILED, code)
     assert words in analysis.reason
+
+
+def test_a_model_whose_files_were_changed_fails_the_analysis_and_is_named_in_the_log(queued, caplog):
+    version = registry.register(SHIPPED / "two_stage_compact")
+    registry.activate(version, seen=None)
+    (registry._local(version.sha256) / "age.onnx").write_bytes(b"tampered")
+    registry._load.cache_clear()
+    analysis = run(queued)
+    assert (analysis.state, analysis.reason_code) == (State.FAILED, "model")
+    assert "cannot be used at the moment" in analysis.reason
+    assert f"The kept files of {version} were changed" in caplog.text
+
+
+def test_the_next_task_is_read_by_the_version_that_was_activated_before_it(queued, monkeypatch):
+    versions = [ModelVersion.objects.create(name="m", version=str(number), sha256=str(number)) for number in (1, 2)]
+    monkeypatch.setattr(registry, "load", lambda version: Model(PREDICTION))
+    registry.activate(versions[0], seen=None)
+    assert run(queued).model_version == versions[0]
+    registry.activate(versions[1], seen=versions[0].pk)
+    assert run(workflow.reanalyse(queued)).model_version == versions[1]
 
 
 def test_a_file_that_is_gone_fails_the_analysis(queued, serve):
