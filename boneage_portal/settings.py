@@ -30,6 +30,7 @@ if not DEBUG and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5 or SECRET_KEY
         "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
     )
 
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -45,11 +46,13 @@ INSTALLED_APPS = [
     "reports",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "django_filters",
     "django_htmx",
     "django.forms",
-    "django.contrib.admin",
+    "clinical.administration.apps.AdministrationConfig",  # Django's own, with another site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -70,7 +73,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "clinical.accounts.sessions.SessionLimitMiddleware",
     "clinical.accounts.scope.HospitalScopeMiddleware",
+    "clinical.accounts.second_factor.SecondFactorMiddleware",
 ]
 
 ROOT_URLCONF = "boneage_portal.urls"
@@ -103,11 +108,16 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
+    DATABASES["default"]["ENGINE"] = "clinical.accounts.postgresql"
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# Tell PostgreSQL the scope, for policies that bind the role in DATABASE_URL: `manage.py row_security`.
+ROW_SECURITY = env.bool("ROW_SECURITY", False)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CACHES = {"default": env.cache("CACHE_URL", "locmemcache://")}
+# Limits on attempts are counted here: what all web processes share, as soon as there is a Redis.
+BROKER_URL = env.str("BROKER_URL", f"filesystem://{VAR_DIR}/broker")
+CACHES = {"default": env.cache("CACHE_URL", BROKER_URL if BROKER_URL.startswith("redis") else "locmemcache://")}
 
 # Radiographs and whatever is made of them are never under a URL of the web server; views hand them out.
 PRIVATE_STORAGE = env.str("PRIVATE_STORAGE", "filesystem")
@@ -170,15 +180,29 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
-ACCOUNT_ADAPTER = "clinical.accounts.adapter.ClosedSignupAdapter"
+ACCOUNT_ADAPTER = "clinical.accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 60 * env.int("REAUTHENTICATION_MINUTES", 5)
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Bone Age Portal] "
-ACCOUNT_RATE_LIMITS = {"verify_report": "20/m/ip"}  # beside allauth's own
+ACCOUNT_RATE_LIMITS = {"verify_report": "20/m/ip", "accept_invitation": "20/m/ip"}  # beside allauth's own
 INVITATION_DAYS = env.int("INVITATION_DAYS", 7)
+
+REQUIRE_MFA = env.bool("REQUIRE_MFA", not DEBUG)
+MFA_ADAPTER = "clinical.accounts.adapter.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {"add_webauthn": "clinical.accounts.forms.AddPasskeyForm"}
+MFA_TOTP_ISSUER = "Bone Age Portal"
+MFA_TOTP_TOLERANCE = 1
+# Accounts are invited: nobody can open one with an address that is not theirs and lock its owner out.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+SESSION_IDLE_SECONDS = 60 * env.float("SESSION_IDLE_MINUTES", 15)
 
 # --- mail ----------------------------------------------------------------------------------------------------
 
@@ -190,7 +214,7 @@ PORTAL_URL = env.str("PORTAL_URL", "http://localhost:8000").rstrip("/")
 
 # --- tasks ---------------------------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = env.str("BROKER_URL", f"filesystem://{VAR_DIR}/broker")
+CELERY_BROKER_URL = BROKER_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -257,14 +281,14 @@ CONTENT_SECURITY_POLICY = {
 }
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_NAME = "boneage_session"
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_AGE = 12 * 3600  # however busy; see SESSION_IDLE_SECONDS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz/$"]  # the container's own health check speaks plain HTTP
 if env.bool("BEHIND_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", 1)
 
 # --- language, time, log -------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from boneage_portal import views
+from clinical.accounts import security
 
 admin.site.login = secure_admin_login(admin.site.login)
 
@@ -10,6 +11,10 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("healthz/", views.health, name="health"),
     path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", security.overview, name="mfa_index"),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("accounts/sessions/", include("allauth.usersessions.urls")),
+    path("", include("boneage_portal.dashboards.urls")),  # before the administration, whose last route takes the rest
     path("admin/", admin.site.urls),
     path("", include("clinical.accounts.urls")),
     path("", include("clinical.notices.urls")),

@@ -1,8 +1,15 @@
+import io
 import os
+import time
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
 from django_scopes import scopes_disabled
+from django_scopes.state import state as scope_of_the_context
 
+from clinical.accounts.sessions import SEEN_AT, SIGNED_IN_AT
 from tests import factories
 
 
@@ -11,6 +18,26 @@ def unscoped():
     """Let a test look at rows without being a request or a task."""
     with scopes_disabled():
         yield
+
+
+@pytest.fixture
+def web_role_made(db, monkeypatch):
+    """A role that PostgreSQL's policies bind, gone after the test; returns its name."""
+    role = f"web_of_{connection.settings_dict['NAME']}"  # roles are shared by the databases of a server
+    monkeypatch.setenv("POSTGRES_WEB_PASSWORD", "only-for-this-test")
+    connection.check_constraints()  # those of the rows made so far: a table with open ones cannot be altered
+    call_command("row_security", "on", role=role, stdout=io.StringIO())
+    return role
+
+
+@pytest.fixture
+def web_role(web_role_made):
+    """From here on the test is that role, as the portal is with ROW_SECURITY=on."""
+    with connection.cursor() as cursor:
+        cursor.execute(f'SET LOCAL ROLE "{web_role_made}"')
+    with connection.execute_wrapper(connection.tell_scope):
+        yield
+    connection.told = None
 
 
 @pytest.fixture
@@ -74,14 +101,38 @@ def mother(patient):
     return user
 
 
+class Visitor(Client):
+    """As a server does, it handles a request in no scope, whichever the test is in."""
+
+    def request(self, **request):
+        token = scope_of_the_context.set(None)
+        try:
+            return super().request(**request)
+        finally:
+            scope_of_the_context.reset(token)
+
+
+@pytest.fixture
+def client():
+    return Visitor()
+
+
 @pytest.fixture
 def as_user(client):
-    """Sign the test client in: `as_user(alice).get(...)`; `as_user(None)` is the anonymous one."""
+    """Sign the test client in: `as_user(alice).get(...)`; `as_user(None)` is the anonymous one.
+
+    They have just been asked who they are, so that they may sign and change roles.
+    """
 
     def sign_in(user):
         client.logout()
         if user is not None:
             client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+            session, now = client.session, time.time()
+            session.update({SIGNED_IN_AT: now, SEEN_AT: now})
+            session["account_authentication_methods"] = [{"method": "password", "at": now, "reauthenticated": True}]
+            session["account_authentication_methods_user"] = str(user.pk)
+            session.save()
         return client
 
     return sign_in

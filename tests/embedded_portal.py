@@ -26,6 +26,7 @@ class EmbeddedPortal:
             "SECRET_KEY": "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz",
             "DEBUG": "off",
             "HTTPS": "off",
+            "REQUIRE_MFA": "off",
             "VAR_DIR": str(folder),
             **variables,
         }

@@ -7,6 +7,8 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests-0123456789-abcdefghijklmnopq
 os.environ["ENV_FILE"] = os.devnull
 os.environ["DEBUG"] = "off"
 os.environ["HTTPS"] = "off"
+os.environ["REQUIRE_MFA"] = "off"
+os.environ["CACHE_URL"] = "locmemcache://"
 VAR = tempfile.TemporaryDirectory(prefix="boneage-tests-")
 os.environ["VAR_DIR"] = VAR.name
 
@@ -17,4 +19,4 @@ STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.Static
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-ACCOUNT_RATE_LIMITS = False
+ACCOUNT_RATE_LIMITS = MFA_RATE_LIMITS = False

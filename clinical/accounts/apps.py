@@ -5,3 +5,6 @@ class AccountsConfig(AppConfig):
     name = "clinical.accounts"
     label = "accounts"
     verbose_name = "Hospitals and people"
+
+    def ready(self):
+        from clinical.accounts import sessions  # noqa: F401  connects its receivers

@@ -1,5 +1,6 @@
+from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django import forms
-from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
 
 from clinical.accounts.models import Invitation, Role, User
 
@@ -37,7 +38,7 @@ class AcceptInvitationForm(forms.Form):
     password1 = forms.CharField(
         label="Password",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="At least 12 characters; a sentence is easiest to remember.",
+        help_text=password_validators_help_text_html(),
         strip=False,
     )
     password2 = forms.CharField(
@@ -59,3 +60,13 @@ class AcceptInvitationForm(forms.Form):
             except forms.ValidationError as error:
                 self.add_error("password1", error)
         return cleaned
+
+
+class AddPasskeyForm(AddWebAuthnForm):
+    name = forms.CharField(required=False, max_length=60, help_text="So that you know it again, such as: my phone.")
+    passwordless = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Sign in with it alone, without the password",
+        help_text="It then asks for a fingerprint, your face or its PIN. Otherwise it comes after the password.",
+    )

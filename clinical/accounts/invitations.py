@@ -3,6 +3,10 @@
 What an invitation offers is its model's affair; see `InvitationLink`.
 """
 
+from contextlib import contextmanager, nullcontext
+
+from allauth.account.internal.flows.login import record_authentication
+from allauth.core import ratelimit
 from django.contrib import messages
 from django.contrib.auth import login
 from django.core.mail import send_mail
@@ -11,9 +15,11 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django_scopes import scope
 
 from clinical.accounts.forms import AcceptInvitationForm
 from clinical.accounts.models import User
+from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
 
 
@@ -59,6 +65,15 @@ def withdraw(invitation, actor):
     invitation.delete()
 
 
+@contextmanager
+def opened(invitations, token):
+    """The one of `invitations` whose link was opened, or None, in the scope of its hospital: the guest has none yet."""
+    with every_hospital():
+        invitation = invitations.select_related("hospital").filter(token=token).first()
+    with scope(hospital=[invitation.hospital]) if invitation else nullcontext():
+        yield invitation
+
+
 def answer(request, invitation, template, destination, welcome):
     """The page behind the link of `invitation` (None where there is no such link).
 
@@ -75,6 +90,8 @@ def answer(request, invitation, template, destination, welcome):
         return redirect("home")
     if known and request.user != known:
         return redirect(f"{reverse('account_login')}?next={request.path}")
+    if limited := ratelimit.consume_or_429(request, action="accept_invitation"):
+        return limited
     data = request.POST if request.method == "POST" else None
     form = None if known else AcceptInvitationForm(data, email=invitation.email)
     if request.method == "POST" and (known or form.is_valid()):
@@ -85,7 +102,9 @@ def answer(request, invitation, template, destination, welcome):
                 user = accept(invitation, name=form.cleaned_data["name"], password=form.cleaned_data["password1"])
         except InvitationClosed:
             return render(request, template, {"expired": True}, status=404)
-        login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        if not known:
+            login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
+            record_authentication(request, user, "password")
         welcome(user)
         return redirect(destination)
     context = {"invitation": invitation, "form": form, "expired": False}

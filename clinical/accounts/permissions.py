@@ -1,7 +1,9 @@
 """Who may open a view. Objects need no check of their own here: the hospital scope turns a stranger's into 404."""
 
-from functools import wraps
+from functools import partial, wraps
+from urllib.parse import urlsplit
 
+from allauth.account.decorators import reauthentication_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import render
@@ -16,10 +18,20 @@ def _sign_in(request):
     if request.htmx:
         sentence = "You were signed out. Sign in again in a new tab, then go on here: nothing is lost."
         return render(request, "portal/error_fragment.html", {"message": sentence}, status=401)
-    return redirect_to_login(request.get_full_path())
+    return redirect_to_login(_page(request))
 
 
-def _requires(is_allowed, sentence):
+def _page(request):
+    """The page that somebody is on: for what they sent from it, not where that went, which only takes forms."""
+    if request.method in ("GET", "HEAD"):
+        return request.get_full_path()
+    page = urlsplit(request.headers.get("Referer", ""))
+    return page._replace(scheme="", netloc="").geturl() if page.netloc == request.get_host() else "/"
+
+
+def requires(is_allowed, sentence):
+    """A decorator that lets in whom `is_allowed(request)` names; the others are told the `sentence`."""
+
     def decorator(view):
         @wraps(view)
         def guarded(request, *args, **kwargs):
@@ -34,13 +46,13 @@ def _requires(is_allowed, sentence):
     return decorator
 
 
-user_required = _requires(lambda request: True, "")
+user_required = requires(lambda request: True, "")
 
 
 def role_required(*roles):
     """Let members with one of `roles` in their active hospital in."""
     names = " or ".join(Role(role).label.lower() for role in roles)
-    return _requires(
+    return requires(
         lambda request: request.membership is not None and request.membership.role in roles,
         f"This page is for the role {names} of your hospital. Ask your hospital's administrator for it.",
     )
@@ -49,5 +61,9 @@ def role_required(*roles):
 clinician_required = role_required(*CLINICAL_ROLES)
 doctor_required = role_required(Role.DOCTOR)
 hospital_admin_required = role_required(Role.HOSPITAL_ADMIN)
-member_required = _requires(lambda request: request.membership is not None, "This page is for the staff of a hospital.")
-family_required = _requires(lambda request: request.is_family, "This page is for patients and their guardians.")
+member_required = requires(lambda request: request.membership is not None, "This page is for the staff of a hospital.")
+family_required = requires(lambda request: request.is_family, "This page is for patients and their guardians.")
+
+# For what counts as a signature: whoever has not just confirmed that it is they does so first, by password, code or
+# passkey. What they sent waits meanwhile, and is carried out then.
+confirmed = partial(reauthentication_required, app="clinical.accounts", allow_get=True)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from clinical.accounts import views
+from clinical.accounts import security, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -10,5 +10,13 @@ urlpatterns = [
     path("members/<int:pk>/role/", views.change_role, name="change_role"),
     path("members/<int:pk>/remove/", views.remove_member, name="remove_member"),
     path("members/invitations/<int:pk>/withdraw/", views.withdraw_invitation, name="withdraw_invitation"),
+    path("session/", security.session, name="session"),
+    path("accounts/sessions/<int:pk>/end/", security.end_session, name="end_session"),
+    path("accounts/2fa/set-up/", security.set_up_second_factor, name="set_up_second_factor"),
+    path(
+        "accounts/2fa/recovery-codes/acknowledge/",
+        security.acknowledge_recovery_codes,
+        name="acknowledge_recovery_codes",
+    ),
     path("invitation/<slug:token>/", views.accept_invitation, name="accept_invitation"),
 ]

@@ -8,7 +8,7 @@ from clinical.accounts import invitations
 from clinical.accounts import membership as memberships
 from clinical.accounts.forms import InvitationForm, RoleForm
 from clinical.accounts.models import Invitation
-from clinical.accounts.permissions import hospital_admin_required, member_required
+from clinical.accounts.permissions import confirmed, hospital_admin_required, member_required
 from clinical.accounts.scope import ACTIVE_MEMBERSHIP
 
 
@@ -44,8 +44,11 @@ def members(request):
 
 
 @hospital_admin_required
-@require_POST
+@require_http_methods(["GET", "POST"])
+@confirmed
 def invite(request):
+    if request.method == "GET":
+        return redirect("accounts:members")
     form = InvitationForm(request.POST, instance=Invitation(hospital=request.hospital))
     if not form.is_valid():
         return _members_page(request, form, status=422)
@@ -59,9 +62,12 @@ def invite(request):
 
 
 @hospital_admin_required
-@require_POST
+@require_http_methods(["GET", "POST"])
+@confirmed
 def change_role(request, pk):
     membership = get_object_or_404(request.hospital.memberships, pk=pk)
+    if request.method == "GET":
+        return redirect("accounts:members")
     form = RoleForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Choose one of the roles in the list.")
@@ -81,6 +87,7 @@ def _members_or_home(request, changed):
 
 @hospital_admin_required
 @require_http_methods(["GET", "POST"])
+@confirmed
 def remove_member(request, pk):
     membership = get_object_or_404(request.hospital.memberships, pk=pk)
     if request.method == "GET":
@@ -111,10 +118,10 @@ def withdraw_invitation(request, pk):
 @require_http_methods(["GET", "POST"])
 def accept_invitation(request, token):
     """Join a hospital by the link from the mail."""
-    invitation = Invitation.objects.select_related("hospital").filter(token=token).first()
 
     def welcome(user):
         request.session[ACTIVE_MEMBERSHIP] = invitation.holders().get(user=user).pk
         messages.success(request, f"Welcome to {invitation.hospital}.")
 
-    return invitations.answer(request, invitation, "accounts/accept_invitation.html", "home", welcome)
+    with invitations.opened(Invitation.objects, token) as invitation:
+        return invitations.answer(request, invitation, "accounts/accept_invitation.html", "home", welcome)

@@ -126,21 +126,6 @@ class ReviewForm(forms.ModelForm):
 
 
 class SignForm(forms.Form):
-    """The signature: the doctor's password, under the review that was read."""
+    """The signature, under the review that was read."""
 
     seen = forms.UUIDField(widget=forms.HiddenInput)
-    password = forms.CharField(
-        label="Your password",
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text="Signing makes the report final; only an amendment can change it.",
-    )
-
-    def __init__(self, *args, doctor, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.doctor = doctor
-
-    def clean_password(self):
-        if not self.doctor.check_password(self.cleaned_data["password"]):
-            raise forms.ValidationError("This is not your password. The report is not signed yet.")
-        return ""

@@ -2,10 +2,9 @@ from django.contrib import messages
 from django.http import Http404, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from clinical.accounts.permissions import clinician_required, doctor_required
+from clinical.accounts.permissions import clinician_required, confirmed, doctor_required
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from clinical.listing import listing
@@ -16,8 +15,8 @@ from clinical.studies.models import Study
 from clinical.studies.queries import (
     NEEDS_ME,
     StudyFilter,
-    other_analyses,
     counts_by_state,
+    other_analyses,
     sorts_for,
     with_row_facts,
 )
@@ -72,7 +71,7 @@ def _page(request, study, http_status=200, **forms):
     if "review" in context["actions"]:
         context["review_form"] = ReviewForm(study=study)
     if "sign" in context["actions"]:
-        context["sign_form"] = SignForm(doctor=request.user, initial={"seen": study.review_id})
+        context["sign_form"] = SignForm(initial={"seen": study.review_id})
     context.update(forms)
     context["reviews"] = study.reviews.select_related("doctor")
     others = with_row_facts(study.patient.studies.exclude(pk=study.pk)).order_by("-acquired_on", "-pk")[:20]
@@ -121,6 +120,7 @@ def status(request, pk):
 def retry(request, pk):
     return _act(request, _study(request, pk), workflow.retry, "The radiograph is read once more.")
 
+
 @doctor_required
 @require_http_methods(["GET", "POST"])
 def reanalyse(request, pk):
@@ -129,7 +129,6 @@ def reanalyse(request, pk):
     if request.method == "POST":
         return _act(request, study, workflow.reanalyse, "The radiograph is read by the newer version, too.")
     return render(request, "studies/_reanalysis.html", {"study": study, "asks_again": True})
-
 
 
 @clinician_required
@@ -176,11 +175,13 @@ def review(request, pk):
 
 
 @doctor_required
-@sensitive_post_parameters("password")
-@require_POST
+@require_http_methods(["GET", "POST"])
+@confirmed
 def sign(request, pk):
     study = _study(request, pk)
-    form = SignForm(request.POST, doctor=request.user)
+    if request.method == "GET":  # whoever had to confirm that it is they, twice
+        return redirect("studies:detail", pk=pk)
+    form = SignForm(request.POST)
     if not form.is_valid():
         return _page(request, study, 422, sign_form=form)
     return _act(request, study, workflow.sign, "The study is signed.", form.cleaned_data["seen"])

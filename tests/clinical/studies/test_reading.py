@@ -1,3 +1,5 @@
+from urllib.parse import urlencode
+
 import pytest
 
 from clinical.audit.models import AccessEvent
@@ -45,7 +47,7 @@ def form(study, verb, **changes):
     seen = str(study.review_id or "")
     fields = {
         "review": {"method": "own", "years": "10", "months": "3", "impression": "", "seen": seen},
-        "sign": {"password": PASSWORD, "seen": seen},
+        "sign": {"seen": seen},
         "amend": {},
     }[verb]
     return {**fields, **changes}
@@ -156,11 +158,29 @@ def test_of_two_doctors_at_once_the_second_is_told(as_user, alice, hospital, stu
     assert study.reviews.count() == 1
 
 
-def test_signing_needs_the_password(as_user, alice, patient):
+def test_signing_waits_for_the_password(client, alice, patient):
     study = study_in(State.REVIEWED, patient, alice)
-    response = post(as_user(alice), study, "sign", password="wrong")
-    assert response.status_code == 422
-    assert "This is not your password" in response.content.decode()
+    client.post("/accounts/login/", {"login": alice.email, "password": PASSWORD})  # which is no signature
+    asked = post(client, study, "sign")
+    path = f"/studies/{study.pk}/sign/"
+    assert asked["Location"] == f"/accounts/reauthenticate/?{urlencode({'next': path})}"
+    wrong = client.post("/accounts/reauthenticate/", {"password": "wrong", "next": path})
+    assert "password" in wrong.context["form"].errors
+    assert Study.objects.get().state == State.REVIEWED
+    signed = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": path})
+    assert signed["Location"] == f"/studies/{study.pk}/"
+    assert Study.objects.get().state == State.SIGNED
+    # Whoever then asks for the page that only signs, say in another tab, comes to the study.
+    assert client.get(path)["Location"] == f"/studies/{study.pk}/"
+
+
+def test_who_is_no_doctor_any_more_does_not_sign_what_waited(client, alice, patient):
+    study = study_in(State.REVIEWED, patient, alice)
+    client.post("/accounts/login/", {"login": alice.email, "password": PASSWORD})
+    asked = post(client, study, "sign")
+    alice.memberships.update(role="technician")
+    path = f"/studies/{study.pk}/sign/"
+    assert client.post(asked["Location"], {"password": PASSWORD, "next": path}).status_code == 403
     assert Study.objects.get().state == State.REVIEWED
 
 

@@ -1,0 +1,58 @@
+"""The pages on which people look after their own account, beside those of allauth."""
+
+from allauth.mfa.base.views import IndexView
+from allauth.usersessions.models import UserSession
+from django.contrib import messages
+from django.http import JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from clinical.accounts import second_factor, sessions
+from clinical.accounts.permissions import user_required
+
+
+class OverviewView(IndexView):
+    """Everything about signing in, on one page."""
+
+    def get_context_data(self, **kwargs):
+        own = UserSession.objects.purge_and_list(self.request.user)
+        return {**super().get_context_data(**kwargs), "sessions": own}
+
+
+overview = OverviewView.as_view()
+
+
+@user_required
+@require_GET
+def set_up_second_factor(request):
+    return render(request, "accounts/set_up_second_factor.html")
+
+
+@user_required
+@require_POST
+def acknowledge_recovery_codes(request):
+    second_factor.acknowledge_recovery_codes(request.user)
+    destination = request.session.pop(second_factor.DESTINATION, "")
+    safe = url_has_allowed_host_and_scheme(destination, allowed_hosts=None)
+    return redirect(destination if safe else "mfa_index")
+
+
+@user_required
+@require_POST
+def end_session(request, pk):
+    sessions.end([get_object_or_404(sessions.others(request, request.user), pk=pk)])
+    messages.success(request, "That session is ended.")
+    return redirect("usersessions_list")
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+def session(request):
+    """How many seconds the session has left; a POST says that the person is there."""
+    if not request.user.is_authenticated:
+        return JsonResponse({"seconds": 0}, status=401)
+    if request.method == "POST":
+        sessions.see(request)
+    return JsonResponse({"seconds": sessions.remaining(request)})

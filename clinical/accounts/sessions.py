@@ -1,0 +1,83 @@
+"""How long a session lasts, where somebody is signed in, and what ends when their password or second factor changes."""
+
+import time
+
+from allauth.account.models import EmailAddress
+from allauth.account.signals import password_changed, password_reset, password_set
+from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
+from allauth.usersessions.adapter import get_adapter
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.dispatch import receiver
+from django.urls import reverse
+
+SIGNED_IN_AT, SEEN_AT = "signed_in_at", "seen_at"  # seconds, in the session
+
+
+def remaining(request):
+    """Seconds until the session ends if nothing more is done."""
+    now = time.time()
+    idle = request.session.get(SEEN_AT, now) + settings.SESSION_IDLE_SECONDS
+    return max(0, min(idle, request.session.get(SIGNED_IN_AT, now) + settings.SESSION_COOKIE_AGE) - now)
+
+
+def see(request):
+    """Note that the person is there: the time of idleness starts anew."""
+    now = time.time()
+    request.session.setdefault(SIGNED_IN_AT, now)
+    request.session[SEEN_AT] = now
+    UserSession.objects.create_from_request(request)
+
+
+class SessionLimitMiddleware:
+    """Ends a session in which nothing was done for SESSION_IDLE_SECONDS, or that is SESSION_COOKIE_AGE old.
+
+    A page that somebody opens and whatever they send is activity. What pages fetch by themselves is not, so that a
+    page left open ends, too; where somebody reads or types for long, its script says so (session.js).
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        request.idle_seconds = settings.SESSION_IDLE_SECONDS
+        if request.user.is_authenticated:
+            if not remaining(request):
+                logout(request)
+                messages.info(request, "You were signed out for safety. Sign in to go on where you were.")
+            elif SEEN_AT not in request.session or (self.is_activity(request) and self.is_due(request)):
+                see(request)
+        return self.get_response(request)
+
+    def is_activity(self, request):
+        if request.method not in ("GET", "HEAD"):
+            return True
+        opened = not request.htmx and request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+        return opened and request.path != reverse("accounts:session")
+
+    def is_due(self, request):
+        """Busy people do not cost a write with every page."""
+        return time.time() - request.session[SEEN_AT] >= min(60, settings.SESSION_IDLE_SECONDS / 15)
+
+
+def end(sessions):
+    get_adapter().end_sessions(sessions)
+
+
+def others(request, user):
+    """The sessions of `user` but the one of `request`."""
+    return UserSession.objects.filter(user=user).exclude(session_key=request.session.session_key or "")
+
+
+@receiver([password_changed, password_set, password_reset])
+def end_what_the_old_password_began(sender, request, user, **kwargs):
+    """Sessions, and links to confirm an address: whoever knew the old password may have asked for them."""
+    end(others(request, user))
+    EmailAddress.objects.filter(user=user, verified=False).delete()
+
+
+@receiver([authenticator_added, authenticator_removed, authenticator_reset])
+def end_other_sessions(sender, request, user, **kwargs):
+    end(others(request, user))
