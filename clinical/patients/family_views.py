@@ -97,9 +97,9 @@ def revoke(request, pk):
 @require_http_methods(["GET", "POST"])
 def accept_invitation(request, token):
     """Become family of a patient by the link from the mail."""
-    invitation = FamilyInvitation.objects.select_related("hospital", "patient").filter(token=token).first()
 
     def welcome(user):
         messages.success(request, "Welcome. Reports appear here once a doctor has released them.")
 
-    return invitations.answer(request, invitation, "patients/family_accept.html", "patients:family", welcome)
+    with invitations.opened(FamilyInvitation.objects.select_related("patient"), token) as invitation:
+        return invitations.answer(request, invitation, "patients/family_accept.html", "patients:family", welcome)

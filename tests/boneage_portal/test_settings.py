@@ -102,7 +102,7 @@ def test_a_server_is_one_variable_away(settings_of):
     )
     database = chosen["DATABASES"]["default"]
     assert (database["ENGINE"], database["HOST"], database["PORT"]) == (
-        "django.db.backends.postgresql",
+        "clinical.accounts.postgresql",
         "db.example",
         5433,
     )
