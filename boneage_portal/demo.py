@@ -4,6 +4,7 @@ up to where each child's story goes, by their doctor.
 Filling is repeatable: what exists is left alone, so that an interrupted fill goes on where it was.
 """
 
+import os
 import secrets
 import uuid
 from dataclasses import dataclass, field
@@ -103,6 +104,12 @@ CHILDREN = [
     Child(NORTH_BAY, "NB-2002", "Murphy", "Cillian", "M", 16.1, 5, [16.0], "Remaining growth before surgery"),
     Child(NORTH_BAY, "NB-2003", "Novotná", "Ema", "F", 2.4, 0, [2.3], "Short stature"),
 ]  # fmt: skip
+
+
+def relax():
+    """The demo's people sign in with a password alone and may take their time, unless its settings say otherwise."""
+    os.environ.setdefault("REQUIRE_MFA", "off")
+    os.environ.setdefault("SESSION_IDLE_MINUTES", "30")
 
 
 def password():

@@ -33,11 +33,18 @@ class Visitor:
         if response.status_code not in statuses:
             raise Unexpected(f"{response.request.method} answered {response.status_code}")
 
-    def sign_in(self, email, password):
+    def sign_in(self, email, password, code=""):
+        """`code`: of the authenticator app, where the account has one."""
         self._get("/accounts/login/")
         response = self._post("/accounts/login/", {"login": email, "password": password})
         if response.status_code != 302:
             raise Unexpected("the portal did not accept the e-mail and password")
+        if response.headers["Location"] == "/accounts/2fa/authenticate/":
+            response = self._post("/accounts/2fa/authenticate/", {"code": code})
+            if response.status_code != 302:
+                raise Unexpected("the portal did not accept the code of the second factor")
+        if "/accounts/2fa/" in self._get("/").url:
+            raise Unexpected("the account has no second factor yet; sign in with a browser once to set it up")
 
     def create_patient(self, sex):
         """Returns the path of a new patient of ten years."""

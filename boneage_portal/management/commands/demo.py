@@ -11,6 +11,10 @@ PATIENCE_SECONDS = 600
 class Command(portal.Command):
     help = "Run the embedded portal with demo hospitals, people and studies; what is there already stays."
 
+    def handle(self, *args, **options):
+        demo.relax()
+        super().handle(*args, **options)
+
     def ready(self, supervisor):
         demo.create_people()
         for done, total in demo.submit_studies():

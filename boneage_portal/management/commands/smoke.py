@@ -6,6 +6,8 @@ from pathlib import Path
 
 import cv2
 import requests
+from allauth.mfa import app_settings as mfa_settings
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core.management import BaseCommand, CommandError
 
 from boneage_portal import demo
@@ -19,7 +21,8 @@ class Command(BaseCommand):
     help = (
         "Check a running portal from the outside: sign in, upload a radiograph, wait for the bone age. "
         "Without --url the demo portal is started on a free port for the check. For another portal the "
-        "password is taken from the environment variable SMOKE_PASSWORD."
+        "password is taken from the environment variable SMOKE_PASSWORD, and the key of its authenticator app, "
+        "if it has one, from SMOKE_TOTP_KEY."
     )
 
     def add_arguments(self, parser):
@@ -35,7 +38,8 @@ class Command(BaseCommand):
         try:
             with nullcontext(url) if url else _demo_portal() as address:
                 visitor = Visitor(address)
-                self._do("sign in", visitor.sign_in, email, os.environ.get("SMOKE_PASSWORD") or demo.password())
+                password = os.environ.get("SMOKE_PASSWORD") or demo.password()
+                self._do("sign in", visitor.sign_in, email, password, _code())
                 patient = self._do("create a patient", visitor.create_patient, sex)
                 try:
                     content = self._do("read the image", _radiograph, image, sex)
@@ -58,10 +62,16 @@ class Command(BaseCommand):
 @contextmanager
 def _demo_portal():
     prepare()
+    demo.relax()
     demo.create_people()
     with Supervisor(free_port()) as supervisor:
         supervisor.wait_until_ready()
         yield supervisor.address
+
+
+def _code():
+    key = os.environ.get("SMOKE_TOTP_KEY")
+    return format_hotp_value(hotp_value(key, int(time.time()) // mfa_settings.TOTP_PERIOD)) if key else ""
 
 
 def _radiograph(path, sex):
