@@ -31,6 +31,7 @@ SHARED = {
     "accounts.User_groups": "roles in the administration",
     "accounts.User_user_permissions": "roles in the administration",
     "inference.ModelVersion": "the models serve all hospitals",
+    "audit.Chain": "numbers and hashes of access events",
     "notices.MailPreference": "how often somebody wants mail",
 }
 

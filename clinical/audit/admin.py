@@ -1,11 +1,12 @@
 from django.contrib import admin
 
-from clinical.accounts.admin import ReadOnlyAdmin
+from clinical.administration.rows import ReadOnlyAdmin
 from clinical.audit.models import AccessEvent
 
 
 @admin.register(AccessEvent)
 class AccessEventAdmin(ReadOnlyAdmin):
+    hospital_administrators = frozenset({"view"})
     list_display = ["at", "actor_name", "verb", "object_type", "object_key", "hospital", "detail"]
     list_filter = ["verb", "object_type", "hospital"]
     list_select_related = ["hospital"]

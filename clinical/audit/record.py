@@ -1,8 +1,17 @@
-from allauth.account.adapter import get_adapter
-from django.core.exceptions import PermissionDenied
-from django.db import models
+"""Writing access events. Whatever happens to patient data, or to who may see it, says so here."""
 
-from clinical.audit.models import AccessEvent
+import secrets
+from contextlib import nullcontext
+
+from allauth.account.adapter import get_adapter
+from allauth.core import context
+from django.core.exceptions import PermissionDenied
+from django.db import models, transaction
+from django.urls import reverse
+from django_scopes import scopes_disabled
+
+from clinical.audit.chain import values_digest
+from clinical.audit.models import AccessEvent, ChangedValues
 
 
 class Verb(models.TextChoices):
@@ -40,30 +49,92 @@ class Verb(models.TextChoices):
     RETIRE_MODEL = "retire model"
     START_SHADOW_RUN = "start shadow run"
     END_SHADOW_RUN = "end shadow run"
+    SIGN_IN = "sign in"
+    FAIL_TO_SIGN_IN = "fail to sign in"
+    SIGN_OUT = "sign out"
+    CHANGE_PASSWORD = "change password"
+    CHANGE_ADDRESS = "change address"
+    CHANGE_SECOND_FACTOR = "change second factor"
+    ADMINISTER = "administer"
+    CONFIGURE = "configure"
+    SCHEDULE_ERASURE = "schedule erasure"
+    CANCEL_ERASURE = "cancel erasure"
+    ANONYMISE = "anonymise"
+    ERASE = "erase"
+    REMOVE_OLD_EVENTS = "remove old events"
 
 
-def record(verb, obj, *, actor=None, request=None, detail=""):
+SYSTEM, NOBODY = "system", "not signed in"
+FAMILY, STAFF = "family", "platform_staff"
+
+
+def record(verb, obj, *, actor=None, request=None, detail="", hospital_id=None, changes=None):
     """Write one AccessEvent about `obj`: a hospital, or what has `.hospital` and, where it concerns one, `.patient`.
 
-    What belongs to no hospital, a version of the model for one, belongs to the platform.
+    What belongs to no hospital, a version of the model for one, belongs to the platform; of a person who belongs to
+    several, `hospital_id` says whose record it is.
 
     `actor` is a user; None stands for the system (a worker, a sweep). `request`, where there is one, names
-    the actor and the address. `detail` is a short word, never patient data.
+    the actor and the address. `detail` is a short word, never patient data. `changes`: field -> (before, after); they
+    are kept beside the event.
     """
-    if request is not None:
+    event = _event(verb, obj, actor, request, detail, hospital_id)
+    # The platform's rows are in no hospital's scope.
+    with nullcontext() if event.hospital_id else scopes_disabled():
+        if not changes:
+            event.save()
+            return event
+        salt = secrets.token_hex(16)
+        values = {name: [_text(value) for value in pair] for name, pair in changes.items()}
+        event.values_sha256 = values_digest(salt, values)
+        with transaction.atomic():
+            event.save()
+            ChangedValues.objects.create(event=event, salt=salt, values=values)
+    return event
+
+
+def record_each(verb, objects, *, request, detail=""):
+    """Write one AccessEvent about each of many `objects` of hospitals, in few statements."""
+    AccessEvent.objects.bulk_create([_event(verb, obj, None, request, detail, None) for obj in objects], batch_size=500)
+
+
+def _event(verb, obj, actor, request, detail, hospital_id):
+    if request is not None and request.user.is_authenticated:
         actor = actor or request.user
-    patient_key = obj.pk if obj._meta.model_name == "patient" else getattr(obj, "patient_id", "")
-    return AccessEvent.objects.create(
-        hospital_id=obj.pk if obj._meta.model_name == "hospital" else getattr(obj, "hospital_id", None),
+    elif request is None and actor is not None and context.request is not None and context.request.user == actor:
+        request = context.request
+    kind = obj._meta.model_name
+    if hospital_id is None:
+        hospital_id = obj.pk if kind == "hospital" else getattr(obj, "hospital_id", None)
+    patient_key = obj.pk if kind == "patient" else getattr(obj, "patient_id", "")
+    return AccessEvent(
+        hospital_id=hospital_id,
         actor=actor,
-        actor_name=str(actor) if actor else "system",
+        actor_name=str(actor) if actor else SYSTEM if request is None else NOBODY,
+        actor_role=_role(actor, hospital_id, request) if actor and request is not None else "",
         verb=verb,
-        object_type=obj._meta.model_name,
-        object_key=str(obj.pk),
+        object_type=kind,
+        object_key=str(obj.pk or ""),
         patient_key=str(patient_key or ""),
-        detail=detail,
+        detail=detail[:200],
         address=_address(request) if request is not None else None,
     )
+
+
+def _role(actor, hospital_id, request):
+    """As what somebody acts: a doctor who reads about a child of theirs on the family's pages is family there."""
+    membership = getattr(request, "membership", None)
+    if request.path.startswith(reverse("patients:family")):
+        return FAMILY
+    if membership is not None and membership.hospital_id == hospital_id and membership.user_id == actor.pk:
+        return membership.role
+    if actor.is_staff:
+        return STAFF
+    return FAMILY if getattr(request, "is_family", False) else ""
+
+
+def _text(value):
+    return None if value is None else str(value)
 
 
 def _address(request):
