@@ -3,6 +3,7 @@
 Neither TensorFlow nor ONNX Runtime is imported before a model is loaded.
 """
 
+from inference.engine.explanation import Explanation
 from inference.engine.imaging import Radiograph, UnreadableRadiograph, read_radiograph
 from inference.engine.model import BoneAgeModel, Prediction, Refusal
 from inference.engine.regions import Region
@@ -10,6 +11,7 @@ from inference.engine.weights import ModelFolder, available_models
 
 __all__ = [
     "BoneAgeModel",
+    "Explanation",
     "ModelFolder",
     "Prediction",
     "Radiograph",

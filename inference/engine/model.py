@@ -1,7 +1,7 @@
 """The trained two-stage model: radiographs in, bone ages or refusals out."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 
 from inference.engine import presets
+from inference.engine.explanation import Explanation, Method, grad_cam, laid_together, occlusion_map
 from inference.engine.gate import REASONS, Hands, refuse_attention, refuse_pixels
 from inference.engine.intervals import Interval
 from inference.engine.orientation import AS_STORED, Orientation, notes, orientation
 from inference.engine.preprocessing import WHOLE, network_input, normalise_contrast, view, working_image
 from inference.engine.presets import SCALED_AGE_MONTHS, Preset
-from inference.engine.regions import Attention, Region, find_regions
+from inference.engine.regions import Attention, Region, find_regions, scaled
 from inference.engine.runtimes import RUNTIMES, Runtime
 from inference.engine.weights import read_card, weights_folder
 
@@ -152,11 +153,49 @@ class BoneAgeModel:
                 outcomes[row] = Reading(float(readings.mean()), float(np.ptp(readings)), found[row], lies[row])
         return [outcome for outcome in outcomes if outcome is not None]
 
+    def explain(
+        self, image: np.ndarray, sex: str, method: Method, progress: Callable[[float], None] = lambda share: None
+    ) -> Explanation | Refusal:
+        """Which places of the image the reading rests on. An occlusion map takes some hundred readings of the age
+        network, with the regions where they were found; progress hears the share that is done.
+
+        Raises ValueError for Grad-CAM on ONNX Runtime, which has no gradients.
+        """
+        started = time.perf_counter()
+        [reading] = self.read([image], [sex])
+        if isinstance(reading, str):
+            return Refusal(reading, REASONS[reading], (time.perf_counter() - started) * 1000)
+        upright = normalise_contrast(working_image(reading.lies.upright(image), self.preset))
+        if method == "occlusion":
+
+            def read(images: np.ndarray) -> np.ndarray:
+                return self._ages(list(images), [sex] * len(images), [reading.attention] * len(images)).mean(axis=1)
+
+            moved = occlusion_map(read, upright, progress=progress)
+            return Explanation(method, reading.lies.stored(scaled(moved)), float(moved.max()))
+        if self._runtime.age_network is None:
+            raise ValueError("Grad-CAM needs gradients, which ONNX Runtime has not: load the model for TensorFlow.")
+        maps = grad_cam(self._runtime.age_network, self._age_inputs([upright], [sex], [reading.attention]))
+        boxes = {name: region.box for name, region in reading.attention.regions.items()}
+        together = laid_together({name: values[0] for name, values in maps.items()}, boxes)
+        return Explanation(method, reading.lies.stored(scaled(together)), None)
+
     def _attend(self, views: np.ndarray) -> list[Attention]:
         return find_regions(self._runtime.attention, views, self.preset.attention)
 
     def _ages(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> np.ndarray:
         """(N, 1) months, or (N, 2) where the mirror image is read too."""
+        inputs = self._age_inputs(images, sexes, found)
+        if not self.preset.age.mirrored:
+            return self._runtime.age(inputs)
+        both = {
+            name: np.concatenate([batch, batch[:, :, ::-1] if batch.ndim == 4 else batch])
+            for name, batch in inputs.items()
+        }
+        return self._runtime.age(both).reshape(2, len(images)).T
+
+    def _age_inputs(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> dict[str, np.ndarray]:
+        """Of the age network, by name."""
         inputs = {}
         for name, spec in self.preset.age.branches.items():
             regions = [attention.regions.get(name) for attention in found]
@@ -166,13 +205,7 @@ class BoneAgeModel:
             ]
             inputs[name] = network_input(np.stack(views))
         inputs["male"] = np.array([[sex == "M"] for sex in sexes], np.float32)
-        if not self.preset.age.mirrored:
-            return self._runtime.age(inputs)
-        both = {
-            name: np.concatenate([batch, batch[:, :, ::-1] if batch.ndim == 4 else batch])
-            for name, batch in inputs.items()
-        }
-        return self._runtime.age(both).reshape(2, len(images)).T
+        return inputs
 
     def _prediction(self, reading: Reading, milliseconds: float) -> Prediction:
         attention, lies, months = reading.attention, reading.lies, max(reading.months, 0.0)

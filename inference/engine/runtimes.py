@@ -6,7 +6,7 @@ Both offer attention(images) and age(inputs), with the inputs and outputs of `ne
 import os
 import threading
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,9 @@ THREADS = int(os.environ.get("BONEAGE_THREADS", "0"))
 
 
 class Runtime(Protocol):
+    age_network: Any
+    """The age network as a keras.Model, for its gradients; None where the runtime has none."""
+
     def attention(self, images: np.ndarray) -> dict[str, np.ndarray]: ...
 
     def age(self, inputs: dict[str, np.ndarray]) -> np.ndarray: ...
@@ -25,6 +28,8 @@ class Runtime(Protocol):
 
 class OnnxRuntime:
     """The exported networks attention.onnx and age.onnx of a weights folder."""
+
+    age_network = None
 
     def __init__(self, folder: Path, preset: Preset) -> None:
         import onnxruntime
@@ -55,9 +60,9 @@ class KerasRuntime:
         from inference.engine.networks import age_network, attention_network
 
         # Float32 whatever the training precision was, as in the ONNX export.
-        self._attention, self._age = attention_network(preset), age_network(preset)
+        self._attention, self.age_network = attention_network(preset), age_network(preset)
         self._attention.set_weights(load_arrays(folder / "attention.npz"))
-        self._age.set_weights(load_arrays(folder / "age.npz"))
+        self.age_network.set_weights(load_arrays(folder / "age.npz"))
         # Keras compiles its prediction function at the first call: two threads must not do that at once.
         self._lock = threading.Lock()
 
@@ -67,7 +72,7 @@ class KerasRuntime:
 
     def age(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         with self._lock:
-            return self._age.predict_on_batch(inputs)
+            return self.age_network.predict_on_batch(inputs)
 
 
 RUNTIMES: dict[str, type[OnnxRuntime] | type[KerasRuntime]] = {"onnx": OnnxRuntime, "tensorflow": KerasRuntime}

@@ -17,7 +17,7 @@ def test_a_radiograph_prints_one_json_line(load_tiny, radiograph, capsys):
     assert main([str(radiograph), "--sex", "F", "--model", "tiny"]) == 0
     [line] = capsys.readouterr().out.splitlines()
     answer = json.loads(line)
-    assert set(answer) == {"bone_age_months", "interval", "regions", "model", "milliseconds"}
+    assert set(answer) == {"bone_age_months", "interval", "regions", "notes", "model", "milliseconds"}
     low, high = answer["interval"]
     assert low <= answer["bone_age_months"] <= high
     assert answer["model"] == "tiny test"
@@ -40,3 +40,26 @@ def test_missing_weights_are_one_line_on_standard_error(tiny, radiograph, monkey
     monkeypatch.setenv("BONEAGE_WEIGHTS", str(tmp_path))
     assert main([str(radiograph), "--sex", "M", "--model", "tiny"]) == 2
     assert "There are no weights of 'tiny'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["occlusion", "gradcam"])
+def test_an_explanation_is_drawn_over_the_radiograph(load_tiny, radiograph, tmp_path, capsys, method):
+    out = tmp_path / "map.png"
+    assert main([str(radiograph), "--sex", "F", "--model", "tiny", "--explain", method, "--out", str(out)]) == 0
+    drawn, plain = cv2.imread(str(out)), cv2.imread(str(radiograph))
+    assert drawn.shape == plain.shape
+    assert not (drawn == drawn[..., :1]).all()
+    assert "bone_age_months" in json.loads(capsys.readouterr().out)
+
+
+def test_an_explanation_needs_a_place_to_go(load_tiny, radiograph, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(radiograph), "--sex", "F", "--model", "tiny", "--explain", "occlusion"])
+    assert stopped.value.code == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_an_explanation_that_cannot_be_written_is_one_line_on_standard_error(load_tiny, radiograph, tmp_path, capsys):
+    out = tmp_path / "none" / "map.png"
+    assert main([str(radiograph), "--sex", "F", "--model", "tiny", "--explain", "occlusion", "--out", str(out)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
