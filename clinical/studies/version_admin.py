@@ -1,0 +1,279 @@
+"""The versions of the model in the administration: register, compare in the shadow, activate, go back."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.utils.html import format_html
+
+from clinical.administration.filters import of_days
+from clinical.administration.rows import ReadOnlyAdmin
+from clinical.studies.bland_altman import plot
+from clinical.studies.shadow_comparison import AGREEMENT_MONTHS, compare
+from inference import registry
+from inference.engine.weights import available_models, fingerprint
+from inference.models import ModelVersion, ShadowAnalysis, State, VersionState
+from inference.training.card import FIGURES
+from inference.workflow import WrongState
+
+COMPARISON = settings.BASE_DIR / "docs" / "comparison.json"
+
+
+@dataclass(frozen=True)
+class _Verb:
+    """A verb of the registry, and the words of the page that asks first."""
+
+    act: Callable
+    label: str
+    question: str
+    done: str
+    fits: Callable
+
+
+VERBS = {
+    "activate": _Verb(
+        registry.activate,
+        "Activate",
+        "Every study that is analysed from now on is read by it. What was read before stays as it is.",
+        "{} reads studies from now on.",
+        lambda version: version.state != VersionState.ACTIVE and version.sha256,
+    ),
+    "start-shadow-run": _Verb(
+        registry.start_shadow_run,
+        "Start a shadow run",
+        "It reads every new study too, after the active version and when no study waits. Nobody sees what it reads but "
+        "the platform's staff, here.",
+        "{} reads new studies in the shadow.",
+        lambda version: version.state == VersionState.CANDIDATE and not version.shadows and version.sha256,
+    ),
+    "end-shadow-run": _Verb(
+        registry.end_shadow_run,
+        "End the shadow run",
+        "What it has read is kept for the comparison; what still waits is cancelled.",
+        "The shadow run of {} has ended.",
+        lambda version: version.shadows,
+    ),
+    "retire": _Verb(
+        registry.retire,
+        "Put aside",
+        "It is no candidate any more. It can still be activated later.",
+        "{} is put aside.",
+        lambda version: version.state == VersionState.CANDIDATE and not version.shadows,
+    ),
+}
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(ReadOnlyAdmin):
+    change_form_template = "versions/page.html"
+    change_list_template = "versions/list.html"
+    list_display = ["title", "badge", "error", "radiographs", "registered_at", "activated_at", "activated_by", "hash"]
+    list_filter = ["state", "name"]
+    list_select_related = ["activated_by"]
+    search_fields = ["name", "version", "sha256"]
+    search_help_text = "Name, version or SHA-256."
+
+    @admin.display(description="model", ordering="name")
+    def title(self, version):
+        return str(version)
+
+    @admin.display(description="state", ordering="state")
+    def badge(self, version):
+        tone = {VersionState.ACTIVE: "released", VersionState.CANDIDATE: "reviewed"}.get(version.state, "")
+        shadow = ", shadow run" if version.shadows else ""
+        return format_html('<span class="badge plain {}">{}{}</span>', tone, version.get_state_display(), shadow)
+
+    @admin.display(description="MAE, months")
+    def error(self, version):
+        return _measured(version.card).get("mae_months")
+
+    @admin.display(description="measured on")
+    def radiographs(self, version):
+        return _measured(version.card).get("n")
+
+    @admin.display(description="SHA-256")
+    def hash(self, version):
+        return version.sha256[:12]
+
+    def get_urls(self):
+        view = self.admin_site.admin_view
+        return [
+            path("register/", view(self.register_view), name="inference_modelversion_register"),
+            path("<int:pk>/shadow-run/", view(self.shadow_run_view), name="inference_modelversion_shadow_run"),
+            path("<int:pk>/do/<slug:verb>/", view(self.verb_view), name="inference_modelversion_verb"),
+            *super().get_urls(),
+        ]
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        version = self.get_object(request, object_id)
+        context = {"version": version, "badge": self.badge(version), "measured": FIGURES, **_card(version.card)}
+        context["verbs"] = self._verbs(request, version)
+        context["has_shadow_run"] = ShadowAnalysis.objects.filter(model_version=version).exists()
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def _verbs(self, request, version):
+        """(name, label) of what can be done with the version now."""
+        if not self.has_operate_permission(request):
+            return []
+        return [(name, verb.label) for name, verb in VERBS.items() if verb.fits(version)]
+
+    def _version(self, request, pk):
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return self.get_object(request, str(pk))
+
+    def _page(self, request, template, title, **context):
+        return render(request, template, {**self.admin_site.each_context(request), "title": title, **context})
+
+    def verb_view(self, request, pk, verb):
+        """Asks, and acts on a POST: activating says which version it takes the place of."""
+        version, chosen = self._version(request, pk), VERBS.get(verb)
+        if chosen is None:
+            raise Http404("There is no such verb.")
+        if not self.has_operate_permission(request):
+            raise PermissionDenied("Only platform staff who may change models do this.")
+        back = reverse("admin:inference_modelversion_change", args=[pk])
+        serving = registry.active()
+        if request.method == "POST":
+            seen = {"seen": int(request.POST.get("seen") or 0) or None} if verb == "activate" else {}
+            try:
+                chosen.act(version, request.user, **seen)
+            except WrongState as error:
+                messages.warning(request, str(error))
+            else:
+                messages.success(request, chosen.done.format(version))
+                if verb == "activate" and serving:
+                    messages.info(request, f"To go back, activate {serving} again.")
+            return redirect(back)
+        facts = []
+        if verb == "activate":
+            if serving:
+                facts.append(f"{serving} serves until then, and can be activated again.")
+            read = ShadowAnalysis.objects.filter(model_version=version, state=State.ANALYSED).count()
+            facts.append(f"It has read {read} studies of this installation in a shadow run." if read else NOT_TRIED)
+        return self._page(
+            request,
+            "versions/confirm.html",
+            f"{chosen.label}: {version}",
+            version=version,
+            verb=chosen,
+            facts=facts,
+            seen=serving and serving.pk,
+            back=back,
+        )
+
+    def register_view(self, request):
+        """The folders that hold a model, and what the comparison of all systems says."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        may = self.has_operate_permission(request)
+        folders = available_models()
+        if request.method == "POST":
+            if not may:
+                raise PermissionDenied("Only platform staff who may change models register one.")
+            chosen = next((each for each in folders if str(each.path) == request.POST.get("folder")), None)
+            return self._register(request, chosen)
+        known = {version.sha256: version for version in ModelVersion.objects.exclude(sha256="")}
+        rows = [(each, None if each.problem else known.get(fingerprint(each.path))) for each in folders]
+        return self._page(
+            request, "versions/register.html", "Register a model", rows=rows, may=may, comparison=_comparison()
+        )
+
+    def _register(self, request, folder):
+        again = redirect("admin:inference_modelversion_register")
+        if folder is None or folder.problem:
+            messages.error(request, folder.problem if folder else "This folder is there no longer; choose another.")
+            return again
+        try:
+            version = registry.register(folder.path, request.user)
+        except (WrongState, OSError, ValueError) as error:
+            messages.error(request, str(error))
+            return again
+        messages.success(request, f"{version} is registered. Run it in the shadow, then decide.")
+        return redirect("admin:inference_modelversion_change", version.pk)
+
+    def shadow_run_view(self, request, pk):
+        version = self._version(request, pk)
+        found = compare(version)
+        context = {
+            "version": version,
+            "found": found,
+            "agreement": AGREEMENT_MONTHS,
+            "verbs": self._verbs(request, version),
+            "rows": f"{reverse('admin:inference_shadowanalysis_changelist')}?"
+            + urlencode({"model_version__id__exact": pk}),
+        }
+        if found.read:
+            context["plot"] = plot(found.read, found.all)
+        return self._page(request, "versions/shadow_run.html", f"Shadow run of {version}", **context)
+
+
+NOT_TRIED = "It has read no study of this installation yet. A shadow run shows first what it makes of them."
+
+
+@admin.register(ShadowAnalysis)
+class ShadowAnalysisAdmin(ReadOnlyAdmin):
+    """Platform staff only: no hospital sees what a candidate reads."""
+
+    of_patients = True
+    list_display = ["short_id", "state", "reason_code", "bone_age_months", "model_version", "queued_at", "hospital"]
+    list_filter = [
+        "model_version",
+        "state",
+        of_days("day of the request", "queued", "queued_at"),
+        "reason_code",
+        "sex",
+        "hospital",
+    ]
+    list_select_related = ["hospital", "model_version"]
+    search_fields = ["id", "analysis__id"]
+    search_help_text = "Key of the shadow analysis, or of the analysis that it was made beside."
+
+    @admin.display(description="shadow analysis", ordering="id")
+    def short_id(self, row):
+        return str(row.pk)[:8]
+
+
+def _measured(card):
+    """The first evaluation of a card, or what its training measured, or nothing."""
+    return next(iter(card.get("evaluation", {}).values()), card.get("validation", {}))
+
+
+def _card(card):
+    """What the page of a version tells of its card."""
+    evaluations = card.get("evaluation") or {name: card[name] for name in ("validation", "phantoms") if name in card}
+    figures = [
+        (title, [_cell(figures.get(name)) for figures in evaluations.values()])
+        for title, name in FIGURES
+        if any(name in figures for figures in evaluations.values())
+    ]
+    first = _measured(card)
+    return {
+        "card": card,
+        "evaluations": list(evaluations),
+        "figures": figures,
+        "in_groups": [*first.get("by_sex", {}).items(), *first.get("by_age_band", {}).items()],
+        "robustness": first.get("robustness", {}),
+        "raw": json.dumps(card, indent=1),
+    }
+
+
+def _cell(value):
+    if isinstance(value, list):
+        return " to ".join(f"{bound:.2f}" for bound in value)
+    return f"{value:.2f}" if isinstance(value, float) else value
+
+
+def _comparison():
+    """The table of docs/comparison.json, or None where it was never written."""
+    try:
+        return json.loads(COMPARISON.read_text())
+    except (OSError, ValueError):
+        return None

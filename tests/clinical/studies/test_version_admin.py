@@ -1,0 +1,214 @@
+"""Versions of the model in the administration: for platform staff alone, and through the registry's verbs."""
+
+import json
+
+import pytest
+from django.contrib.auth.models import Permission
+
+from clinical.studies import version_admin
+from inference import registry
+from inference.models import ModelVersion, ShadowAnalysis
+from tests.factories import AnalysisFactory, StudyFactory, UserFactory
+
+pytestmark = pytest.mark.usefixtures("unscoped")
+LIST = "/admin/inference/modelversion/"
+
+
+@pytest.fixture
+def root(db):
+    return UserFactory(name="Root", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def looking(db):
+    """Platform staff who may look at models, and change none."""
+    user = UserFactory(is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_modelversion"))
+    return user
+
+
+@pytest.fixture
+def active(db):
+    return ModelVersion.objects.create(name="m", version="1", sha256="1" * 64, state="active")
+
+
+@pytest.fixture
+def candidate(db):
+    return ModelVersion.objects.create(name="m", version="2", sha256="2" * 64)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    path = tmp_path / "trained" / "ours"
+    path.mkdir(parents=True)
+    (path / "card.json").write_text(json.dumps({"name": "two_stage_compact", "version": "ours-1", "interval": {}}))
+    (path / "age.onnx").write_bytes(b"weights")
+    (path.parent / "broken").mkdir()
+    (path.parent / "broken" / "card.json").write_text("{")
+    monkeypatch.setenv("BONEAGE_WEIGHTS", str(path.parent))
+    return path
+
+
+def page(version, *more):
+    return "/".join([f"{LIST}{version.pk}", *more, ""])
+
+
+def do(client, version, verb, **fields):
+    return client.post(page(version, "do", verb), fields, follow=True)
+
+
+def test_the_card_is_a_page(as_user, root, active):
+    card = json.loads((registry.weights_folder("two_stage_compact") / "card.json").read_text())
+    ModelVersion.objects.update(card=card)
+    text = as_user(root).get(page(active, "change")).content.decode()
+    assert card["not_for"] in text
+    assert "MAE, months" in text
+    assert f"{next(iter(card['evaluation'].values()))['mae_months']:.2f}" in text
+    assert active.sha256 in text
+
+
+def test_a_card_without_figures_says_so(as_user, root, candidate):
+    text = as_user(root).get(page(candidate, "change")).content.decode()
+    assert "Its card holds no figure" in text
+
+
+def test_activating_asks_says_what_it_replaces_and_can_be_undone(as_user, root, active, candidate):
+    client = as_user(root)
+    asked = client.get(page(candidate, "do", "activate"))
+    assert "m 1 serves until then" in asked.content.decode()
+    assert "has read no study of this installation" in asked.content.decode()
+    assert registry.active() == active
+    said = do(client, candidate, "activate", seen=asked.context["seen"]).content.decode()
+    assert "To go back, activate m 1 again." in said
+    assert registry.active() == candidate
+    do(client, active, "activate", seen=candidate.pk)
+    assert registry.active() == active
+
+
+def test_an_activation_in_sight_of_another_version_changes_nothing(as_user, root, active, candidate):
+    said = do(as_user(root), candidate, "activate", seen=999).content.decode()
+    assert "has moved on meanwhile" in said
+    assert registry.active() == active
+
+
+@pytest.mark.parametrize("verb", version_admin.VERBS)
+def test_a_page_offers_what_fits_and_asking_changes_nothing(as_user, root, active, candidate, verb):
+    offered = [name for name, _ in as_user(root).get(page(candidate, "change")).context["verbs"]]
+    assert offered == ["activate", "start-shadow-run", "retire"]
+    before = list(ModelVersion.objects.values())
+    assert as_user(root).get(page(candidate, "do", verb)).status_code == 200
+    assert list(ModelVersion.objects.values()) == before
+
+
+def test_a_shadow_run_is_started_and_ended(as_user, root, active, candidate):
+    client = as_user(root)
+    do(client, candidate, "start-shadow-run")
+    assert ModelVersion.objects.get(shadows=True) == candidate
+    do(client, candidate, "end-shadow-run")
+    assert not ModelVersion.objects.filter(shadows=True).exists()
+
+
+@pytest.mark.parametrize("where", [("do", "activate"), ("do", "retire"), ("shadow-run",), ("change",)])
+@pytest.mark.parametrize("person", ["alice", "ada", "charlie", "mother"])
+def test_nobody_but_platform_staff_comes_in(request, as_user, candidate, person, where):
+    client = as_user(request.getfixturevalue(person))
+    for method in (client.get, client.post):
+        assert method(page(candidate, *where)).status_code in (302, 403, 404)
+        assert method(f"{LIST}register/").status_code in (302, 403, 404)
+    assert ModelVersion.objects.get().state == "candidate"
+
+
+def test_staff_who_may_only_look_change_nothing(as_user, looking, candidate, folder):
+    client = as_user(looking)
+    assert client.get(page(candidate, "change")).context["verbs"] == []
+    assert client.get(page(candidate, "shadow-run")).status_code == 200
+    assert client.get(f"{LIST}register/").status_code == 200
+    assert client.post(page(candidate, "do", "activate"), {"seen": ""}).status_code == 403
+    assert client.post(f"{LIST}register/", {"folder": str(folder)}).status_code == 403
+    assert [version.state for version in ModelVersion.objects.all()] == ["candidate"]
+
+
+def test_staff_without_the_permission_sees_nothing(as_user, candidate):
+    client = as_user(UserFactory(is_staff=True))
+    for path in (LIST, page(candidate, "change"), page(candidate, "shadow-run"), f"{LIST}register/"):
+        assert client.get(path).status_code == 403
+
+
+def test_what_is_not_there_is_not_found(as_user, root, candidate):
+    client = as_user(root)
+    assert client.get(page(candidate, "do", "explode")).status_code == 404
+    assert client.post(f"{LIST}{candidate.pk + 1}/do/activate/").status_code == 404
+
+
+def test_a_folder_is_registered_and_one_that_is_broken_says_why(as_user, root, folder):
+    client = as_user(root)
+    text = client.get(f"{LIST}register/").content.decode()
+    assert "broken" in text
+    assert "cannot be read" in text
+    client.post(f"{LIST}register/", {"folder": str(folder)})
+    version = ModelVersion.objects.get()
+    assert (version.version, version.state) == ("ours-1", "candidate")
+    assert page(version, "change") in client.get(f"{LIST}register/").content.decode()
+
+
+@pytest.mark.parametrize("folder_name", ["broken", "../..", "nowhere", ""])
+def test_only_a_folder_of_the_list_is_registered(as_user, root, folder, folder_name):
+    response = as_user(root).post(f"{LIST}register/", {"folder": str(folder.parent / folder_name)}, follow=True)
+    assert response.status_code == 200
+    assert not ModelVersion.objects.exists()
+
+
+def test_the_comparison_of_all_systems_is_shown_where_it_was_written(as_user, root, monkeypatch, tmp_path):
+    monkeypatch.setattr(version_admin, "COMPARISON", tmp_path / "comparison.json")
+    assert as_user(root).get(f"{LIST}register/").status_code == 200
+    (tmp_path / "comparison.json").write_text("not JSON")
+    assert as_user(root).get(f"{LIST}register/").status_code == 200
+
+
+def test_the_shadow_run_is_a_page_with_its_figures(as_user, root, active, candidate, patient):
+    client = as_user(root)
+    assert "Nothing to compare yet" in client.get(page(candidate, "shadow-run")).content.decode()
+    for months in (104.0, 111.0):
+        study = StudyFactory(
+            patient=patient,
+            state="analysed",
+            analysis__model_version=active,
+            analysis__bone_age_months=100.0,
+            analysis__milliseconds=120.0,
+        )
+        row = ShadowAnalysis.objects.create(
+            analysis=study.analysis,
+            hospital=study.hospital,
+            model_version=candidate,
+            sex="F",
+            state="analysed",
+            bone_age_months=months,
+            milliseconds=80.0,
+        )
+    response = client.get(page(candidate, "shadow-run"))
+    text = response.content.decode()
+    assert response.context["found"].all.bias == 7.5
+    assert "7.5" in text
+    assert text.count("<circle") == 2
+    assert f"/admin/inference/shadowanalysis/{row.pk}/change/" in text
+    assert client.get(f"/admin/inference/shadowanalysis/{row.pk}/change/").status_code == 200
+    assert client.get(f"/admin/inference/shadowanalysis/?model_version__id__exact={candidate.pk}").status_code == 200
+
+
+def test_many_studies_are_read_again_by_the_active_version(as_user, root, active, patient):
+    older = ModelVersion.objects.create(name="m", version="0", state="retired")
+    studies = [StudyFactory(patient=patient, state="analysed", analysis__model_version=older) for _ in range(2)]
+    done = StudyFactory(patient=patient, state="analysed", analysis__model_version=active)
+    fields = {"action": "reanalyse", "_selected_action": [study.pk for study in (*studies, done)]}
+    response = as_user(root).post("/admin/studies/study/", fields, follow=True)
+    assert "Done for 2 of 3 studies." in response.content.decode()
+    for study in studies:
+        study.refresh_from_db()
+        assert study.reanalysis.state == "queued"
+
+
+def test_a_hospitals_administrator_sees_no_shadow(as_user, ada, active, candidate, hospital):
+    analysis = AnalysisFactory(hospital=hospital, state="analysed", model_version=active)
+    row = ShadowAnalysis.objects.create(analysis=analysis, hospital=hospital, model_version=candidate)
+    for path in ("", f"{row.pk}/change/"):
+        assert as_user(ada).get(f"/admin/inference/shadowanalysis/{path}").status_code == 404
