@@ -9,7 +9,6 @@ from django.test import Client
 from django_scopes import scopes_disabled
 from django_scopes.state import state as scope_of_the_context
 
-from clinical.accounts.sessions import SEEN_AT, SIGNED_IN_AT
 from clinical.audit import immutable
 from tests import factories
 
@@ -141,9 +140,9 @@ def as_user(client):
         client.logout()
         if user is not None:
             client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
-            session, now = client.session, time.time()
-            session.update({SIGNED_IN_AT: now, SEEN_AT: now})
-            session["account_authentication_methods"] = [{"method": "password", "at": now, "reauthenticated": True}]
+            session = client.session
+            confirmed = {"method": "password", "at": time.time(), "reauthenticated": True}
+            session["account_authentication_methods"] = [confirmed]
             session["account_authentication_methods_user"] = str(user.pk)
             session.save()
         return client

@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_scopes import scope
 
+from clinical.accounts import sessions
 from clinical.accounts.forms import AcceptInvitationForm
 from clinical.accounts.models import User
 from clinical.accounts.scope import every_hospital
@@ -105,6 +106,7 @@ def answer(request, invitation, template, destination, welcome):
         if not known:
             login(request, user, backend="allauth.account.auth_backends.AuthenticationBackend")
             record_authentication(request, user, "password")
+            sessions.see(request)
         welcome(user)
         return redirect(destination)
     context = {"invitation": invitation, "form": form, "expired": False}

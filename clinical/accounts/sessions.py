@@ -10,6 +10,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
+from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
 from django.urls import reverse
 
@@ -18,16 +19,19 @@ SIGNED_IN_AT, SEEN_AT = "signed_in_at", "seen_at"  # seconds, in the session
 
 def remaining(request):
     """Seconds until the session ends if nothing more is done."""
-    now = time.time()
-    idle = request.session.get(SEEN_AT, now) + settings.SESSION_IDLE_SECONDS
-    return max(0, min(idle, request.session.get(SIGNED_IN_AT, now) + settings.SESSION_COOKIE_AGE) - now)
+    idle = request.session.get(SEEN_AT, 0) + settings.SESSION_IDLE_SECONDS
+    longest = request.session.get(SIGNED_IN_AT, 0) + settings.SESSION_COOKIE_AGE
+    return max(0, min(idle, longest) - time.time())
+
+
+@receiver(user_logged_in)
+def begin(sender, request, **kwargs):
+    request.session[SIGNED_IN_AT] = request.session[SEEN_AT] = time.time()
 
 
 def see(request):
     """Note that the person is there: the time of idleness starts anew."""
-    now = time.time()
-    request.session.setdefault(SIGNED_IN_AT, now)
-    request.session[SEEN_AT] = now
+    request.session[SEEN_AT] = time.time()
     UserSession.objects.create_from_request(request)
 
 
@@ -47,7 +51,7 @@ class SessionLimitMiddleware:
             if not remaining(request):
                 logout(request)
                 messages.info(request, "You were signed out for safety. Sign in to go on where you were.")
-            elif SEEN_AT not in request.session or (self.is_activity(request) and self.is_due(request)):
+            elif self.is_activity(request) and self.is_due(request):
                 see(request)
         return self.get_response(request)
 
