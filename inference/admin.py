@@ -1,18 +1,49 @@
 from django.contrib import admin
 
-from clinical.accounts.admin import ReadOnlyAdmin
-from inference.models import Analysis, ModelVersion
-
-
-@admin.register(ModelVersion)
-class ModelVersionAdmin(ReadOnlyAdmin):
-    list_display = ["name", "version", "registered_at"]
+from clinical.administration.filters import of_days
+from clinical.administration.rows import ReadOnlyAdmin
+from inference.models import Analysis
 
 
 @admin.register(Analysis)
 class AnalysisAdmin(ReadOnlyAdmin):
-    list_display = ["id", "hospital", "state", "attempt", "worker", "queued_at", "finished_at", "model_version"]
-    list_filter = ["state", "reason_code", "model_version", "hospital"]
+    hospital_administrators = frozenset({"view"})
+    of_patients = True
+    list_display = [
+        "short_id",
+        "state",
+        "reason_code",
+        "attempt",
+        "queued_at",
+        "seconds_taken",
+        "model_version",
+        "hospital",
+    ]
+    list_filter = [
+        "state",
+        of_days("day of the request", "queued", "queued_at"),
+        "reason_code",
+        "sex",
+        "model_version",
+        "hospital",
+    ]
     list_select_related = ["hospital", "model_version"]
     search_fields = ["id"]
+    search_help_text = "Key of the analysis."
     date_hierarchy = "queued_at"
+    fieldsets = [
+        (None, {"fields": ["id", "hospital", "state", "reason", "reason_code", "sex", "previous"]}),
+        ("Result", {"fields": ["bone_age_months", "low_months", "high_months", "model_version", "milliseconds"]}),
+        (
+            "Work",
+            {"fields": ["attempt", "worker", "queued_at", "delivered_at", "started_at", "lease_until", "finished_at"]},
+        ),
+    ]
+
+    @admin.display(description="analysis", ordering="id")
+    def short_id(self, row):
+        return str(row.pk)[:8]
+
+    @admin.display(description="seconds")
+    def seconds_taken(self, row):
+        return None if row.seconds is None else f"{row.seconds:.1f}"

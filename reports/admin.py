@@ -1,13 +1,53 @@
 from django.contrib import admin
+from django.db.models import F
 
-from clinical.accounts.admin import ReadOnlyAdmin
+from clinical.administration.filters import RangeFilter, between, of_days
+from clinical.administration.rows import ReadOnlyAdmin
+from clinical.studies.expressions import Seconds
+from reports import workflow
 from reports.models import Report
+
+
+class WaitedFilter(RangeFilter):
+    title = "hours from upload to signature (below the second)"
+    parameter = "waited"
+
+    def within(self, queryset, low, high):
+        return between(queryset, Seconds(F("signed_at"), F("study__submitted_at")) / 3600.0, low, high, below=True)
 
 
 @admin.register(Report)
 class ReportAdmin(ReadOnlyAdmin):
-    list_display = ["number", "version", "hospital", "state", "signed_at", "signed_by", "released_at", "superseded_at"]
-    list_filter = ["state", "hospital"]
+    hospital_administrators = frozenset({"view"})
+    of_patients = True
+    list_display = ["number", "version", "state", "signed_at", "signed_by", "released_at", "superseded_at", "hospital"]
+    list_filter = [
+        "state",
+        of_days("day of the signature", "signed", "signed_at"),
+        of_days("day of the upload", "uploaded", "study__submitted_at"),
+        WaitedFilter,
+        "version",
+        ("released_at", admin.EmptyFieldListFilter),
+        "hospital",
+    ]
     list_select_related = ["hospital", "signed_by"]
     search_fields = ["number", "code", "study__patient__mrn"]
+    search_help_text = "Number, check code or MRN."
     date_hierarchy = "signed_at"
+    fieldsets = [
+        (None, {"fields": ["number", "version", "code", "study", "hospital"]}),
+        ("Signature", {"fields": ["signed_by", "signed_at", "released_at", "superseded_at"]}),
+        ("File", {"fields": ["state", "reason", "attempt", "delivered_at", "sha256"]}),
+    ]
+    actions = ["retry"]
+
+    @admin.action(description="Make again (failed ones)", permissions=["operate"])
+    def retry(self, request, queryset):
+        done = 0
+        for report in queryset:
+            try:
+                workflow.retry(report, request.user)
+                done += 1
+            except workflow.WrongState:
+                continue
+        self.message_user(request, f"{done} of {len(queryset)} reports are being made again.")

@@ -1,30 +1,46 @@
+import allauth.mfa.admin
+import allauth.usersessions.admin  # noqa: F401  registers what is unregistered below
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.shortcuts import redirect
 
+from clinical.accounts import invitations, membership
 from clinical.accounts.logo import LogoField, keep_logo
-from clinical.accounts.models import Hospital, Invitation, Membership, User
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """For rows that the workflow owns: the administration looks, it does not write."""
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
+from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
+from clinical.accounts.permissions import confirmed
+from clinical.administration.rows import PortalAdmin, ReadOnlyAdmin
+from clinical.administration.site import administers
+from clinical.audit.record import Verb, record
 
 
 class MembershipInline(admin.TabularInline):
     model = Membership
     extra = 0
     autocomplete_fields = ["user", "hospital"]
+
+
+class WithMemberships(PortalAdmin):
+    """A form with memberships below it; giving roles and what becomes of them is confirmed and recorded as in the
+    portal."""
+
+    def changeform_view(self, request, *args, **kwargs):
+        return confirmed(super().changeform_view)(request, *args, **kwargs)
+
+    def save_formset(self, request, form, formset, change):
+        for gone in formset.deleted_forms:
+            if gone.instance.pk:
+                record(Verb.REMOVE_MEMBER, gone.instance, request=request, detail=gone.instance.role)
+        super().save_formset(request, form, formset, change)
+        for row in formset.new_objects:
+            record(Verb.JOIN, row, request=request, detail=row.role)
+        for row, fields in formset.changed_objects:
+            if "role" in fields:
+                record(Verb.CHANGE_ROLE, row, request=request, detail=f"to {row.role}")
 
 
 class HospitalForm(forms.ModelForm):
@@ -45,11 +61,21 @@ class HospitalForm(forms.ModelForm):
 
 
 @admin.register(Hospital)
-class HospitalAdmin(admin.ModelAdmin):
+class HospitalAdmin(WithMemberships):
     form = HospitalForm
-    list_display = ["name", "bone_age_reference", "created_at"]
+    list_display = ["name", "bone_age_reference", "paper", "created_at"]
+    list_filter = ["bone_age_reference"]
     search_fields = ["name"]
+    date_hierarchy = "created_at"
     inlines = [MembershipInline]
+
+    def log_addition(self, request, obj, message):
+        record(Verb.CREATE, obj, request=request)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request, obj, message):
+        record(Verb.EDIT, obj, request=request, detail="administration")
+        return super().log_change(request, obj, message)
 
     def has_delete_permission(self, request, obj=None):
         return False
@@ -73,17 +99,22 @@ class UserCreationForm(AddressForm, AdminUserCreationForm):
         field_classes = {}
 
 
+class UserForm(AddressForm, UserChangeForm):
+    """With a link to the page that sets another password."""
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(WithMemberships, DjangoUserAdmin):
     add_form = UserCreationForm
-    form = AddressForm
+    form = UserForm
     ordering = ["name"]
-    list_display = ["email", "name", "is_staff", "is_active", "last_login"]
-    list_filter = ["is_staff", "is_superuser", "is_active"]
+    list_display = ["name", "email", "is_staff", "is_active", "last_login", "date_joined"]
+    list_filter = ["is_staff", "is_superuser", "is_active", "memberships__role", "memberships__hospital"]
     search_fields = ["email", "name"]
+    search_help_text = "Name or e-mail address."
     readonly_fields = ["last_login", "date_joined"]
     fieldsets = [
-        (None, {"fields": ["email", "name", "is_active"]}),
+        (None, {"fields": ["email", "name", "password", "is_active"]}),
         ("Platform", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
         ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]
@@ -91,6 +122,15 @@ class UserAdmin(DjangoUserAdmin):
         (None, {"fields": ["email", "name", "usable_password", "password1", "password2"]}),
     ]
     inlines = [MembershipInline]
+
+    def get_readonly_fields(self, request, obj=None):
+        """Nobody raises themselves: the platform's rights are given by those who have them all."""
+        rights = [] if request.user.is_superuser else ["is_staff", "is_superuser", "groups", "user_permissions"]
+        return [*super().get_readonly_fields(request, obj), *rights]
+
+    def has_change_permission(self, request, obj=None):
+        raised = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return not raised and super().has_change_permission(request, obj)
 
     def save_related(self, request, form, formsets, change):
         super().save_related(request, form, formsets, change)
@@ -104,9 +144,84 @@ class UserAdmin(DjangoUserAdmin):
         return False
 
 
+@admin.register(Membership)
+class MembershipAdmin(PortalAdmin):
+    """Members come by invitation; here their role changes and they leave, as on the members' page."""
+
+    hospital_administrators = frozenset({"view", "change", "delete"})
+    list_display = ["name", "email", "role", "hospital", "created_at"]
+    list_filter = ["role", "hospital"]
+    list_select_related = ["user", "hospital"]
+    search_fields = ["user__name", "user__email"]
+    search_help_text = "Name or e-mail address."
+    date_hierarchy = "created_at"
+    fields = ["user", "email", "hospital", "role", "created_at"]
+    readonly_fields = ["user", "email", "hospital", "created_at"]
+
+    @admin.display(ordering="user__name")
+    def name(self, row):
+        return row.user.name
+
+    @admin.display(description="e-mail", ordering="user__email")
+    def email(self, row):
+        return row.user.email
+
+    def has_add_permission(self, request):
+        return False
+
+    def save_model(self, request, obj, form, change):
+        membership.change_role(Membership.objects.get(pk=obj.pk), obj.role, request.user)
+
+    def delete_model(self, request, obj):
+        membership.remove(obj, request.user)
+
+    def delete_queryset(self, request, queryset):
+        for row in queryset.select_related("hospital"):
+            membership.remove(row, request.user)
+
+    def _unless_the_last(self, view, request, **kwargs):
+        try:
+            response = confirmed(view)(request, **kwargs)
+        except membership.LastAdministrator as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return redirect(request.get_full_path())
+        # Who has just ended being administrator goes where their work is now.
+        own = request.user.memberships.filter(hospital=request.hospital, role=Role.HOSPITAL_ADMIN)
+        is_out = request.method == "POST" and administers(request) and not own.exists()
+        return redirect("home") if is_out else response
+
+    def change_view(self, request, **kwargs):
+        return self._unless_the_last(super().change_view, request, **kwargs)
+
+    def delete_view(self, request, **kwargs):
+        return self._unless_the_last(super().delete_view, request, **kwargs)
+
+    def changelist_view(self, request, **kwargs):
+        return self._unless_the_last(super().changelist_view, request, **kwargs)
+
+
 @admin.register(Invitation)
 class InvitationAdmin(ReadOnlyAdmin):
-    list_display = ["email", "hospital", "role", "created_at", "expires_at", "accepted_at"]
-    list_filter = ["role", "hospital"]
+    hospital_administrators = frozenset({"view"})
+    list_display = ["email", "role", "hospital", "invited_by", "created_at", "expires_at", "accepted_at"]
+    list_filter = ["role", ("accepted_at", admin.EmptyFieldListFilter), "hospital"]
+    list_select_related = ["hospital", "invited_by"]
     search_fields = ["email"]
+    search_help_text = "E-mail address."
+    date_hierarchy = "created_at"
     exclude = ["token"]
+    actions = ["withdraw"]
+
+    def has_withdraw_permission(self, request):
+        return administers(request) or self.has_operate_permission(request)
+
+    @admin.action(description="Withdraw (open ones)", permissions=["withdraw"])
+    def withdraw(self, request, queryset):
+        pending = list(queryset.pending())
+        for invitation in pending:
+            invitations.withdraw(invitation, request.user)
+        self.message_user(request, f"{len(pending)} invitations were withdrawn; their links no longer work.")
+
+
+# allauth's own lists would let secrets be read and second factors be given to others.
+admin.site.unregister([Authenticator, UserSession])

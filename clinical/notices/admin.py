@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from clinical.accounts.admin import ReadOnlyAdmin
+from clinical.administration.rows import ReadOnlyAdmin
 from clinical.notices.models import Notification
 
 

@@ -1,35 +1,68 @@
 from django.contrib import admin
 
-from clinical.accounts.admin import ReadOnlyAdmin
+from clinical.accounts import invitations
+from clinical.administration.rows import ReadOnlyAdmin, ShownInline
 from clinical.patients.models import FamilyInvitation, Guardianship, Measurement, Patient
 
 
-class GuardianshipInline(admin.TabularInline):
+class GuardianshipInline(ShownInline):
     model = Guardianship
-    extra = 0
-    can_delete = False
-    fields = readonly_fields = ["user", "relation", "created_at"]
+    verbose_name_plural = "family"
+    fields = readonly_fields = ["person", "relation", "created_at"]
+
+    @admin.display(description="person")
+    def person(self, row):
+        return f"{row.user.name}, {row.user.email}"
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("user")
 
 
-class MeasurementInline(admin.TabularInline):
+class MeasurementInline(ShownInline):
     model = Measurement
-    extra = 0
-    can_delete = False
-    fields = readonly_fields = ["measured_on", "height_cm", "weight_kg", "source", "entered_by", "entered_at"]
+    fields = readonly_fields = ["measured_on", "height_cm", "weight_kg", "source", "by", "entered_at"]
+
+    @admin.display(description="entered by")
+    def by(self, row):
+        return row.entered_by.name
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("entered_by")
 
 
 @admin.register(Patient)
 class PatientAdmin(ReadOnlyAdmin):
-    list_display = ["mrn", "full_name", "sex", "date_of_birth", "hospital", "archived_at"]
-    list_filter = ["sex", "hospital"]
+    hospital_administrators = frozenset({"view"})
+    of_patients = True
+    list_display = ["full_name", "mrn", "sex", "date_of_birth", "hospital", "created_at", "archived_at"]
+    list_filter = ["sex", ("archived_at", admin.EmptyFieldListFilter), "hospital"]
     list_select_related = ["hospital"]
     search_fields = ["mrn", "family_name", "given_name"]
+    search_help_text = "Name or MRN."
+    date_hierarchy = "created_at"
+    fieldsets = [
+        (None, {"fields": ["mrn", "family_name", "given_name", "sex", "date_of_birth", "hospital"]}),
+        ("Parents", {"fields": ["mother_height_cm", "father_height_cm"]}),
+        ("Record", {"fields": ["notes", "created_at", "archived_at"]}),
+    ]
     inlines = [GuardianshipInline, MeasurementInline]
 
 
 @admin.register(FamilyInvitation)
 class FamilyInvitationAdmin(ReadOnlyAdmin):
-    list_display = ["email", "hospital", "relation", "created_at", "expires_at", "accepted_at"]
-    list_filter = ["relation", "hospital"]
+    hospital_administrators = frozenset({"view"})
+    list_display = ["email", "relation", "hospital", "invited_by", "created_at", "expires_at", "accepted_at"]
+    list_filter = ["relation", ("accepted_at", admin.EmptyFieldListFilter), "hospital"]
+    list_select_related = ["hospital", "invited_by"]
     search_fields = ["email"]
+    search_help_text = "E-mail address."
+    date_hierarchy = "created_at"
     exclude = ["token"]
+    actions = ["withdraw"]
+
+    @admin.action(description="Withdraw (open ones)", permissions=["operate"])
+    def withdraw(self, request, queryset):
+        pending = list(queryset.pending())
+        for invitation in pending:
+            invitations.withdraw(invitation, request.user)
+        self.message_user(request, f"{len(pending)} invitations were withdrawn; their links no longer work.")

@@ -1,24 +1,160 @@
-from django.contrib import admin, messages
+from django.contrib import admin
+from django.db.models import F
+from django.db.models.functions import Abs
 
-from clinical.accounts.admin import ReadOnlyAdmin
-from clinical.studies import workflow
+from clinical.administration.filters import RangeFilter, between, of_days
+from clinical.administration.rows import ReadOnlyAdmin
+from clinical.growth.ages import in_words
+from clinical.studies import version_admin, workflow  # noqa: F401  (the models' versions are administered here)
+from clinical.studies.expressions import (
+    AGREED_MONTHS,
+    AI_MONTHS,
+    DOCTOR_MONTHS,
+    READ_WITH_AI,
+    Seconds,
+    completed_years,
+)
 from clinical.studies.models import Study
+from clinical.studies.queries import BONE_AGE, DETERMINATIONS
+
+
+class AgeFilter(RangeFilter):
+    title = "age (completed years)"
+    parameter = "age"
+
+    def within(self, queryset, low, high):
+        return between(queryset, completed_years(), low, high)
+
+
+class BoneAgeFilter(RangeFilter):
+    title = "bone age (years, below the second)"
+    parameter = "bone_age"
+
+    def within(self, queryset, low, high):
+        months = [None if years is None else 12 * years for years in (low, high)]
+        return between(queryset, BONE_AGE, *months, below=True)
+
+
+class SdsFilter(RangeFilter):
+    title = "SDS (below the second)"
+    parameter = "sds"
+
+    def within(self, queryset, low, high):
+        return between(queryset, F("sds"), low, high, below=True)
+
+
+class MeanFilter(RangeFilter):
+    title = "mean of AI and doctor (years, below the second)"
+    parameter = "mean"
+
+    def within(self, queryset, low, high):
+        return between(queryset.filter(READ_WITH_AI), (AI_MONTHS + DOCTOR_MONTHS) / 24.0, low, high, below=True)
+
+
+class ResultTimeFilter(RangeFilter):
+    title = "seconds to the result (below the second)"
+    parameter = "result"
+
+    def within(self, queryset, low, high):
+        analysed = queryset.filter(analysis__bone_age_months__isnull=False)
+        return between(analysed, Seconds(F("analysis__finished_at"), F("submitted_at")), low, high, below=True)
+
+
+class DifferenceFilter(RangeFilter):
+    title = "AI minus doctor (months, below the second)"
+    parameter = "difference"
+
+    def within(self, queryset, low, high):
+        return between(queryset.filter(READ_WITH_AI), AI_MONTHS - DOCTOR_MONTHS, low, high, below=True)
+
+
+class DeterminationFilter(admin.SimpleListFilter):
+    title = parameter_name = "determination"
+
+    def lookups(self, request, model_admin):
+        return [(key, key.capitalize()) for key in DETERMINATIONS]
+
+    def queryset(self, request, queryset):
+        return queryset.filter(DETERMINATIONS[self.value()]) if self.value() in DETERMINATIONS else queryset
+
+
+class ReadingFilter(admin.SimpleListFilter):
+    title, parameter_name = "what the doctor made of the AI's value", "reading"
+
+    def lookups(self, request, model_admin):
+        return [("agreed", "Agreed"), ("overruled", "Overruled"), ("read", "Either"), ("unread", "Not read")]
+
+    def queryset(self, request, queryset):
+        if self.value() == "unread":
+            return queryset.filter(review=None)
+        if self.value() not in ("agreed", "overruled", "read"):
+            return queryset
+        read = queryset.filter(READ_WITH_AI).alias(apart=Abs(AI_MONTHS - DOCTOR_MONTHS))
+        if self.value() == "read":
+            return read
+        return read.filter(**{"apart__lt" if self.value() == "agreed" else "apart__gte": AGREED_MONTHS})
 
 
 @admin.register(Study)
 class StudyAdmin(ReadOnlyAdmin):
-    list_display = ["id", "hospital", "state", "acquired_on", "submitted_at", "submitted_by"]
-    list_filter = ["state", "hospital"]
-    list_select_related = ["hospital", "submitted_by"]
+    hospital_administrators = frozenset({"view"})
+    of_patients = True
+    list_display = ["short_id", "state", "mrn", "acquired_on", "bone_age", "submitted_at", "submitted_by", "hospital"]
+    list_filter = [
+        "state",
+        of_days("day of the upload", "submitted", "submitted_at"),
+        DeterminationFilter,
+        SdsFilter,
+        "sex",
+        AgeFilter,
+        BoneAgeFilter,
+        ReadingFilter,
+        DifferenceFilter,
+        MeanFilter,
+        ResultTimeFilter,
+        ("review__doctor", admin.RelatedOnlyFieldListFilter),
+        ("submitted_by", admin.RelatedOnlyFieldListFilter),
+        "hospital",
+    ]
+    list_select_related = ["hospital", "submitted_by", "patient", "analysis", "review"]
     search_fields = ["id", "patient__mrn"]
+    search_help_text = "MRN, or key of the study."
     date_hierarchy = "submitted_at"
-    actions = ["retry", "cancel"]
+    fieldsets = [
+        (None, {"fields": ["id", "hospital", "patient", "mrn", "state", "sex", "acquired_on", "indication"]}),
+        ("Reading", {"fields": ["bone_age", "sds", "analysis", "doctor", "radiograph"]}),
+        ("Upload", {"fields": ["submitted_at", "submitted_by"]}),
+    ]
+    actions = ["retry", "reanalyse", "cancel"]
 
-    @admin.action(description="Analyse again (failed and rejected ones)")
+    @admin.display(description="study", ordering="id")
+    def short_id(self, row):
+        return str(row.pk)[:8]
+
+    @admin.display(description="MRN", ordering="patient__mrn")
+    def mrn(self, row):
+        return row.patient.mrn
+
+    @admin.display(description="bone age", ordering=BONE_AGE)
+    def bone_age(self, row):
+        months = row.bone_age_months
+        return None if months is None else f"{in_words(months)} ({months:.0f} m)"
+
+    @admin.display(description="read by")
+    def doctor(self, row):
+        return row.review.doctor.name if row.review else None
+
+    @admin.action(description="Analyse again (failed and rejected ones)", permissions=["operate"])
     def retry(self, request, studies):
         self._each(request, studies, workflow.retry)
 
-    @admin.action(description="Cancel (queued ones)")
+    @admin.action(
+        description="Read by the active version of the model, too (analysed and reviewed ones)", permissions=["operate"]
+    )
+    def reanalyse(self, request, studies):
+        self._each(request, studies, workflow.reanalyse)
+
+    @admin.action(description="Cancel (queued ones)", permissions=["operate"])
     def cancel(self, request, studies):
         self._each(request, studies, workflow.cancel)
 
@@ -31,4 +167,4 @@ class StudyAdmin(ReadOnlyAdmin):
                 done += 1
             except workflow.WrongState:
                 continue
-        self.message_user(request, f"Done for {done} of {len(studies)} studies.", messages.INFO)
+        self.message_user(request, f"Done for {done} of {len(studies)} studies.")

@@ -8,6 +8,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import IntegrityError, transaction
 
+from clinical.studies.image_statistics import image_statistics
 from clinical.studies.models import Radiograph
 from inference.engine import read_radiograph
 from inference.engine.imaging import MAX_BYTES
@@ -49,6 +50,7 @@ def keep(hospital, data, picture):
             width=width,
             height=height,
             size_bytes=len(data),
+            **image_statistics(picture.pixels),
         )
         try:
             with transaction.atomic():

@@ -48,6 +48,10 @@ class Radiograph(models.Model):
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     size_bytes = models.PositiveIntegerField()
+    # How it looks, for the drift of a site's pictures; see `image_statistics`.
+    mean = models.FloatField(null=True, editable=False, help_text="Mean brightness, 0 black to 1 white.")
+    sd = models.FloatField("SD", null=True, editable=False, help_text="Standard deviation of the brightness.")
+    sharpness = models.FloatField(null=True, editable=False, help_text="Standard deviation of the Laplacian.")
     stored_at = models.DateTimeField(auto_now_add=True)
 
     objects = ScopedManager(hospital="hospital")
@@ -106,6 +110,7 @@ class Study(models.Model):
             models.UniqueConstraint(fields=["patient", "radiograph", "submission"], name="one_study_per_submitted_file")
         ]
         indexes = [
+            models.Index(fields=["-submitted_at", "-id"]),
             models.Index(fields=["hospital", "-submitted_at", "-id"]),
             models.Index(fields=["hospital", "state"]),
             models.Index(fields=["hospital", "acquired_on"]),

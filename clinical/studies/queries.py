@@ -2,8 +2,8 @@
 
 import django_filters
 from django import forms
-from django.db.models import CharField, Count, IntegerField, Q, Value
-from django.db.models.functions import Cast, Coalesce, Replace
+from django.db.models import Count, Q
+from django.db.models.functions import Coalesce
 from django.utils.functional import cached_property
 
 from clinical.accounts.models import Role, User
@@ -11,11 +11,12 @@ from clinical.audit.models import AccessEvent
 from clinical.audit.record import Verb
 from clinical.patients.models import Patient, Sex
 from clinical.patients.queries import matching
+from clinical.studies.expressions import digits
 from clinical.studies.models import TROUBLE, Review, State, Study
 from inference.models import PENDING, Analysis, ModelVersion
 
-SORTS = {
 BONE_AGE = Coalesce("review__bone_age_months", "analysis__bone_age_months")  # what counts: the doctor's, else the AI's
+SORTS = {
     "submitted": ("submitted_at", "pk"),
     "patient": ("patient__family_name", "patient__given_name", "pk"),
     "mrn": ("patient__mrn", "pk"),
@@ -41,11 +42,6 @@ DETERMINATIONS = {
     "advanced": Q(sds__gt=EDGE),
     "indeterminate": Q(sds=None) & HAS_BONE_AGE,
 }
-
-
-def _digits(day):
-    """The date in the column `day` as the number 20240501."""
-    return Cast(Replace(Cast(day, CharField()), Value("-"), Value("")), IntegerField())
 
 
 def _doctors(request):
@@ -111,7 +107,7 @@ class StudyFilter(django_filters.FilterSet):
 
     def filter_age(self, studies, name, value):
         """Completed years on the day of the study; 10 to 10 are the children of ten."""
-        studies = studies.alias(age=_digits("acquired_on") - _digits("patient__date_of_birth"))
+        studies = studies.alias(age=digits("acquired_on") - digits("patient__date_of_birth"))
         if name == "age_from":
             return studies.filter(age__gte=value * 10_000)
         return studies.filter(age__lt=(value + 1) * 10_000)

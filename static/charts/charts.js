@@ -14,12 +14,10 @@
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;
     else delete root.dataset.theme;
   };
-  const repaint = () => {
-    followTheme();
-    window.dash_clientside.set_props("theme", { data: Date.now() });
-  };
+  const repaint = () => window.dash_clientside.set_props("theme", { data: Date.now() });
   followTheme();
-  addEventListener("storage", repaint);
+  addEventListener("storage", followTheme);
+  new MutationObserver(repaint).observe(root, { attributeFilter: ["data-theme"] });
   dark.addEventListener("change", repaint);
 
   // Plotly knows no CSS variables: each "var(--name)" in a figure becomes the colour it has here and now.

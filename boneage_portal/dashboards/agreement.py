@@ -1,0 +1,157 @@
+"""The AI's bone age against the doctors' (Bland and Altman), over the readings that count."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from math import sqrt
+
+from django.db.models import Count, IntegerField, Q, Sum
+from django.db.models.functions import Abs, Cast, Floor
+
+from boneage_portal.dashboards import figures
+from boneage_portal.dashboards.board import Board, Number, Table, Tile, percent
+from boneage_portal.dashboards.bone_age import BAND, SEXES, signed
+from clinical.studies.expressions import AGREED_MONTHS, AI_MONTHS, DOCTOR_MONTHS, READ_WITH_AI, completed_years
+from clinical.studies.models import Study
+
+TITLE = "AI and doctors"
+CHARTS = {
+    "bland-altman": (
+        "AI minus doctor against their mean",
+        "Lines: mean difference and limits of agreement (±1.96 SD). A value that the doctor accepted differs by none.",
+    ),
+    "bias": (
+        "Mean difference by sex and age",
+        "With its 95 % interval. Above zero the AI reads older than the doctors.",
+    ),
+    "overruled": ("Share overruled by sex and age", f"The doctor's value differs by {AGREED_MONTHS} months or more."),
+}
+HEIGHT = 3  # months of a square; the middle ones are around no difference
+
+
+@dataclass
+class Differences:
+    """Sums over readings: number, differences (AI minus doctor, months), their squares, and how many were overruled."""
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    overruled: int = 0
+
+    def add(self, n, total, squares, overruled):
+        self.n, self.total, self.squares = self.n + n, self.total + total, self.squares + squares
+        self.overruled += overruled
+
+    @property
+    def bias(self):
+        return self.total / self.n
+
+    @property
+    def sd(self):
+        return sqrt(max(0.0, self.squares - self.total**2 / self.n) / (self.n - 1)) if self.n > 1 else None
+
+
+def board(selection):
+    difference = AI_MONTHS - DOCTOR_MONTHS
+    found = (
+        selection.rows(Study.objects.filter(READ_WITH_AI), "submitted_at")
+        .alias(apart=Abs(difference))
+        .annotate(
+            years=completed_years(),
+            mean_years=Cast(Floor((AI_MONTHS + DOCTOR_MONTHS) / 24.0), IntegerField()),
+            step=Cast(Floor(difference / float(HEIGHT) + 0.5), IntegerField()),
+        )
+        .values_list("sex", "years", "mean_years", "step")
+        .annotate(
+            n=Count("pk"),
+            total=Sum(difference),
+            squares=Sum(difference * difference),
+            overruled=Count("pk", filter=Q(apart__gte=AGREED_MONTHS)),
+        )
+    )
+    overall, bands, squares = Differences(), defaultdict(Differences), defaultdict(int)
+    for sex, years, mean_years, step, *sums in found:
+        overall.add(*sums)
+        bands[sex, years // BAND].add(*sums)
+        squares[mean_years, (step - 0.5) * HEIGHT] += sums[0]
+    return _board(selection, overall, bands, squares) if overall.n else None
+
+
+def _board(selection, overall, bands, squares):
+    def rows(reading="read", sex=None, band=None, **filters):
+        ages = {} if band is None else {"age_from": BAND * band, "age_to": BAND * band + BAND - 1}
+        return selection.studies(reading=reading, sex__exact=sex, **ages, **filters)
+
+    low, high = _limits(overall)
+    tiles = [
+        Tile("Readings with the AI", Number(overall.n, rows())),
+        Tile("Mean difference", Number(f"{signed(overall.bias)} m", rows()), "AI minus doctor, months"),
+        Tile(
+            "Limits of agreement",
+            Number("–" if overall.sd is None else f"{signed(low)} to {signed(high)} m", rows()),
+            "95 % of differences",
+        ),
+        Tile(
+            "Overruled",
+            Number(overall.overruled, rows("overruled"), overall.overruled / overall.n),
+            percent(overall.overruled, overall.n),
+        ),
+    ]
+    cells = {
+        (mean, step): Number(
+            n, rows(mean_from=mean, mean_to=mean + 1, difference_from=step, difference_to=step + HEIGHT)
+        )
+        for (mean, step), n in squares.items()
+    }
+    altman = figures.counts_by_cell(
+        cells, "Mean of AI and doctor (years)", "AI minus doctor (months)", 1, HEIGHT
+    ).update_yaxes(rangemode="normal")
+    for value, dash in ((overall.bias, "solid"), (low, "dash"), (high, "dash")):
+        if value is not None:
+            altman.add_hline(y=value, line={"color": figures.WARN, "width": 1.5, "dash": dash})
+    bias = figures.figure("Age (completed years)", "Months").update_yaxes(rangemode="normal")
+    overruled = figures.figure("Age (completed years)", "Share").update_yaxes(tickformat=".0%")
+    for sex, colour in (("F", figures.ACCENT), ("M", figures.WARN)):
+        own = [(band, each) for (its, band), each in bands.items() if its == sex]
+        names = [f"{BAND * band}–{BAND * band + BAND - 1}" for band, _ in own]
+        bias.add_scatter(
+            x=names,
+            y=[each.bias for _, each in own],
+            error_y={"type": "data", "array": [_half_interval(each) for _, each in own], "thickness": 1},
+            mode="markers",
+            name=SEXES[sex],
+            marker={"color": colour, "size": 10},
+            customdata=[rows(sex=sex, band=band) for band, _ in own],
+            hovertemplate="%{x} years: %{y:.1f} months<extra></extra>",
+        )
+        shares = [Number(each.overruled / each.n, rows("overruled", sex, band)) for band, each in own]
+        figures.bars(overruled, SEXES[sex], names, shares, colour)
+    order = [f"{BAND * band}–{BAND * band + BAND - 1}" for band in sorted({band for _, band in bands})]
+    for chart in (bias, overruled):
+        chart.update_xaxes(type="category", categoryorder="array", categoryarray=order)
+    table = [
+        [
+            f"{SEXES[sex]}, {BAND * band} to {BAND * band + BAND - 1} years",
+            Number(each.n, rows(sex=sex, band=band)),
+            signed(each.bias),
+            "–" if each.sd is None else f"{each.sd:.2f}",
+            Number(each.overruled, rows("overruled", sex, band)),
+            percent(each.overruled, each.n),
+        ]
+        for (sex, band), each in sorted(bands.items())
+    ]
+    head = ["Children", "Readings", "Mean difference (m)", "SD (m)", "Overruled", "Share"]
+    return Board(
+        tiles,
+        {"bland-altman": altman, "bias": bias, "overruled": overruled},
+        [Table("By sex and age", head, table, "Difference: AI minus doctor, in months.")],
+    )
+
+
+def _limits(differences):
+    if differences.sd is None:
+        return None, None
+    return differences.bias - 1.96 * differences.sd, differences.bias + 1.96 * differences.sd
+
+
+def _half_interval(differences):
+    return 1.96 * differences.sd / sqrt(differences.n) if differences.sd is not None else 0

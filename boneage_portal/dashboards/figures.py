@@ -1,0 +1,77 @@
+"""Plotly figures of the dashboards. A mark's `customdata` is the list of the rows behind it; a click opens it.
+
+Colours are the portal's design tokens, as in `clinical.charts.figures`.
+"""
+
+import plotly.graph_objects as go
+
+INK, SOFT, LINE, SURFACE = "var(--ink)", "var(--ink-soft)", "var(--line)", "var(--surface)"
+ACCENT, INFO, GOOD, WARN, BAD, IDLE = (
+    f"var(--{name})" for name in ("accent", "info", "good", "warn", "bad", "line-strong")
+)
+PALETTE = [ACCENT, WARN, INFO, GOOD, BAD, SOFT, "var(--accent-strong)", INK]
+SCALE = [[0, "var(--accent-soft)"], [1, "var(--accent)"]]
+
+
+def figure(x, y, **layout):
+    """An empty figure with named axes."""
+    axis = {"gridcolor": LINE, "linecolor": SOFT, "zeroline": False, "automargin": True}
+    return go.Figure().update_layout(
+        template="none",
+        font={"color": INK, "size": 12},
+        paper_bgcolor=SURFACE,
+        plot_bgcolor=SURFACE,
+        margin={"l": 56, "r": 16, "t": 16, "b": 48},
+        hovermode="closest",
+        dragmode=False,
+        hoverlabel={"bgcolor": SURFACE, "bordercolor": LINE, "font": {"color": INK}},
+        modebar={"bgcolor": SURFACE, "color": SOFT, "activecolor": INK},
+        legend={"orientation": "h", "traceorder": "normal", "y": -0.22, "yanchor": "top", "x": 0},
+        xaxis={"title": {"text": x}, **axis},
+        yaxis={"title": {"text": y}, "rangemode": "tozero", **axis},
+        **layout,
+    )
+
+
+def nothing(sentence):
+    """In place of a chart: why there is none."""
+    empty = figure("", "").update_xaxes(visible=False).update_yaxes(visible=False)
+    return empty.add_annotation(
+        text=sentence, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 14, "color": SOFT}
+    )
+
+
+def bars(drawn, name, names, numbers, colour, **options):
+    """Add a series of bars: `numbers` (Number) over `names`."""
+    values = [number.value for number in numbers]
+    links = [number.rows for number in numbers]
+    across = {"x": values, "y": names} if options.get("orientation") == "h" else {"x": names, "y": values}
+    return drawn.add_bar(**across, name=name, customdata=links, marker={"color": colour}, **options)
+
+
+def counts_by_cell(cells, x, y, x_size, y_size, **layout):
+    """A two-dimensional histogram; `cells`: (left, lower) -> Number, of bins `x_size` wide and `y_size` high."""
+    lefts = _steps([left for left, _ in cells], x_size)
+    lowers = _steps([lower for _, lower in cells], y_size)
+    numbers = [[cells.get((left, lower)) for left in lefts] for lower in lowers]
+    return figure(x, y, **layout).add_heatmap(
+        x=[left + x_size / 2 for left in lefts],
+        y=[lower + y_size / 2 for lower in lowers],
+        z=[[number.value if number else None for number in row] for row in numbers],
+        customdata=[[number.rows if number else "" for number in row] for row in numbers],
+        text=[
+            [f"{left:g} to {left + x_size:g}, {lower:g} to {lower + y_size:g}" for left in lefts] for lower in lowers
+        ],
+        hovertemplate="%{text}: %{z}<extra></extra>",
+        hoverongaps=False,
+        zmin=0,
+        colorscale=SCALE,
+        xgap=1,
+        ygap=1,
+        colorbar={"title": {"text": "studies"}, "thickness": 10, "outlinewidth": 0},
+    )
+
+
+def _steps(values, size):
+    low, high = min(values), max(values)
+    return [low + size * step for step in range(round((high - low) / size) + 1)]
