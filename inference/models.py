@@ -5,6 +5,8 @@ from django.db import models
 from django.db.models import Q
 from django_scopes import ScopedManager
 
+from inference.engine.orientation import notes
+
 
 class VersionState(models.TextChoices):
     CANDIDATE = "candidate", "Candidate"
@@ -88,6 +90,10 @@ class Run(models.Model):
     low_months = models.FloatField(null=True, help_text="Lower end of the 90 % interval.")
     high_months = models.FloatField(null=True, help_text="Upper end of the 90 % interval.")
     regions = models.JSONField(default=dict, help_text="Boxes x0, y0, x1, y1 as fractions of width and height.")
+    mirrored = models.BooleanField(default=False, help_text="It looked like a right hand and was read mirrored.")
+    turned_degrees = models.PositiveSmallIntegerField(
+        default=0, help_text="It was turned by, for reading."
+    )
     milliseconds = models.FloatField(null=True, help_text="Time in the model.")
     reason_code = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=400, blank=True, help_text="Why rejected or failed, for the user.")
@@ -101,6 +107,11 @@ class Run(models.Model):
 
     def __str__(self):
         return f"{self._meta.verbose_name.capitalize()} {self.pk}"
+
+    @property
+    def reading_notes(self):
+        """Sentences on how the picture was read, where that was not as it lies."""
+        return notes(self.mirrored, self.turned_degrees)
 
     @property
     def is_pending(self):

@@ -88,6 +88,8 @@ def _read(run, model_of):
         "low_months": outcome.low_months,
         "high_months": outcome.high_months,
         "regions": {name: vars(region) for name, region in outcome.regions.items()},
+        "mirrored": outcome.mirrored,
+        "turned_degrees": outcome.turned_degrees,
         "milliseconds": outcome.milliseconds,
     }
     if isinstance(run, Analysis):

@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -84,6 +85,13 @@ def test_an_analysis_ends_with_its_result_and_a_heat_map_in_the_aspect_of_the_ra
     assert overlay.shape[2] == 4
     assert overlay.shape[0] / overlay.shape[1] == pytest.approx(pixels.shape[0] / pixels.shape[1], rel=0.02)
     assert overlay[0, 0, 3] < 10 < 200 < overlay[-1, -1, 3]
+
+
+def test_a_right_hand_is_kept_as_read_mirrored(queued, serve):
+    serve(replace(PREDICTION, mirrored=True, turned_degrees=90))
+    analysis = run(queued)
+    assert (analysis.mirrored, analysis.turned_degrees) == (True, 90)
+    assert ["right hand" in note for note in analysis.reading_notes] == [True, False]
 
 
 def test_a_refusal_of_the_model_is_a_rejection_in_its_words(queued, serve):

@@ -81,6 +81,14 @@ def test_the_report_holds_what_a_reader_asks_for(signed, patient, hospital):
     assert "Comparison" not in text
 
 
+def test_a_report_tells_that_a_right_hand_was_read_mirrored(signed, patient):
+    study = signed(patient)
+    assert "read mirrored" not in printed(study)
+    study.analysis.mirrored = True
+    study.analysis.save()
+    assert "This looks like a right hand; it was read mirrored." in " ".join(printed(study).split())
+
+
 def test_the_ai_estimate_and_the_doctors_value_both_stand_when_they_differ(signed, patient):
     text = printed(signed(patient, method="own", read=108.0, impression="Delayed."))
     assert "Read by the doctor" in text

@@ -31,6 +31,15 @@ def test_the_study_page_shows_the_reading_beside_the_age_and_its_warning(as_user
     assert "Not for diagnosis without review by a physician" in page
 
 
+def test_a_right_hand_is_told_to_have_been_read_mirrored(as_user, alice, patient):
+    left, right = analysed(patient), analysed(patient)
+    right.analysis.mirrored = True
+    right.analysis.save()
+    client = as_user(alice)
+    assert "This looks like a right hand; it was read mirrored." in client.get(f"/studies/{right.pk}/").content.decode()
+    assert "right hand" not in client.get(f"/studies/{left.pk}/").content.decode()
+
+
 def test_a_rejected_study_says_why(as_user, alice, patient):
     study = StudyFactory(patient=patient, state="rejected")
     study.analysis.reason = "No hand was found. Take the radiograph again."
