@@ -32,12 +32,17 @@ logits = false                  # classes: the output is not yet passed through 
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from inference.engine.model import Reading
+from inference.engine.preprocessing import normalise_contrast, view
+from inference.engine.regions import Attention
+from inference.engine.runtimes import onnx_session
 from inference.engine.weights import DESCRIPTION
+from inference.engine.whole_hand import WithoutAttention
 
 MONTHS_OF_A_YEAR = 12.0
 
@@ -68,7 +73,7 @@ class Image(_Table):
     def network_input(self, views: np.ndarray) -> np.ndarray:
         """(B, size, size) uint8 -> float32 as the network wants it."""
         channels = np.repeat(views[..., np.newaxis].astype(np.float32), self.channels, axis=-1)
-        scaled = (channels / self.divide - np.float32(self.mean)) / np.float32(self.deviation)
+        scaled = (channels / self.divide - np.array(self.mean, np.float32)) / np.array(self.deviation, np.float32)
         ordered = scaled if self.order == "NHWC" else scaled.transpose(0, 3, 1, 2)
         return np.ascontiguousarray(ordered, np.float32)
 
@@ -105,8 +110,9 @@ class Age(_Table):
             if self.logits:
                 rows = np.exp(rows - rows.max(1, keepdims=True))
             return rows @ np.array(self.classes) / rows.sum(1)
-        scale = {"months": 1.0, "years": MONTHS_OF_A_YEAR}.get(self.unit, self.scale)
-        return rows[:, 0] * scale + self.offset
+        if self.unit == "scaled":
+            return rows[:, 0] * float(self.scale or 0) + self.offset
+        return rows[:, 0] * (MONTHS_OF_A_YEAR if self.unit == "years" else 1.0)
 
 
 class Description(_Table):
@@ -148,3 +154,55 @@ def read_description(folder: Path) -> Description:
 def _sentence(error) -> str:
     where, what = ".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, ")
     return f"{where}: {what[0].lower()}{what[1:]}"
+
+
+class ExternalModel(WithoutAttention):
+    """The model that a description tells of, on ONNX Runtime. Right hands are mirrored for it as for any other."""
+
+    def __init__(self, description: Description, folder: Path) -> None:
+        """Raises ValueError where the network has not the inputs and outputs that the description names."""
+        super().__init__(description.name, description.card())
+        self.description = description
+        self._session = onnx_session(folder / description.file)
+        images = [one.name for one in self._session.get_inputs() if len(one.shape) == 4]
+        others = [one.name for one in self._session.get_inputs() if len(one.shape) != 4]
+        outputs = [one.name for one in self._session.get_outputs()]
+        self._image = self._chosen("image.input", description.image.input, images)
+        self._output = self._chosen("age.output", description.age.output, outputs)
+        self._sex = self._chosen("sex.input", description.sex.input, others) if description.sex else None
+        if unfed := set(others) - {self._sex}:
+            raise ValueError(f"{description.file} has inputs that model.toml does not describe: {', '.join(unfed)}.")
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> "ExternalModel":
+        return cls(read_description(folder), folder)
+
+    def _chosen(self, entry: str, name: str, available: list[str]) -> str:
+        if not name and len(available) == 1:
+            return available[0]
+        if name not in available:
+            raise ValueError(
+                f"{entry} of model.toml is {name!r}; {self.description.file} has {', '.join(available) or 'none'}."
+            )
+        return name
+
+    def _prepared(self, upright: np.ndarray) -> np.ndarray:
+        return normalise_contrast(upright) if self.description.image.clahe else upright
+
+    def _age_inputs(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> dict[str, np.ndarray]:
+        image, sex = self.description.image, self.description.sex
+        inputs = {self._image: image.network_input(np.stack([view(one, image.size) for one in images]))}
+        if sex and self._sex:
+            inputs[self._sex] = np.array([[sex.male if one == "M" else sex.female] for one in sexes], np.float32)
+        return inputs
+
+    def _ages(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> np.ndarray:
+        [output] = self._session.run([self._output], self._age_inputs(images, sexes, found))
+        return self.description.age.months(output)[:, np.newaxis]
+
+    def _age_network(self, sex: str) -> Any:
+        return None
+
+    def _bounds(self, reading: Reading) -> tuple[float, float]:
+        half = self.description.interval90_months
+        return max(0.0, reading.months - half), reading.months + half

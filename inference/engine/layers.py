@@ -1,6 +1,7 @@
 """Keras layers of the networks, on keras.ops only: they run on TensorFlow, JAX and PyTorch alike."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -91,3 +92,71 @@ class HeatMap(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape[:-1]
+
+
+@keras.saving.register_keras_serializable(package="boneage")
+class AffineSampling(keras.layers.Layer):
+    """The sampler of a spatial transformer (Jaderberg et al., NeurIPS 2015).
+
+    [features (B, H, W, C), theta (B, 6)] -> (B, H, W, C). theta, row by row a 2 x 3 matrix, maps each place of the
+    output to the place of the input it is read from, both x, y in -1..1; between pixels it interpolates linearly,
+    outside the border is repeated.
+    """
+
+    def call(self, inputs):
+        features, theta = inputs
+        _, height, width, channels = features.shape
+        across, down = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
+        grid = np.stack([across.ravel(), down.ravel(), np.ones(height * width)]).astype(np.float32)
+        places = ops.matmul(ops.reshape(theta, (-1, 2, 3)), grid)  # (B, 2, H * W)
+        x = ops.clip((places[:, 0] + 1) * (width - 1) / 2, 0, width - 1)
+        y = ops.clip((places[:, 1] + 1) * (height - 1) / 2, 0, height - 1)
+        left, top = ops.floor(x), ops.floor(y)
+        right, bottom = ops.minimum(left + 1, width - 1), ops.minimum(top + 1, height - 1)
+        to_right, to_bottom = (x - left)[..., None], (y - top)[..., None]
+        flat = ops.reshape(features, (-1, height * width, channels))
+
+        def pixels(rows, columns):
+            index = ops.cast(rows * width + columns, "int32")[..., None]
+            return ops.take_along_axis(flat, ops.tile(index, (1, 1, channels)), axis=1)
+
+        above = pixels(top, left) * (1 - to_right) + pixels(top, right) * to_right
+        below = pixels(bottom, left) * (1 - to_right) + pixels(bottom, right) * to_right
+        return ops.reshape(above * (1 - to_bottom) + below * to_bottom, (-1, height, width, channels))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+@keras.saving.register_keras_serializable(package="boneage")
+class Positions(keras.layers.Layer):
+    """Adds to each patch (B, N, C) a learned vector for its place (Dosovitskiy et al., ICLR 2021)."""
+
+    def build(self, input_shape) -> None:
+        start = keras.initializers.RandomNormal(stddev=0.02)
+        self.vectors = self.add_weight(shape=input_shape[1:], initializer=start, name="vectors")
+
+    def call(self, patches):
+        return patches + self.vectors
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.saving.register_keras_serializable(package="boneage")
+class ExpectedAge(keras.layers.Layer):
+    """Probabilities of age classes (B, K), each class_months wide from 0 on -> (B, 1) their mean age in months."""
+
+    def __init__(self, class_months: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.class_months = class_months
+
+    def call(self, probabilities):
+        centres = (np.arange(probabilities.shape[-1], dtype=np.float32) + 0.5) * self.class_months
+        return ops.sum(probabilities * centres, axis=-1, keepdims=True)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 1)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "class_months": self.class_months}

@@ -1,26 +1,28 @@
-"""The trained two-stage model: radiographs in, bone ages or refusals out."""
+"""A trained model: radiographs in, bone ages or refusals out."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from inference.engine import presets
 from inference.engine.explanation import Explanation, Method, grad_cam, laid_together, occlusion_map
-from inference.engine.gate import REASONS, Hands, refuse_attention, refuse_pixels
+from inference.engine.gate import REASONS, refuse_pixels
 from inference.engine.intervals import Interval
 from inference.engine.orientation import AS_STORED, Orientation, notes, orientation
-from inference.engine.preprocessing import WHOLE, network_input, normalise_contrast, view, working_image
-from inference.engine.presets import SCALED_AGE_MONTHS, Preset
-from inference.engine.regions import Attention, Region, find_regions, scaled
-from inference.engine.runtimes import RUNTIMES, Runtime
-from inference.engine.weights import read_card, weights_folder
+from inference.engine.presets import SCALED_AGE_MONTHS, Ensemble, WholeHand
+from inference.engine.regions import Attention, Region, scaled
+from inference.engine.runtimes import RUNTIMES
+from inference.engine.weights import has_weights, kind, read_card, weights_folder
 
 DEFAULT_MODEL = "two_stage_compact"
 BATCH = 16
+NO_ATTENTION = (
+    "This model has no attention network: it shows no regions, and cannot tell whether this is a radiograph of a hand."
+)
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class Prediction:
     low_months: float
     high_months: float
     regions: dict[str, Region]
-    """"carpal" and "metacarpal"."""
-    heat_map: np.ndarray
-    """(h, w) float32 in 0..1, over the whole image."""
+    """"carpal" and "metacarpal"; none where the model has no attention network."""
+    heat_map: np.ndarray | None
+    """(h, w) float32 in 0..1, over the whole image; None where the model has no attention network."""
     milliseconds: float
     """Of the call, shared out evenly over its images."""
     mirrored: bool = False
@@ -43,8 +45,8 @@ class Prediction:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on how the image was read, where that was not as it lies."""
-        return notes(self.mirrored, self.turned_degrees)
+        """Sentences on how the image was read, where that was not as it lies or not checked."""
+        return [*notes(self.mirrored, self.turned_degrees), *([NO_ATTENTION] if self.heat_map is None else [])]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Reading:
-    """What both stages say of one hand, before the interval."""
+    """What the networks say of one hand, before the interval."""
 
     months: float
     mirrored_difference: float
@@ -69,19 +71,19 @@ class Reading:
 
     @property
     def disagreement(self) -> float:
-        """Months between what the two stages read."""
-        return abs(self.months - self.attention.scaled_age * SCALED_AGE_MONTHS)
+        """Months between what the two stages read; 0 where there is one."""
+        return float(np.nan_to_num(abs(self.months - self.attention.scaled_age * SCALED_AGE_MONTHS)))
 
 
 class BoneAgeModel:
-    """A trained model, ready to read. Thread-safe."""
+    """A trained model, ready to read. Thread-safe. `load` gives the one of its kind."""
 
-    def __init__(self, preset: Preset, card: dict, runtime: Runtime, hands: Hands, interval: Interval) -> None:
-        self.name = preset.name
+    _interval: Interval
+
+    def __init__(self, name: str, card: dict) -> None:
+        self.name = name
         self.version: str = card["version"]
         self.card = card
-        self.preset = preset
-        self._runtime, self._hands, self._interval = runtime, hands, interval
 
     @classmethod
     def load(
@@ -92,17 +94,32 @@ class BoneAgeModel:
     ) -> "BoneAgeModel":
         """The model of that name with its shipped weights; $BONEAGE_WEIGHTS names a folder to look in first.
 
-        `folder`, where given, is the very folder of its files.
+        `folder`, where given, is the very folder of its files. A model from elsewhere runs on ONNX Runtime whatever
+        the runtime.
 
         Raises ValueError for a wrong name or runtime, MissingWeights where it was never trained.
         """
-        preset = presets.preset(name)
+        from inference.engine.ensemble import EnsembleModel
+        from inference.engine.external import ExternalModel
+        from inference.engine.two_stage import TwoStageModel
+        from inference.engine.whole_hand import WholeHandModel
+
         if runtime not in RUNTIMES:
             raise ValueError(f"There is no runtime {runtime!r}. Choose one of: {', '.join(RUNTIMES)}.")
-        folder = folder or weights_folder(name)
-        card = read_card(folder)
-        hands = Hands.load(folder / "hands.npz")
-        return cls(preset, card, RUNTIMES[runtime](folder, preset), hands, Interval(**card["interval"]))
+        chosen = presets.PRESETS.get(name)
+        if isinstance(chosen, Ensemble):
+            return EnsembleModel(chosen, [cls.load(member, runtime) for member in chosen.members])
+        if folder is None:
+            if chosen is None and not has_weights(name):
+                presets.preset(name)  # says which names there are
+            folder = weights_folder(name)
+        if kind(folder) == "external":
+            return ExternalModel.from_folder(folder)
+        card, preset = read_card(folder), presets.preset(name)
+        if isinstance(preset, WholeHand):
+            return WholeHandModel.from_folder(preset, card, folder, runtime)
+        assert isinstance(preset, presets.Preset)
+        return TwoStageModel.from_folder(preset, card, folder, runtime)
 
     def predict(self, images: Sequence[np.ndarray], sexes: Sequence[str]) -> list[Prediction | Refusal]:
         """Reads each (H, W) uint8 image, bone bright, of a child of that sex ("M" or "F")."""
@@ -127,27 +144,23 @@ class BoneAgeModel:
         ]
 
     def read(self, images: Sequence[np.ndarray], sexes: Sequence[str], gate: bool = True) -> list[Reading | str]:
-        """What both stages say of each image, or the code of its refusal. Without the gate nothing is refused that
-        the networks can read at all: calibration and evaluation need that.
+        """What the networks say of each image, or the code of its refusal. Without the gate nothing is refused that
+        they can read at all: calibration and evaluation need that.
         """
         outcomes: list[Reading | str | None] = [refuse_pixels(image) for image in images]
         rows = [row for row, code in enumerate(outcomes) if code is None]
         lies = {row: orientation(images[row]) for row in rows}
-        normalised = {
-            row: normalise_contrast(working_image(lies[row].upright(images[row]), self.preset)) for row in rows
-        }
+        prepared = {row: self._prepared(lies[row].upright(images[row])) for row in rows}
         if rows:
-            size = self.preset.attention.backbone.size
-            views = np.stack([view(normalised[row], size) for row in rows])
-            found = dict(zip(rows, self._attend(views), strict=True))
+            found = dict(zip(rows, self._attend([prepared[row] for row in rows]), strict=True))
             for row in rows:
-                refused = refuse_attention(found[row], self._hands)
+                refused = self._refused(found[row])
                 if refused == "no-attention" or (refused and gate):
                     outcomes[row] = refused
             rows = [row for row in rows if outcomes[row] is None]
         if rows:
             months = self._ages(
-                [normalised[row] for row in rows], [sexes[row] for row in rows], [found[row] for row in rows]
+                [prepared[row] for row in rows], [sexes[row] for row in rows], [found[row] for row in rows]
             )
             for row, readings in zip(rows, months, strict=True):
                 outcomes[row] = Reading(float(readings.mean()), float(np.ptp(readings)), found[row], lies[row])
@@ -165,7 +178,7 @@ class BoneAgeModel:
         [reading] = self.read([image], [sex])
         if isinstance(reading, str):
             return Refusal(reading, REASONS[reading], (time.perf_counter() - started) * 1000)
-        upright = normalise_contrast(working_image(reading.lies.upright(image), self.preset))
+        upright = self._prepared(reading.lies.upright(image))
         if method == "occlusion":
 
             def read(images: np.ndarray) -> np.ndarray:
@@ -173,49 +186,52 @@ class BoneAgeModel:
 
             moved = occlusion_map(read, upright, progress=progress)
             return Explanation(method, reading.lies.stored(scaled(moved)), float(moved.max()))
-        if self._runtime.age_network is None:
+        network = self._age_network(sex)
+        if network is None:
             raise ValueError("Grad-CAM needs gradients, which ONNX Runtime has not: load the model for TensorFlow.")
-        maps = grad_cam(self._runtime.age_network, self._age_inputs([upright], [sex], [reading.attention]))
+        maps = grad_cam(network, self._age_inputs([upright], [sex], [reading.attention]))
         boxes = {name: region.box for name, region in reading.attention.regions.items()}
         together = laid_together({name: values[0] for name, values in maps.items()}, boxes)
         return Explanation(method, reading.lies.stored(scaled(together)), None)
 
-    def _attend(self, views: np.ndarray) -> list[Attention]:
-        return find_regions(self._runtime.attention, views, self.preset.attention)
+    def _prepared(self, upright: np.ndarray) -> np.ndarray:
+        """(H, W) uint8, fingers up -> the same as the networks' views are cut from it."""
+        raise NotImplementedError
+
+    def _attend(self, images: list[np.ndarray]) -> list[Attention]:
+        """What stage 1 finds in each prepared image."""
+        raise NotImplementedError
+
+    def _refused(self, attention: Attention) -> str | None:
+        """The code of a refusal, or None."""
+        raise NotImplementedError
+
+    def _age_inputs(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> dict[str, np.ndarray]:
+        """Of the age network, by name, from prepared images."""
+        raise NotImplementedError
 
     def _ages(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> np.ndarray:
         """(N, 1) months, or (N, 2) where the mirror image is read too."""
-        inputs = self._age_inputs(images, sexes, found)
-        if not self.preset.age.mirrored:
-            return self._runtime.age(inputs)
-        both = {
-            name: np.concatenate([batch, batch[:, :, ::-1] if batch.ndim == 4 else batch])
-            for name, batch in inputs.items()
-        }
-        return self._runtime.age(both).reshape(2, len(images)).T
+        raise NotImplementedError
 
-    def _age_inputs(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> dict[str, np.ndarray]:
-        """Of the age network, by name."""
-        inputs = {}
-        for name, spec in self.preset.age.branches.items():
-            regions = [attention.regions.get(name) for attention in found]
-            views = [
-                view(image, spec.size, region.box if region else WHOLE)
-                for image, region in zip(images, regions, strict=True)
-            ]
-            inputs[name] = network_input(np.stack(views))
-        inputs["male"] = np.array([[sex == "M"] for sex in sexes], np.float32)
-        return inputs
+    def _age_network(self, sex: str) -> Any:
+        """The keras.Model that gives the age of that sex, for its gradients; None where the runtime has none."""
+        raise NotImplementedError
+
+    def _bounds(self, reading: Reading) -> tuple[float, float]:
+        """The 90 % interval in months."""
+        [low], [high] = self._interval.bounds(
+            np.array([reading.months]), np.array([reading.disagreement]), np.array([reading.mirrored_difference])
+        )
+        return float(low), float(high)
 
     def _prediction(self, reading: Reading, milliseconds: float) -> Prediction:
         attention, lies, months = reading.attention, reading.lies, max(reading.months, 0.0)
-        [low], [high] = self._interval.bounds(
-            np.array([months]), np.array([reading.disagreement]), np.array([reading.mirrored_difference])
-        )
+        low, high = self._bounds(replace(reading, months=months))
         return Prediction(
             bone_age_months=months,
-            low_months=float(low),
-            high_months=float(high),
+            low_months=low,
+            high_months=high,
             regions={name: lies.stored_region(region) for name, region in attention.regions.items()},
             heat_map=lies.stored(attention.heat),
             milliseconds=milliseconds,

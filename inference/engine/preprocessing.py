@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from inference.engine.presets import Preset
+from inference.engine.presets import Preset, WholeHand
 
 CLAHE_CLIP = 2.0
 CLAHE_TILES = (8, 8)
@@ -11,7 +11,7 @@ STRETCH_PERCENTILES = (1.0, 99.5)
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
-def working_image(pixels: np.ndarray, preset: Preset) -> np.ndarray:
+def working_image(pixels: np.ndarray, preset: Preset | WholeHand) -> np.ndarray:
     """The radiograph (H, W) uint8 at the size the preset works on, contrast not yet normalised."""
     if preset.working_size is None or pixels.shape == (preset.working_size,) * 2:
         return pixels

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from inference.engine.presets import Preset
+from inference.engine.presets import Preset, WholeHand
 from inference.engine.weights import load_arrays
 
 THREADS = int(os.environ.get("BONEAGE_THREADS", "0"))
@@ -26,24 +26,29 @@ class Runtime(Protocol):
     def age(self, inputs: dict[str, np.ndarray]) -> np.ndarray: ...
 
 
+def onnx_session(path: Path):
+    """The network of a file on ONNX Runtime. Raises ValueError for what is no such network."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    # Two sessions, OpenCV and whatever else runs here share the cores: threads that spin while they wait for
+    # work take them from the others, and on two cores double the time of a reading.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
+        raise ValueError(f"{path} is not an ONNX network.") from error
+
+
 class OnnxRuntime:
     """The exported networks attention.onnx and age.onnx of a weights folder."""
 
     age_network = None
 
     def __init__(self, folder: Path, preset: Preset) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = THREADS
-        options.log_severity_level = 3
-        # Two sessions, OpenCV and whatever else runs here share the cores: threads that spin while they wait for
-        # work take them from the others, and on two cores double the time of a reading.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._attention, self._age = (
-            onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
-            for name in ("attention.onnx", "age.onnx")
-        )
+        self._attention, self._age = (onnx_session(folder / name) for name in ("attention.onnx", "age.onnx"))
 
     def attention(self, images: np.ndarray) -> dict[str, np.ndarray]:
         names = [output.name for output in self._attention.get_outputs()]
@@ -73,6 +78,37 @@ class KerasRuntime:
     def age(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         with self._lock:
             return self.age_network.predict_on_batch(inputs)
+
+
+class OnnxNetwork:
+    """One exported network: {name: batch} -> {name: batch}."""
+
+    age_network = None
+
+    def __init__(self, path: Path) -> None:
+        self._session = onnx_session(path)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def __call__(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+
+
+class KerasNetwork:
+    """The network of a preset that reads the whole hand, in Keras."""
+
+    def __init__(self, preset: WholeHand, weights: Path) -> None:
+        import keras
+
+        from inference.engine.networks import whole_hand_network
+
+        self._network = whole_hand_network(preset)
+        self._network.set_weights(load_arrays(weights))
+        self.age_network = keras.Model(self._network.inputs, self._network.output["age"], name=preset.name)
+        self._lock = threading.Lock()
+
+    def __call__(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with self._lock:
+            return self._network.predict_on_batch(inputs)
 
 
 RUNTIMES: dict[str, type[OnnxRuntime] | type[KerasRuntime]] = {"onnx": OnnxRuntime, "tensorflow": KerasRuntime}

@@ -58,6 +58,10 @@ def weights_folder(name: str) -> Path:
     raise MissingWeights(f"There are no weights of {name!r} (looked in {looked}). Train and export it: docs/model.md.")
 
 
+def has_weights(name: str) -> bool:
+    return any(_is_model(root / name) for root in _roots())
+
+
 def kind(folder: Path) -> Literal["two_stage", "whole_hand", "external"]:
     if (folder / DESCRIPTION).exists():
         return "external"
@@ -114,8 +118,11 @@ def fingerprint(folder: Path) -> str:
 
 
 def save_arrays(arrays: list[np.ndarray], path: Path) -> None:
-    """Writes a network's weights, in the order of get_weights(), in half precision."""
-    np.savez(path, *[array.astype(np.float16) for array in arrays])
+    """Writes a network's weights, in the order of get_weights(), kernels in half precision.
+
+    Vectors stay in single precision: they take no room, and a variance may be larger than half precision can hold.
+    """
+    np.savez(path, *[array.astype(np.float16) if array.ndim > 1 else array for array in arrays])
 
 
 def load_arrays(path: Path) -> list[np.ndarray]:

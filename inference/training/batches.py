@@ -4,17 +4,15 @@ import keras
 import numpy as np
 
 from inference.engine.preprocessing import WHOLE, network_input, normalise_contrast, view
-from inference.engine.presets import SCALED_AGE_MONTHS, Preset
+from inference.engine.presets import CLASS_MONTHS, SCALED_AGE_MONTHS, Preset, WholeHand
 from inference.training.augmentation import Augmentation, add_marker, erase, random_exposure, random_warp
 from inference.training.datasets import Dataset
 
 
 class _Batches(keras.utils.PyDataset):
-    def __init__(
-        self, data: Dataset, preset: Preset, batch: int, seed: int, augment: bool, balance: float = 0.0
-    ) -> None:
+    def __init__(self, data: Dataset, batch: int, seed: int, augment: bool, balance: float = 0.0) -> None:
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=6)
-        self.data, self.preset, self.batch, self.seed = data, preset, batch, seed
+        self.data, self.batch, self.seed = data, batch, seed
         self.ranges = Augmentation() if augment else None
         self.normalised = [normalise_contrast(image) for image in data.images]
         self.ages, self.males = data.ages, data.males
@@ -53,12 +51,8 @@ class _Batches(keras.utils.PyDataset):
             return self.normalised[index]
         return random_exposure(self.data.images[index], self.normalised[index], rng, self.ranges)
 
-
-class AttentionBatches(_Batches):
-    """Stage 1: (whole hands (B, size, size, 1), scaled bone ages (B, 1))."""
-
-    def assemble(self, chosen, rng):
-        size = self.preset.attention.backbone.size
+    def whole_hands(self, chosen: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
+        """(B, size, size) uint8."""
         views = np.empty((len(chosen), size, size), np.uint8)
         for row, index in enumerate(chosen):
             image = self.exposed(index, rng)
@@ -67,7 +61,39 @@ class AttentionBatches(_Batches):
             else:
                 moved = view(image, size, WHOLE, random_warp(rng, self.ranges))
                 views[row] = erase(add_marker(moved, rng, self.ranges), rng, self.ranges)
+        return views
+
+
+class AttentionBatches(_Batches):
+    """Stage 1: (whole hands (B, size, size, 1), scaled bone ages (B, 1))."""
+
+    def __init__(self, data: Dataset, preset: Preset, batch: int, seed: int, augment: bool) -> None:
+        super().__init__(data, batch, seed, augment)
+        self.size = preset.attention.backbone.size
+
+    def assemble(self, chosen, rng):
+        views = self.whole_hands(chosen, rng, self.size)
         return network_input(views), {"age": self.ages[chosen, np.newaxis] / SCALED_AGE_MONTHS}
+
+
+class WholeHandBatches(_Batches):
+    """({"whole": (B, size, size, 1), "male": (B, 1) where it is an input},
+    {"age": months (B, 1) or "classes": numbers of age classes (B, 1), and "male" where it is predicted}).
+    """
+
+    def __init__(self, data: Dataset, preset: WholeHand, batch: int, seed: int, augment: bool) -> None:
+        super().__init__(data, batch, seed, augment)
+        self.preset = preset
+
+    def assemble(self, chosen, rng):
+        ages, males = self.ages[chosen, np.newaxis], self.males[chosen, np.newaxis]
+        inputs = {"whole": network_input(self.whole_hands(chosen, rng, self.preset.branch.size))}
+        if self.preset.sex == "input":
+            inputs["male"] = males
+        if self.preset.target == "classes":
+            last = int(SCALED_AGE_MONTHS) // CLASS_MONTHS - 1
+            return inputs, {"classes": np.minimum(ages // CLASS_MONTHS, last).astype(np.int32)}
+        return inputs, {"age": ages, "male": males} if self.preset.sex == "predicted" else {"age": ages}
 
 
 class AgeBatches(_Batches):
@@ -80,7 +106,7 @@ class AgeBatches(_Batches):
     def __init__(
         self, data: Dataset, preset: Preset, boxes: dict[str, np.ndarray], views: tuple[str, ...], **options
     ) -> None:
-        super().__init__(data, preset, **options)
+        super().__init__(data, **options)
         self.boxes = boxes
         self.branches = {name: preset.age.branches[name] for name in views}
 

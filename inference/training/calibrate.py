@@ -24,9 +24,11 @@ from inference.engine.intervals import TRUTH_KNOTS, Interval, difficulty_feature
 from inference.engine.model import BATCH, BoneAgeModel, Reading
 from inference.engine.orientation import orientation
 from inference.engine.preprocessing import network_input, normalise_contrast, view, working_image
-from inference.engine.presets import Preset
+from inference.engine.presets import Preset, WholeHand
 from inference.engine.runtimes import OnnxRuntime, Runtime
+from inference.engine.two_stage import TwoStageModel
 from inference.engine.weights import read_card
+from inference.engine.whole_hand import WholeHandModel
 from inference.training import metrics
 from inference.training.card import markdown
 from inference.training.datasets import Dataset, read_dataset
@@ -136,12 +138,20 @@ def cross_fitted_bounds(readings: list[Reading], ages: np.ndarray) -> tuple[np.n
     return bounds[0], bounds[1]
 
 
-def calibrate(preset: Preset, folder: Path, train: Dataset, val: Dataset) -> dict:
-    """Fits gate and interval for the networks of a weights folder: writes hands.npz, gives its part of the card."""
-    runtime = OnnxRuntime(folder, preset)
-    hands = fit_hands(embeddings(runtime, preset, train), embeddings(runtime, preset, val))
-    hands.save(folder / "hands.npz")
-    model = BoneAgeModel(preset, {"version": ""}, runtime, hands, Interval([], FLOOR_MONTHS, [], []))
+def calibrate(preset: Preset | WholeHand, folder: Path, train: Dataset, val: Dataset) -> dict:
+    """Fits interval and gate for the networks of a weights folder: writes hands.npz, gives its part of the card.
+
+    A model without an attention network has no gate.
+    """
+    unfitted = Interval([], FLOOR_MONTHS, [], [])
+    model: BoneAgeModel
+    if isinstance(preset, WholeHand):
+        model = WholeHandModel.from_folder(preset, {"version": "", "interval": asdict(unfitted)}, folder, "onnx")
+    else:
+        runtime = OnnxRuntime(folder, preset)
+        hands = fit_hands(embeddings(runtime, preset, train), embeddings(runtime, preset, val))
+        hands.save(folder / "hands.npz")
+        model = TwoStageModel(preset, {"version": ""}, runtime, hands, unfitted)
     readings, ages = read_all(model, val), val.ages
     interval = asdict(fit_interval(fit_difficulty(readings, ages), readings, ages))
     phantoms = draw_phantoms(PHANTOMS, seed=PHANTOM_SEED)
@@ -164,7 +174,8 @@ def _mae(readings: list[Reading], data: Dataset) -> float:
 
 def _digest(folder: Path, interval: dict) -> str:
     """SHA-256 of the networks and of the interval."""
-    data = b"".join((folder / name).read_bytes() for name in ("attention.npz", "age.npz"))
+    networks = sorted(path for path in folder.glob("*.npz") if path.name != "hands.npz")
+    data = b"".join(path.read_bytes() for path in networks)
     return hashlib.sha256(data + json.dumps(interval).encode()).hexdigest()
 
 
@@ -180,7 +191,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="the folder of the model, with its card.json")
     options = parser.parse_args(arguments)
     card = read_card(options.weights)
-    preset = presets.preset(card["name"])
+    preset = presets.trainable(card["name"])
     prepare = partial(working_image, preset=preset)
     train = read_dataset(options.data, "train", prepare, limit=GATE_SAMPLE)
     val = read_dataset(options.data, "val", prepare)

@@ -44,6 +44,11 @@ class Dataset:
         """1 for boys, 0 for girls, float32 (N,)."""
         return np.array([label.sex == "M" for label in self.labels], np.float32)
 
+    def of_sexes(self, sexes: str) -> "Dataset":
+        """Those of "M", of "F", or of "FM"."""
+        chosen = [(label, image) for label, image in zip(self.labels, self.images, strict=True) if label.sex in sexes]
+        return Dataset([label for label, _ in chosen], [image for _, image in chosen])
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,23 +21,30 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from inference.engine import presets
-from inference.engine.networks import age_network, attention_network
+from inference.engine.networks import age_network, attention_network, whole_hand_network
 from inference.engine.preprocessing import working_image
-from inference.engine.presets import Preset
+from inference.engine.presets import Preset, WholeHand
 from inference.engine.weights import load_arrays, save_arrays
 from inference.training import calibrate
 from inference.training.card import CITATION, NOT_FOR
 from inference.training.datasets import read_dataset
 
 SMALLEST_HALVED = 1024
-"""Constants with fewer values stay in single precision: shapes, biases, scales."""
+"""Constants with fewer values stay in single precision; vectors too: a variance may be too large for half."""
 REHEARSAL = 200
 
 
-def export_networks(preset: Preset, run: Path, out: Path) -> None:
-    """attention and age, each as .npz (Keras) and .onnx, from the checkpoints of the run."""
+def networks(preset: Preset | WholeHand) -> dict[str, Callable[..., keras.Model]]:
+    """What builds each network of the preset, by the name of its files."""
+    if isinstance(preset, WholeHand):
+        return dict.fromkeys(preset.networks, whole_hand_network)
+    return {"attention": attention_network, "age": age_network}
+
+
+def export_networks(preset: Preset | WholeHand, run: Path, out: Path) -> None:
+    """Each network as .npz (Keras) and .onnx, from the checkpoints of the run."""
     out.mkdir(parents=True, exist_ok=True)
-    for name, build in (("attention", attention_network), ("age", age_network)):
+    for name, build in networks(preset).items():
         trained = keras.saving.load_model(run / f"{name}.keras", compile=False)
         save_arrays(trained.get_weights(), out / f"{name}.npz")
         network = build(preset)
@@ -47,8 +55,7 @@ def export_networks(preset: Preset, run: Path, out: Path) -> None:
 
 def export_onnx(network: keras.Model, path: Path) -> None:
     """The network as ONNX with a free batch size, inputs and outputs named as in Keras."""
-    example = {tensor.name: np.zeros((1, *tensor.shape[1:]), np.float32) for tensor in network.inputs}
-    network(example if len(example) > 1 else example.popitem()[1])
+    network(keras.tree.map_structure(lambda tensor: np.zeros((1, *tensor.shape[1:]), np.float32), network.input))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx and the tracer warn about themselves
         network.export(path, format="onnx", verbose=False)
@@ -60,7 +67,7 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     casts = []
     for constant in model.graph.initializer:
         values = numpy_helper.to_array(constant)
-        if constant.data_type != TensorProto.FLOAT or values.size < SMALLEST_HALVED:
+        if constant.data_type != TensorProto.FLOAT or values.ndim < 2 or values.size < SMALLEST_HALVED:
             continue
         wide = constant.name
         constant.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{wide}_half"))
@@ -72,14 +79,14 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def training_record(run: Path, preset: Preset) -> dict:
+def training_record(run: Path, preset: Preset | WholeHand) -> dict:
     """How the run was trained: data, split, commands, commit, machine, steps and seconds, settings."""
     return {
         "data": "RSNA Pediatric Bone Age Challenge 2017 at 299 x 299 pixels, and drawn phantoms",
         "citation": CITATION,
         "split": "10,746 radiographs to train on, 1,254 to validate; no radiograph is in both",
         **json.loads((run / "record.json").read_text()),
-        "fits": {name: json.loads((run / f"{name}.json").read_text()) for name in ("attention", "age")},
+        "fits": {name: json.loads((run / f"{name}.json").read_text()) for name in networks(preset)},
         "preset": asdict(preset),
     }
 
@@ -92,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder of the model is made in it")
     parser.add_argument("--rehearse", action="store_true", help="calibrate on a few radiographs: a card to try with")
     options = parser.parse_args(arguments)
-    chosen = presets.preset(options.preset)
+    chosen = presets.trainable(options.preset)
     out = options.out / chosen.name
     export_networks(chosen, options.run, out)
     prepare = partial(working_image, preset=chosen)

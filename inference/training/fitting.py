@@ -92,6 +92,7 @@ def run_fit(
     loss,
     months_error,
     minutes: float | None = None,
+    loss_weights: dict[str, float] | None = None,
 ) -> keras.Model:
     """Fits until the epochs or the minutes are spent; goes on from the checkpoint where there is one.
 
@@ -101,10 +102,10 @@ def run_fit(
     if checkpoint.exists():
         model = keras.saving.load_model(checkpoint)
         spent = json.loads(checkpoint.with_suffix(".json").read_text())
-        model.compile(model.optimizer, loss)  # a loss loses its parameters in the file
+        model.compile(model.optimizer, loss, loss_weights)  # a loss loses its parameters in the file
         print(f"resuming {checkpoint} at step {spent['steps']}", flush=True)
     else:
-        model.compile(keras.optimizers.AdamW(fit.learning_rate, weight_decay=fit.weight_decay), loss)
+        model.compile(keras.optimizers.AdamW(fit.learning_rate, weight_decay=fit.weight_decay), loss, loss_weights)
     schedule = Schedule(fit, len(batches), minutes, spent)
     if schedule.share >= 1.0:
         return model

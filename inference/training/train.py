@@ -1,6 +1,7 @@
 """Trains a preset: python -m inference.training.train --preset NAME --data DIR --run DIR
 
-The steps (attention, regions, age) run in turn or alone, stop after --minutes each, and go on where they were.
+The steps (attention, regions, age) run in turn or alone, stop after --minutes each, and go on where they were. A
+preset of one network, which reads the whole hand, has the step age alone.
 """
 
 import argparse
@@ -17,11 +18,11 @@ import keras
 import numpy as np
 
 from inference.engine import presets
-from inference.engine.networks import age_network, attention_network
+from inference.engine.networks import age_network, attention_network, whole_hand_network
 from inference.engine.preprocessing import WHOLE, normalise_contrast, view, working_image
-from inference.engine.presets import PRESETS, SCALED_AGE_MONTHS, Fit, Preset
+from inference.engine.presets import PRESETS, SCALED_AGE_MONTHS, Fit, Preset, WholeHand
 from inference.engine.regions import Attention, find_regions
-from inference.training.batches import AgeBatches, AttentionBatches
+from inference.training.batches import AgeBatches, AttentionBatches, WholeHandBatches
 from inference.training.datasets import Dataset, read_dataset
 from inference.training.fitting import predict_in_batches, run_fit
 from inference.training.phantom_set import cached_phantoms
@@ -31,6 +32,8 @@ REGION_BATCH = 64
 REHEARSAL = 256
 HUBER_MONTHS = 12.0
 """Errors up to this count squared, larger ones only in proportion: some labels are wrong by years."""
+SEX_LOSS_MONTHS = 10.0
+"""Weight of the cross-entropy of a predicted sex, against losses in months."""
 
 
 def train_attention(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: float | None, seed: int) -> None:
@@ -82,7 +85,7 @@ def train_age(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: 
     if len(boxes["train"]["carpal"]) != len(train):
         raise ValueError(f"{run}/regions_train.npz is of other radiographs: run --stage regions again.")
     stage = preset.age
-    loss = keras.losses.Huber(delta=HUBER_MONTHS) if stage.loss == "huber" else "mse"
+    loss = _age_loss(stage.loss)
 
     def fit_views(views: tuple[str, ...], fit: Fit, checkpoint: Path, start: Callable[[keras.Model], None]) -> None:
         batches = AgeBatches(
@@ -114,6 +117,44 @@ def train_age(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: 
         for name in stage.branches:
             fit_views((name,), stage.alone, run / f"age_{name}.keras", start=lambda model: None)
     fit_views(tuple(stage.branches), stage.fit, run / "age.keras", start_from_earlier)
+
+
+def train_whole_hand(
+    preset: WholeHand, run: Path, train: Dataset, val: Dataset, minutes: float | None, seed: int
+) -> None:
+    """Every network of the preset, each on the radiographs of its sexes."""
+    losses, weights = whole_hand_losses(preset)
+    for name, sexes in preset.networks.items():
+        of_sex = val.of_sexes(sexes)
+        batches = WholeHandBatches(train.of_sexes(sexes), preset, preset.fit.batch, seed, augment=True)
+        checks = WholeHandBatches(of_sex, preset, preset.fit.batch, seed, augment=False)
+
+        def months_error(model: keras.Model, checks=checks, truth=of_sex.ages) -> float:
+            return float(np.abs(predict_in_batches(model, checks)["age"][:, 0] - truth).mean())
+
+        run_fit(
+            whole_hand_network(preset),
+            batches,
+            preset.fit,
+            checkpoint=run / f"{name}.keras",
+            loss=losses,
+            months_error=months_error,
+            minutes=minutes,
+            loss_weights=weights,
+        )
+
+
+def whole_hand_losses(preset: WholeHand) -> tuple[dict, dict[str, float] | None]:
+    """The loss of every output, and what each counts; None: all alike."""
+    if preset.target == "classes":
+        return {"classes": "sparse_categorical_crossentropy", "age": None}, None
+    if preset.sex == "predicted":
+        return {"age": _age_loss(preset.loss), "male": "binary_crossentropy"}, {"age": 1.0, "male": SEX_LOSS_MONTHS}
+    return {"age": _age_loss(preset.loss)}, None
+
+
+def _age_loss(name: str):
+    return keras.losses.Huber(delta=HUBER_MONTHS) if name == "huber" else name
 
 
 def record(run: Path, options: argparse.Namespace) -> None:
@@ -152,7 +193,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--also", default="", help="zip or folder with other copies of radiographs to train on as well")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    chosen = presets.preset(options.preset)
+    chosen = presets.trainable(options.preset)
+    if isinstance(chosen, WholeHand) and options.stage not in ("age", "all"):
+        parser.error(f"{chosen.name} has one stage: --stage age, or all.")
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(chosen.precision)
     options.run.mkdir(parents=True, exist_ok=True)
@@ -166,6 +209,9 @@ def main(arguments: list[str] | None = None) -> None:
     if options.phantoms:
         train += cached_phantoms(options.run / "phantoms.npz", options.phantoms, options.seed, prepare)
     print(f"{len(train)} training and {len(val)} validation radiographs", flush=True)
+    if isinstance(chosen, WholeHand):
+        train_whole_hand(chosen, options.run, train, val, minutes, options.seed)
+        return
     if options.stage in ("attention", "all"):
         train_attention(chosen, options.run, train, val, minutes, options.seed)
     if options.stage in ("regions", "all"):

@@ -4,7 +4,7 @@ from inference.engine import presets
 
 
 def test_a_wrong_name_is_answered_with_the_right_ones():
-    with pytest.raises(ValueError, match="two_stage, two_stage_compact"):
+    with pytest.raises(ValueError, match="simple_cnn, two_stage, two_stage_carpal, two_stage_compact, two_stage_metacarpal, vgg16"):
         presets.preset("two_stages")
 
 

@@ -1,0 +1,46 @@
+"""The mean of several models."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+import numpy as np
+
+from inference.engine.explanation import Explanation, Method
+from inference.engine.model import BoneAgeModel, Prediction, Refusal
+from inference.engine.presets import Ensemble
+
+
+class EnsembleModel(BoneAgeModel):
+    """Reads with every member. What one of them refuses is refused; regions are those of the first that shows any.
+
+    The interval is the mean of the members' intervals: wider than need be, since means err less than members do.
+    """
+
+    def __init__(self, preset: Ensemble, members: list[BoneAgeModel]) -> None:
+        version = "+".join(member.version for member in members)
+        super().__init__(preset.name, {"name": preset.name, "version": version})
+        self.members = members
+
+    def _predict_batch(self, images: Sequence[np.ndarray], sexes: Sequence[str]) -> list[Prediction | Refusal]:
+        each = [member.predict(images, sexes) for member in self.members]
+        return [self._mean(outcomes) for outcomes in zip(*each, strict=True)]
+
+    def _mean(self, outcomes: Sequence[Prediction | Refusal]) -> Prediction | Refusal:
+        milliseconds = sum(outcome.milliseconds for outcome in outcomes)
+        read = [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
+        if len(read) < len(outcomes):
+            refused = next(outcome for outcome in outcomes if isinstance(outcome, Refusal))
+            return replace(refused, milliseconds=milliseconds)
+        return replace(
+            next((outcome for outcome in read if outcome.heat_map is not None), read[0]),
+            bone_age_months=fmean(outcome.bone_age_months for outcome in read),
+            low_months=fmean(outcome.low_months for outcome in read),
+            high_months=fmean(outcome.high_months for outcome in read),
+            milliseconds=milliseconds,
+        )
+
+    def explain(
+        self, image: np.ndarray, sex: str, method: Method, progress: Callable[[float], None] = lambda share: None
+    ) -> Explanation | Refusal:
+        raise ValueError(f"{self.name} is a mean: explain its members, {', '.join(one.name for one in self.members)}.")

@@ -1,0 +1,96 @@
+"""Every network builds, trains a step, is kept and loaded, and reads the same afterwards."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from inference.engine.explanation import grad_cam
+from inference.engine.networks import features_of, whole_hand_network
+from inference.engine.presets import PRESETS, Backbone, WholeHand
+from inference.engine.weights import load_arrays, save_arrays
+from inference.training.batches import WholeHandBatches
+from inference.training.phantom_set import draw_phantoms
+from inference.training.train import whole_hand_losses
+
+SMALLEST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
+"""Sides below which a network of keras.applications has no feature map left."""
+SMALL = {
+    "plain": Backbone("plain", 32, (4, 8)),
+    "residual": Backbone("residual", 32, (4, 8), blocks=1),
+    "bonet": Backbone("bonet", 64, (4, 8, 8, 8, 8)),
+    "vit": Backbone("vit", 32, (16,), blocks=2),
+}
+SINGLE = {name: preset for name, preset in PRESETS.items() if isinstance(preset, WholeHand)}
+REGRESSIONS = [name for name, preset in SINGLE.items() if preset.target == "months"]
+
+
+def small(preset):
+    """The preset on inputs small enough for a test; classifications, which differ in the head, on a small network."""
+    kind = "residual" if preset.target == "classes" else preset.branch.kind
+    branch = SMALL.get(kind) or replace(preset.branch, size=SMALLEST.get(kind, 32))
+    return replace(preset, branch=branch, dense=preset.dense and (8,), precision="float32")
+
+
+@pytest.fixture(scope="module")
+def two_hands():
+    return draw_phantoms(2, seed=6)
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_every_preset_trains_a_step_and_reads_the_same_after_loading(name, two_hands, tmp_path):
+    preset = small(SINGLE[name])
+    keras.utils.set_random_seed(4)
+    network = whole_hand_network(preset)
+    losses, weights = whole_hand_losses(preset)
+    # Compiling the graph of a large network for one step takes far longer than the step.
+    network.compile(keras.optimizers.SGD(1e-4), losses, loss_weights=weights, run_eagerly=True)
+    before = [array.copy() for array in network.get_layer(features_of("whole")).get_weights()]
+    inputs, truth = WholeHandBatches(two_hands, preset, batch=2, seed=1, augment=True)[0]
+    assert np.isfinite(network.train_on_batch(inputs, truth)).all()
+    after = network.get_layer(features_of("whole")).get_weights()
+    assert any((one != other).any() for one, other in zip(before, after, strict=True))
+
+    save_arrays(network.get_weights(), tmp_path / "age.npz")
+    again = whole_hand_network(preset)
+    for kept in (network, again):
+        kept.set_weights(load_arrays(tmp_path / "age.npz"))
+    read, reread = (np.asarray(kept(inputs, training=False)["age"]) for kept in (network, again))
+    assert read.shape == (2, 1)
+    assert (read >= 0).all()
+    np.testing.assert_allclose(reread, read, atol=1e-3)
+
+    # The last feature map is where the convention says, and Grad-CAM finds it.
+    _, *cells, _ = network.get_layer(features_of("whole")).output.shape
+    maps = grad_cam(keras.Model(network.inputs, network.output["age"]), inputs)
+    assert {view: values.shape for view, values in maps.items()} == {"whole": (2, *cells)}
+    assert np.isfinite(maps["whole"]).all()
+
+
+@pytest.mark.parametrize("name", ["simple_cnn", "bonet", "vit", "xception_classes", "whole_hand_sex_multitask"])
+def test_a_checkpoint_holds_the_network_with_its_own_layers(name, two_hands, tmp_path):
+    network = whole_hand_network(small(SINGLE[name]))
+    network.save(tmp_path / "age.keras")
+    inputs, _ = WholeHandBatches(two_hands, small(SINGLE[name]), batch=2, seed=1, augment=False)[0]
+    for key, values in keras.saving.load_model(tmp_path / "age.keras")(inputs, training=False).items():
+        np.testing.assert_allclose(values, network(inputs, training=False)[key], atol=1e-4)
+
+
+def test_sex_is_an_input_only_where_the_preset_says_so():
+    by_sex = {
+        name: {tensor.name for tensor in whole_hand_network(small(SINGLE[name])).inputs} for name in ("vit", "bonet")
+    }
+    assert by_sex == {"vit": {"whole", "male"}, "bonet": {"whole"}}
+
+
+def test_the_inception_resnet_has_one_network_for_each_sex():
+    assert SINGLE["inception_resnet_v2"].networks == {"age_F": "F", "age_M": "M"}
+
+
+def test_class_probabilities_read_as_the_mean_of_their_centres():
+    network = whole_hand_network(small(SINGLE["resnet101_classes"]))
+    inputs = {"whole": np.zeros((1, 32, 32, 1), np.float32), "male": np.ones((1, 1), np.float32)}
+    outputs = {name: np.asarray(value) for name, value in network(inputs).items()}
+    assert outputs["classes"].shape == (1, 10)
+    assert outputs["age"][0, 0] == pytest.approx(outputs["classes"][0] @ np.arange(12, 240, 24), rel=1e-4)
