@@ -62,6 +62,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "boneage_portal.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -137,7 +138,7 @@ PRIVATE_STORAGES = {
             "endpoint_url": env.str("S3_ENDPOINT", "") or None,
             "region_name": env.str("S3_REGION", "") or None,
             "default_acl": "private",
-            "querystring_auth": True,
+            "querystring_auth": True,  # who has no signed link of `clinical.audit.downloads` has none at all
             "file_overwrite": True,
         },
     },
@@ -148,6 +149,10 @@ STORAGES = {
     "private": PRIVATE_STORAGES[PRIVATE_STORAGE],
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+# With S3: for how long a download's signed link is valid; 0: the portal sends the bytes itself.
+S3_LINK_SECONDS = env.int("S3_LINK_SECONDS", 0) if PRIVATE_STORAGE == "s3" else 0
+if not 0 <= S3_LINK_SECONDS <= 300:
+    raise ImproperlyConfigured("S3_LINK_SECONDS is at most 300: a link works for whoever has it.")
 # Where a reverse proxy serves private files itself: the location of its internal redirect, e.g. /private/.
 ACCEL_REDIRECT_PREFIX = env.str("ACCEL_REDIRECT_PREFIX", "") if PRIVATE_STORAGE == "filesystem" else ""
 
@@ -160,6 +165,8 @@ STATICFILES_FINDERS = [
     "clinical.charts.scripts.ChartScriptFinder",
 ]
 WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_ROOT = BASE_DIR / "static" / "root"  # what has its address by custom: /favicon.ico, /robots.txt
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # Larger parts go to a temporary file, so that 25 MB uploads do not sit in memory.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
@@ -204,6 +211,12 @@ MFA_TOTP_TOLERANCE = 1
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 SESSION_IDLE_SECONDS = 60 * env.float("SESSION_IDLE_MINUTES", 15)
 
+# --- audit and privacy ---------------------------------------------------------------------------------------
+
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", 0)  # 0: access events are kept for ever
+ERASURE_WAIT_DAYS = env.int("ERASURE_WAIT_DAYS", 7)
+PATIENT_EXPORT_HOURS = env.int("PATIENT_EXPORT_HOURS", 48)
+
 # --- mail ----------------------------------------------------------------------------------------------------
 
 # The embedded installation writes mails to files; they hold links, never patient data.
@@ -242,6 +255,18 @@ CELERY_BEAT_SCHEDULE = {
         "task": "clinical.notices.tasks.mail_all_due",
         "schedule": env.int("SWEEP_SECONDS", 60),
     },
+    "seal-access-events": {
+        "task": "clinical.audit.tasks.seal_due",
+        "schedule": env.int("AUDIT_SEAL_SECONDS", 10),
+    },
+    "remove-old-access-events": {
+        "task": "clinical.audit.tasks.remove_old",
+        "schedule": 24 * 3600,
+    },
+    "keep-up-privacy": {
+        "task": "clinical.patients.tasks.keep_up",
+        "schedule": env.int("SWEEP_SECONDS", 60),
+    },
 }
 # A message that outlives the visibility timeout is delivered twice: keep it beyond the hard time limit.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 2 * CELERY_TASK_TIME_LIMIT}
@@ -277,14 +302,20 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         "form-action": [SELF],
+        "upgrade-insecure-requests": HTTPS,
     },
 }
 SECURE_REFERRER_POLICY = "same-origin"
-SESSION_COOKIE_NAME = "boneage_session"
+# With the prefix a browser takes the cookie from this very host over HTTPS alone, never from a neighbour's page.
+SESSION_COOKIE_NAME = "__Host-boneage_session" if HTTPS else "boneage_session"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
+CSRF_COOKIE_HTTPONLY = True  # forms carry the token; no script reads it
 SESSION_COOKIE_AGE = 12 * 3600  # however busy; see SESSION_IDLE_SECONDS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+# Whom to write to who finds a hole, as mailto: or https: address, for /.well-known/security.txt.
+SECURITY_CONTACT = env.str("SECURITY_CONTACT", "")
 SECURE_REDIRECT_EXEMPT = [r"^healthz/$"]  # the container's own health check speaks plain HTTP
 if env.bool("BEHIND_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

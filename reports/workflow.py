@@ -17,6 +17,8 @@ from django.utils import timezone
 from clinical.accounts.models import Hospital
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
+from clinical.patients.erasure import erasing
+from clinical.patients.models import ErasureMode
 from clinical.studies import workflow as studies
 from clinical.studies.workflow import WrongState
 from reports.models import Report, State
@@ -65,6 +67,17 @@ def release_report(sender, study, actor, **kwargs):
 @receiver(studies.amended)
 def supersede_report(sender, study, actor, **kwargs):
     Report.objects.filter(study=study, superseded_at=None).update(superseded_at=timezone.now())
+
+
+@receiver(erasing)
+def let_go(sender, patient, mode, files, **kwargs):
+    """The PDFs go. Of an anonymised patient number, hash and check code stay: what was handed out can be checked."""
+    reports = Report.objects.filter(study__patient=patient)
+    files += reports.exclude(pdf="").values_list("pdf", flat=True)
+    if mode == ErasureMode.ERASE:
+        reports.delete()
+    else:
+        reports.update(state=State.FAILED, pdf="", reason="The PDF was removed when the patient was anonymised.")
 
 
 def deliver(report):

@@ -6,10 +6,19 @@ from datetime import date
 import factory
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
+from django.utils import timezone
 
 from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
 from clinical.notices.models import Notification
-from clinical.patients.models import FamilyInvitation, FormerMeasurement, Guardianship, Measurement, Patient
+from clinical.patients.models import (
+    Erasure,
+    FamilyInvitation,
+    FormerMeasurement,
+    Guardianship,
+    Measurement,
+    Patient,
+    PatientExport,
+)
 from clinical.studies.models import Radiograph, Review, Study
 from inference.models import Analysis
 from reports.models import Report
@@ -116,6 +125,28 @@ class FormerMeasurementFactory(MeasurementFactory):
 
     measurement_key = factory.Faker("uuid4")
     replaced_by = factory.SubFactory(UserFactory)
+
+
+class PatientExportFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = PatientExport
+
+    patient = factory.SubFactory(PatientFactory)
+    hospital = factory.SelfAttribute("patient.hospital")
+    requested_by = factory.SubFactory(UserFactory)
+
+
+class ErasureFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Erasure
+
+    patient = factory.SubFactory(PatientFactory)
+    patient_key = factory.SelfAttribute("patient.pk")
+    hospital = factory.SelfAttribute("patient.hospital")
+    mode = "anonymise"
+    reason = "The family asked for it."
+    requested_by = factory.SubFactory(UserFactory)
+    due_at = factory.LazyFunction(timezone.now)
 
 
 class RadiographFactory(factory.django.DjangoModelFactory):

@@ -1,5 +1,6 @@
 from django.contrib import admin
 
+from clinical.administration.filters import of_days
 from clinical.administration.rows import ReadOnlyAdmin
 from clinical.audit.models import AccessEvent
 
@@ -8,7 +9,6 @@ from clinical.audit.models import AccessEvent
 class AccessEventAdmin(ReadOnlyAdmin):
     hospital_administrators = frozenset({"view"})
     list_display = ["at", "actor_name", "verb", "object_type", "object_key", "hospital", "detail"]
-    list_filter = ["verb", "object_type", "hospital"]
+    list_filter = ["verb", of_days("day", "at", "at"), "object_type", "hospital"]
     list_select_related = ["hospital"]
     search_fields = ["actor_name", "object_key", "patient_key"]
-    date_hierarchy = "at"

@@ -72,7 +72,7 @@ def _unsealed(key):
     return _events(key).filter(sequence=None).order_by("pk")
 
 
-def keys():
+def hospital_keys():
     """The chains that there are or will be: keys of hospitals, be they deleted, and PLATFORM."""
     waiting = QuerySet(AccessEvent).filter(sequence=None).order_by().values_list("hospital", flat=True).distinct()
     return sorted({key or PLATFORM for key in waiting} | set(Chain.objects.values_list("pk", flat=True)))

@@ -1,14 +1,13 @@
 """Changes of fields, wherever they are made: which on record, what they held before and after beside it.
 
-Only rows that are edited in place are here. All else changes by verbs of a workflow, each on record, and leaves a former
-row: measurements, readings, reports, analyses.
+Only rows that are edited in place are here. All else changes by verbs of a workflow, each on record, and leaves a
+former row: measurements, readings, reports, analyses.
 """
 
+from allauth.core import context
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
-
-from allauth.core import context
 
 from clinical.audit.record import Verb, record
 from clinical.audit.sign_ins import record_person

@@ -1,13 +1,22 @@
-"""Handing out private files. The access is on record before a byte leaves."""
+"""Handing out private files. The access is on record before a byte leaves.
+
+A file has no address of its own: every request passes the view that knows who may have it. The one exception is a
+download from S3 with S3_LINK_SECONDS, whose bytes come from the storage by a link that it signs and that soon expires.
+"""
 
 from urllib.parse import quote
 
 from django.conf import settings
 from django.core.files.storage import storages
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseRedirect
 from django.utils.http import content_disposition_header
 
 from clinical.audit.record import record
+
+# A file is nobody's page: it runs nothing and loads nothing. Browsers open no PDF in a sandbox, and what is not
+# sandboxed is made by the portal, never uploaded.
+ISOLATED = "default-src 'none'; frame-ancestors 'none'"
+SANDBOXED = f"{ISOLATED}; sandbox"
 
 
 def deliver(request, obj, verb, name, *, content_type, filename, as_attachment=False):
@@ -20,13 +29,19 @@ def deliver(request, obj, verb, name, *, content_type, filename, as_attachment=F
     if not name or not storage.exists(name):
         raise Http404("This file is not in the storage.")
     record(verb, obj, request=request, detail=filename.rsplit(".", 1)[0])
+    disposition = content_disposition_header(as_attachment, filename)
+    if as_attachment and settings.S3_LINK_SECONDS:
+        answer = {"ContentType": content_type, "ContentDisposition": disposition, "CacheControl": "no-store"}
+        parameters = {f"Response{key}": value for key, value in answer.items()}
+        link = storage.url(name, parameters=parameters, expire=settings.S3_LINK_SECONDS)
+        return HttpResponseRedirect(link, headers={"Cache-Control": "no-store"})
     if settings.ACCEL_REDIRECT_PREFIX:
-        response = HttpResponse()
-        response["X-Accel-Redirect"] = quote(settings.ACCEL_REDIRECT_PREFIX + name)
+        location = quote(settings.ACCEL_REDIRECT_PREFIX + name)
+        response = HttpResponse(content_type=content_type, headers={"X-Accel-Redirect": location})
     else:
-        response = FileResponse(storage.open(name))
-    response["Content-Type"] = content_type
-    response["Content-Disposition"] = content_disposition_header(as_attachment, filename)
+        response = FileResponse(storage.open(name), content_type=content_type)
+    response["Content-Disposition"] = disposition
     response["Cache-Control"] = "no-store"  # a shared workstation keeps no patient's picture
     response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = ISOLATED if content_type == "application/pdf" else SANDBOXED
     return response

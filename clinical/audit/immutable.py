@@ -1,5 +1,5 @@
-"""What the database itself refuses of access events: any change but the one that seals them, any removal but that of old
-ones, which the chain has let go of. For the day on which somebody has SQL and no respect.
+"""What the database itself refuses of access events: any change but the one that seals them, any removal but that of
+old ones, which the chain has let go of. For the day on which somebody has SQL and no respect.
 """
 
 from django.db import connections

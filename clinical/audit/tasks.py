@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 def seal_due():
     """Every few seconds: give what was recorded its place in the chains."""
     with scopes_disabled():
-        for key in chain.keys():
+        for key in chain.hospital_keys():
             try:
                 chain.seal(key)
             except chain.BrokenChain as error:
@@ -31,7 +31,7 @@ def remove_old():
         return
     moment = timezone.now() - timedelta(days=settings.AUDIT_RETENTION_DAYS)
     with scopes_disabled():
-        for key in chain.keys():
+        for key in chain.hospital_keys():
             try:
                 number = chain.remove_older(key, moment)
             except chain.BrokenChain as error:

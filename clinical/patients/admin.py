@@ -1,6 +1,7 @@
 from django.contrib import admin
 
 from clinical.accounts import invitations
+from clinical.administration.filters import of_days
 from clinical.administration.rows import ReadOnlyAdmin, ShownInline
 from clinical.patients.models import FamilyInvitation, Guardianship, Measurement, Patient
 
@@ -35,11 +36,15 @@ class PatientAdmin(ReadOnlyAdmin):
     hospital_administrators = frozenset({"view"})
     of_patients = True
     list_display = ["full_name", "mrn", "sex", "date_of_birth", "hospital", "created_at", "archived_at"]
-    list_filter = ["sex", ("archived_at", admin.EmptyFieldListFilter), "hospital"]
+    list_filter = [
+        "sex",
+        of_days("day of the record", "created", "created_at"),
+        ("archived_at", admin.EmptyFieldListFilter),
+        "hospital",
+    ]
     list_select_related = ["hospital"]
     search_fields = ["mrn", "family_name", "given_name"]
     search_help_text = "Name or MRN."
-    date_hierarchy = "created_at"
     fieldsets = [
         (None, {"fields": ["mrn", "family_name", "given_name", "sex", "date_of_birth", "hospital"]}),
         ("Parents", {"fields": ["mother_height_cm", "father_height_cm"]}),

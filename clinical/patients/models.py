@@ -38,6 +38,7 @@ class Patient(models.Model):
     father_height_cm = models.FloatField("father's height (cm)", null=True, blank=True, validators=ADULT_HEIGHT)
     notes = models.TextField(blank=True, max_length=4000)
     archived_at = models.DateTimeField(null=True, editable=False)
+    anonymised_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ScopedManager(hospital="hospital")
@@ -182,3 +183,110 @@ class FormerMeasurement(MeasuredValues):
 
     class Meta:
         ordering = ["-replaced_at", "-pk"]
+
+
+class Retention(models.Model):
+    """How long a hospital must keep signed reports and what they were made from. Without a row: the defaults.
+
+    The defaults are Germany's for radiographs of minors (StrlSchG section 85 (2)): ten years, and until the age of 28.
+    """
+
+    hospital = models.OneToOneField("accounts.Hospital", on_delete=models.CASCADE, primary_key=True, related_name="+")
+    years = models.PositiveSmallIntegerField(
+        "years after the last signed report", default=10, validators=[MaxValueValidator(100)]
+    )
+    until_age = models.PositiveSmallIntegerField(
+        "and until the patient is of age", default=28, validators=[MaxValueValidator(100)]
+    )
+
+    objects = ScopedManager(hospital="hospital")
+
+    def __str__(self):
+        return f"{self.years} years, and until the age of {self.until_age}"
+
+
+class ErasureMode(models.TextChoices):
+    ANONYMISE = "anonymise", "Anonymise: keep ages, readings and states for statistics"
+    ERASE = "erase", "Erase: keep nothing but the record of access"
+
+
+class ErasureQuerySet(models.QuerySet):
+    def scheduled(self):
+        return self.filter(cancelled_at=None, done_at=None)
+
+
+class Erasure(models.Model):
+    """What an administrator has decided about a patient's data, and what became of it. See `erasure`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hospital = models.ForeignKey("accounts.Hospital", on_delete=models.PROTECT, related_name="+")
+    patient = models.ForeignKey(Patient, on_delete=models.SET_NULL, null=True, related_name="erasures")
+    patient_key = models.UUIDField(editable=False)
+    mode = models.CharField(max_length=10, choices=ErasureMode)
+    reason = models.CharField(max_length=400, help_text="Stays on record: no names, no findings.")
+    override = models.CharField(
+        "why before the end of retention",
+        max_length=400,
+        blank=True,
+        help_text="Stays on record: no names, no findings.",
+    )
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    due_at = models.DateTimeField()
+    cancelled_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    cancelled_at = models.DateTimeField(null=True)
+    done_at = models.DateTimeField(null=True)
+    files = models.JSONField(default=list, help_text="Names in the private storage that are still to be deleted.")
+
+    objects = ScopedManager(_manager_class=models.Manager.from_queryset(ErasureQuerySet), hospital="hospital")
+
+    class Meta:
+        ordering = ["-requested_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["patient"], condition=models.Q(cancelled_at=None, done_at=None), name="one_scheduled_erasure"
+            )
+        ]
+
+    def __str__(self):
+        return f"Erasure {self.pk}"
+
+
+class ExportState(models.TextChoices):
+    MAKING = "making", "Being made"
+    READY = "ready", "Ready"
+    FAILED = "failed", "Failed"
+    EXPIRED = "expired", "Expired"
+
+
+class PatientExport(models.Model):
+    """A copy of all that is held about a patient, in one ZIP file, for a limited time. See `exports`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hospital = models.ForeignKey("accounts.Hospital", on_delete=models.PROTECT, related_name="+")
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="exports")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(auto_now_add=True)
+    state = models.CharField(max_length=10, choices=ExportState, default=ExportState.MAKING)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    delivered_at = models.DateTimeField(null=True, help_text="When a message was last sent to the workers.")
+    done = models.PositiveIntegerField(default=0, help_text="Files that are in it.")
+    total = models.PositiveIntegerField(default=0, help_text="Files that will be.")
+    reason = models.CharField(max_length=200, blank=True, help_text="Why it failed, for the user.")
+    file = models.CharField(max_length=200, blank=True, help_text="Name in the private storage.")
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True)
+
+    objects = ScopedManager(hospital="hospital")
+
+    class Meta:
+        ordering = ["-requested_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["patient"], condition=models.Q(state="making"), name="one_export_of_a_patient_at_a_time"
+            )
+        ]
+        indexes = [models.Index(fields=["state", "delivered_at"]), models.Index(fields=["state", "expires_at"])]
+
+    def __str__(self):
+        return f"Export {self.pk}"

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from clinical.studies import bulk, export, upload, views
+from clinical.studies import bulk, deidentified, export, upload, views
 
 app_name = "studies"
 urlpatterns = [
@@ -20,4 +20,5 @@ urlpatterns = [
     path("studies/<uuid:pk>/image/", views.image, name="image"),
     path("studies/<uuid:pk>/heat-map/", views.heat_map, name="heat_map"),
     path("studies/<uuid:pk>/original/", views.original, name="original"),
+    path("studies/<uuid:pk>/de-identified/", deidentified.deidentified, name="deidentified"),
 ]

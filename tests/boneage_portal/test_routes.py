@@ -6,6 +6,7 @@ The table is the policy. A route without a row fails here, so none is added with
 import re
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from allauth.usersessions.models import UserSession
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from tests import radiograph_files
 from tests.factories import (
+    ErasureFactory,
     FamilyInvitationFactory,
     FormerMeasurementFactory,
     GuardianshipFactory,
@@ -24,6 +26,7 @@ from tests.factories import (
     MeasurementFactory,
     MembershipFactory,
     NotificationFactory,
+    PatientExportFactory,
     ReportFactory,
     ReviewFactory,
     StudyFactory,
@@ -45,6 +48,7 @@ OWN_CLINICIANS    = (200, 200, 403, 404, 403, 403, 403, SIGN_IN)
 OWN_DOCTOR        = (200, 403, 403, 404, 403, 403, 403, SIGN_IN)
 ADMINISTRATORS    = (403, 403, 200, 403, 200, 403, 403, SIGN_IN)
 OWN_ADMINISTRATOR = (403, 403, 200, 403, 404, 403, 403, SIGN_IN)
+OWN_DOCTOR_OR_ADMINISTRATOR = (200, 403, 200, 404, 404, 403, 403, SIGN_IN)
 FAMILY            = (403, 403, 403, 403, 403, 200, 403, SIGN_IN)
 OWN_FAMILY        = (404, 404, 404, 404, 404, 200, 404, SIGN_IN)
 # fmt: on
@@ -87,6 +91,7 @@ def form(row, of="", get=None):
 ROUTES = {
     "home": Route((302, 302, 302, 302, 302, 302, 403, 302), not_allowed(EVERYBODY)),
     "health": page(EVERYBODY),
+    "security_txt": page(EVERYBODY),
     "accounts:choose_hospital": Route(STAFF, answering(404, STAFF)),
     "accounts:members": page(ADMINISTRATORS),
     "accounts:invite": form(ADMINISTRATORS, get=answering(302, ADMINISTRATORS)),
@@ -111,6 +116,18 @@ ROUTES = {
     "patients:invite_family": form(OWN_DOCTOR, "patient"),
     "patients:revoke_family": verb(OWN_DOCTOR, "guardianship", get=OWN_DOCTOR),
     "patients:withdraw_family_invitation": verb(OWN_DOCTOR, "family_invitation"),
+    "patients:hospital_accesses": page(ADMINISTRATORS),
+    "patients:hospital_accesses_csv": page(ADMINISTRATORS),
+    "patients:accesses": page(OWN_DOCTOR_OR_ADMINISTRATOR, "patient"),
+    "patients:accesses_csv": page(OWN_DOCTOR_OR_ADMINISTRATOR, "patient"),
+    "patients:privacy_overview": form(ADMINISTRATORS),
+    "patients:privacy": page(OWN_ADMINISTRATOR, "patient"),
+    "patients:export": verb(OWN_ADMINISTRATOR, "patient", get=answering(302, OWN_ADMINISTRATOR)),
+    "patients:erase": form(OWN_ADMINISTRATOR, "patient"),
+    "patients:export_status": page(OWN_ADMINISTRATOR, "export"),
+    "patients:download_export": page(OWN_ADMINISTRATOR, "export"),
+    "patients:cancel_erasure": verb(OWN_ADMINISTRATOR, "erasure"),
+    "patients:child_accesses": page(OWN_FAMILY, "patient"),
     "patients:family": page(FAMILY),
     "patients:child": page(OWN_FAMILY, "patient"),
     "patients:accept_family_invitation": form(EVERYBODY, "family_token"),
@@ -136,6 +153,7 @@ ROUTES = {
     "studies:image": page(OWN_CLINICIANS, "study"),
     "studies:heat_map": page(OWN_CLINICIANS, "study"),
     "studies:original": page(OWN_CLINICIANS, "study"),
+    "studies:deidentified": page(OWN_CLINICIANS, "study"),
     "reports:of_study": page(OWN_CLINICIANS, "study"),
     "reports:draft": Route(answering(302, OWN_CLINICIANS), not_allowed(OWN_CLINICIANS), "study"),
     "reports:pdf": page(OWN_CLINICIANS, "report"),
@@ -145,11 +163,18 @@ ROUTES = {
     "charts:page": page(OWN_CLINICIANS, "patient"),
     "charts:layout": page(OWN_CLINICIANS, "patient"),
     "charts:dependencies": page(OWN_CLINICIANS, "patient"),
+    "dashboards:index": Route(answering(302, ADMINISTRATORS), not_allowed(ADMINISTRATORS)),
+    "dashboards:board": page(ADMINISTRATORS),
+    "dashboards:layout": page(ADMINISTRATORS),
+    "dashboards:dependencies": page(ADMINISTRATORS),
+    "dashboards:script": Route(answering(302, ADMINISTRATORS), not_allowed(ADMINISTRATORS)),
     "charts:script": Route(answering(302, OWN_CLINICIANS), not_allowed(OWN_CLINICIANS), "patient"),
 }
 
 # What a path holds besides the key of its row.
 FURTHER = {"charts:script": {"path": "plotly/package_data/plotly.min.js"}}
+FURTHER |= {f"dashboards:{name}": {"name": "studies"} for name in ("board", "layout", "dependencies")}
+FURTHER["dashboards:script"] = {"name": "studies", **FURTHER["charts:script"]}
 
 # allauth's pages: what Alice and what the anonymous get.
 ACCOUNT_ROUTES = {
@@ -226,6 +251,19 @@ def measurement(patient):
 @pytest.fixture
 def removed_measurement(patient):
     return FormerMeasurementFactory(patient=patient, removed=True)
+
+
+@pytest.fixture
+def export(patient):
+    """A copy of the patient's record that can be downloaded."""
+    name = storages["private"].save("exports/of-a-test.zip", ContentFile(b"PK"))
+    expires_at = timezone.now() + timedelta(hours=1)
+    return PatientExportFactory(patient=patient, state="ready", file=name, expires_at=expires_at)
+
+
+@pytest.fixture
+def erasure(patient):
+    return ErasureFactory(patient=patient)
 
 
 @pytest.fixture
@@ -315,7 +353,7 @@ def test_everybody_gets_the_answer_in_the_table(request, sent, hospital, name, m
     response = sent(person, method, path_to(name, route.of, row))
 
     assert outcome(response) == expected
-    assert "default-src 'self'" in response["Content-Security-Policy"]
+    assert response["Content-Security-Policy"].startswith(("default-src 'self'", "default-src 'none'"))
     if expected in REFUSED:
         assert as_stored(row) == before
         assert b"Doe, Jane" not in response.content
@@ -353,6 +391,8 @@ GUESSES |= {"family_token": GUESSES["token"]}
 GUESSES |= {
     "report": GUESSES["patient"],
     "measurement": GUESSES["patient"],
+    "export": GUESSES["patient"],
+    "erasure": GUESSES["patient"],
     "removed_measurement": GUESSES["membership"],
 }
 
@@ -417,8 +457,9 @@ def test_the_pages_of_the_account(sent, alice, name):
         assert "default-src 'self'" in response["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("person", [person for person in PEOPLE if person != "anonymous"])
-def test_the_administration_is_closed_to_everybody_but_platform_staff(sent, db, person):
+# Hospitals' administrators come in, too: see tests/clinical/administration.
+@pytest.mark.parametrize("person", ["alice", "tess", "bob", "mother", "charlie"])
+def test_the_administration_is_closed_to_everybody_who_administers_nothing(sent, db, person):
     for name in names_of(get_resolver().url_patterns):
         try:
             path = reverse(name)

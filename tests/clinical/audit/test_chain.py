@@ -80,7 +80,7 @@ def test_each_hospital_and_the_platform_have_a_chain_of_their_own(key, other_hos
     record(Verb.VIEW, PatientFactory(hospital=other_hospital))
     record(Verb.EDIT, alice)
     tasks.seal_due()
-    assert chain.keys() == sorted([PLATFORM, key, other_hospital.pk])
+    assert chain.hospital_keys() == sorted([PLATFORM, key, other_hospital.pk])
     assert [chain.verify(each).events for each in (PLATFORM, key, other_hospital.pk)] == [1, EVENTS, 1]
 
 
@@ -280,7 +280,7 @@ def test_old_events_go_where_the_setting_says_so_and_the_chain_holds(old_and_new
     tasks.remove_old()
     tasks.seal_due()
     assert sorted(AccessEvent.objects.values_list("sequence", flat=True)) == [4, 5, 6, 7]
-    assert at(7).verb == "remove old events" and at(7).detail == "3 events"
+    assert (at(7).verb, at(7).detail) == ("remove old events", "3 events")
     assert chain.verify(old_and_new).events == 4
     tasks.remove_old()
     assert chain.verify(old_and_new).events == 4

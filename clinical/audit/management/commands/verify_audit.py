@@ -29,7 +29,7 @@ class Command(BaseCommand):
         broken = 0
         with scopes_disabled():
             names = dict(Hospital.objects.values_list("pk", "name")) | {PLATFORM: "the platform"}
-            for key in sorted({*chain.keys(), *anchors}):
+            for key in sorted({*chain.hospital_keys(), *anchors}):
                 name = f"{key} ({names.get(key, 'a hospital that was removed')})"
                 try:
                     checked = chain.verify(key, anchors.get(key, ()))

@@ -1,0 +1,212 @@
+"""Erasing or anonymising a patient: decided with a reason, carried out some days later, until then to be cancelled.
+
+What the record of access says of the patient stays: keys, people, times and verbs, no value. Backups of the database
+and of the storage have their own time, which the hospital sets.
+"""
+
+import secrets
+from contextlib import suppress
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.core.files.storage import storages
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.dispatch import Signal
+from django.utils import timezone
+
+from clinical.audit.models import ChangedValues
+from clinical.audit.record import Verb, record
+from clinical.notices.models import Kind
+from clinical.notices.notify import take_back
+from clinical.patients.families import child_page
+from clinical.patients.models import Erasure, ErasureMode, Patient, Retention
+from clinical.studies.models import Radiograph, Review, Study
+from inference.models import PENDING, Analysis, ShadowAnalysis
+
+# For the floors above: sent inside the transaction with `patient`, `mode` (an ErasureMode) and `files`, a list to which
+# they add the names of what the private storage is to let go.
+erasing = Signal()
+
+
+class StillRetained(Exception):
+    """The law asks the hospital to keep the record for now."""
+
+    def __init__(self, until):
+        self.until = until
+
+    def __str__(self):
+        return (
+            f"Signed reports of this patient must be kept until {self.until:%d %B %Y}. "
+            "Wait until then, or say why the record may go earlier."
+        )
+
+
+def retained_until(patient):
+    """The day until which the hospital's retention keeps the record, or None where nothing of it is signed."""
+    # The reports' own rows belong to the floor above.
+    studies = patient.studies.prefetch_related("reports")
+    last = max((report.signed_at for study in studies for report in study.reports.all()), default=None)
+    if last is None:
+        return None
+    rule = Retention.objects.filter(hospital=patient.hospital_id).first() or Retention()
+    return max(_years_later(timezone.localdate(last), rule.years), _years_later(patient.date_of_birth, rule.until_age))
+
+
+def _years_later(day, years):
+    with suppress(ValueError):
+        return day.replace(year=day.year + years)
+    return day.replace(year=day.year + years, day=28)  # 29 February
+
+
+@transaction.atomic
+def schedule(patient, mode, reason, actor, override=""):
+    """Decide it; returns the Erasure, or the one that is scheduled already. Raises StillRetained without `override`."""
+    until = retained_until(patient)
+    if until and until > timezone.localdate() and not override:
+        raise StillRetained(until)
+    due_at = timezone.now() + timedelta(days=settings.ERASURE_WAIT_DAYS)
+    decided = {"mode": mode, "reason": reason, "override": override, "requested_by": actor, "due_at": due_at}
+    try:
+        with transaction.atomic():
+            erasure = Erasure.objects.create(
+                hospital=patient.hospital, patient=patient, patient_key=patient.pk, **decided
+            )
+    except IntegrityError:
+        return patient.erasures.scheduled().get()
+    record(
+        Verb.SCHEDULE_ERASURE,
+        patient,
+        actor=actor,
+        detail=f"{mode}{', before the end of retention' if override else ''}",
+    )
+    return erasure
+
+
+@transaction.atomic
+def cancel(erasure, actor=None, detail=""):
+    """Take it back. Returns whether there was something to take back."""
+    scheduled = Erasure.objects.scheduled().filter(pk=erasure.pk)
+    if not scheduled.update(cancelled_at=timezone.now(), cancelled_by=actor):
+        return False
+    record(Verb.CANCEL_ERASURE, erasure.patient, actor=actor, detail=detail)
+    return True
+
+
+def carry_out_due():
+    """Carry out what is due, and delete the files of what was. Returns the number of patients."""
+    number = 0
+    for key in Erasure.objects.scheduled().filter(due_at__lte=timezone.now()).values_list("pk", flat=True):
+        number += carry_out(key)
+    for erasure in Erasure.objects.filter(done_at__isnull=False).exclude(files=[]):
+        for name in erasure.files:
+            storages["private"].delete(name)
+        Erasure.objects.filter(pk=erasure.pk).update(files=[])
+    return number
+
+
+@transaction.atomic
+def carry_out(key):
+    """Returns whether it was: not while a worker reads a radiograph, nor where a report was signed meanwhile."""
+    erasure = Erasure.objects.select_for_update().scheduled().filter(pk=key).first()
+    if erasure is None:
+        return False
+    patient = Patient.objects.select_for_update().get(pk=erasure.patient_id)
+    if patient.studies.filter(Q(state__in=PENDING) | Q(reanalysis__isnull=False)).exists():
+        return False
+    until = retained_until(patient)
+    if until and until > timezone.localdate() and not erasure.override:
+        cancel(erasure, detail="a report was signed meanwhile")
+        return False
+    files = []
+    erasing.send(Erasure, patient=patient, mode=erasure.mode, files=files)
+    analyses = _analyses(patient)
+    _forget_family(patient)
+    _let_pictures_go(patient, analyses, files)
+    record(Verb(erasure.mode), patient)
+    if erasure.mode == ErasureMode.ERASE:
+        _erase(patient, analyses)
+    else:
+        _anonymise(patient)
+    ChangedValues.objects.filter(event__patient_key=str(erasure.patient_key)).delete()
+    acts = LogEntry.objects.filter(content_type__app_label="patients", object_id=str(erasure.patient_key))
+    acts.update(object_repr="", change_message="")
+    Erasure.objects.filter(pk=key).update(done_at=timezone.now(), files=files)
+    return True
+
+
+def _analyses(patient):
+    """Keys of all analyses of the patient's studies, those that were replaced too."""
+    studies = Study.objects.filter(patient=patient)
+    keys = set(studies.values_list("analysis", flat=True))
+    while more := set(
+        Analysis.objects.filter(Q(next__in=keys) | Q(previous__in=keys))
+        .exclude(pk__in=keys)
+        .values_list("pk", flat=True)
+    ):
+        keys |= more
+    return keys
+
+
+def _forget_family(patient):
+    take_back(Kind.REPORT_READY, child_page(patient.pk))
+    patient.guardianships.all().delete()
+    patient.family_invitations.all().delete()
+
+
+def _let_pictures_go(patient, analyses, files):
+    """Name the files, and leave rows that lead to none. A picture filed for another patient, too, is theirs to keep."""
+    own = Radiograph.objects.filter(studies__patient=patient)
+    others = Study.objects.exclude(patient=patient).filter(radiograph__in=own).values("radiograph")
+    for radiograph in own.exclude(pk__in=others).distinct():
+        files += [radiograph.name, f"{radiograph.name.replace('radiographs/', 'display/', 1)}.png"]
+        # Another hash too: the same file, uploaded again, is to be stored anew.
+        gone = {"name": f"removed/{radiograph.pk}", "sha256": secrets.token_hex(32)}
+        Radiograph.objects.filter(pk=radiograph.pk).update(**gone)
+    rows = Analysis.objects.filter(pk__in=analyses)
+    storage = storages["private"]
+    for analysis in rows:
+        folder = f"heat-maps/{analysis.pk}"
+        with suppress(FileNotFoundError):  # maps of attempts that were lost are named in no row
+            files += [f"{folder}/{name}" for name in storage.listdir(folder)[1]]
+    files += [name for name in rows.values_list("heat_map", flat=True) if name and name not in files]
+    rows.update(heat_map="", radiograph="")
+    ShadowAnalysis.objects.filter(analysis__in=analyses).update(radiograph="")
+    files += [name for name in patient.exports.values_list("file", flat=True) if name]
+    patient.exports.all().delete()
+
+
+def _anonymise(patient):
+    """Ages to the month, readings, states and times stay: they are the statistics, and name nobody."""
+    patient.mrn = f"ANON-{secrets.token_hex(4).upper()}"
+    patient.family_name, patient.given_name, patient.notes = "Anonymised", "", ""
+    patient.date_of_birth = patient.date_of_birth.replace(day=1)
+    patient.mother_height_cm = patient.father_height_cm = None
+    patient.anonymised_at = timezone.now()
+    patient.archived_at = patient.archived_at or patient.anonymised_at
+    patient.save()
+    patient.former_measurements.all().delete()
+    studies = Study.objects.filter(patient=patient)
+    Review.objects.filter(study__in=studies).update(impression="", comment="")
+    studies.update(indication="", notices=[])
+
+
+def _erase(patient, analyses):
+    """Whatever this does not know still refers to the patient, and undoes it all."""
+    studies = Study.objects.filter(patient=patient)
+    radiographs = list(studies.values_list("radiograph", flat=True))
+    reviews = list(Review.objects.filter(study__in=studies).values_list("pk", flat=True))
+    studies.update(review=None)
+    # Studies and their readings name one another, as analyses do; the database asks at the end, Django at each step.
+    for rows in (
+        Review.objects.filter(pk__in=reviews),
+        studies,
+        ShadowAnalysis.objects.filter(analysis__in=analyses),
+        Analysis.objects.filter(pk__in=analyses),
+        patient.measurements.all(),
+        patient.former_measurements.all(),
+    ):
+        rows._raw_delete(using=rows.db)
+    Radiograph.objects.filter(pk__in=radiographs, studies=None).delete()
+    patient.delete()
