@@ -10,6 +10,7 @@ admin.site.login = secure_admin_login(admin.site.login)
 urlpatterns = [
     path("", views.home, name="home"),
     path("healthz/", views.health, name="health"),
+    path(".well-known/security.txt", views.security_txt, name="security_txt"),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", security.overview, name="mfa_index"),
     path("accounts/2fa/", include("allauth.mfa.urls")),

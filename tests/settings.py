@@ -7,6 +7,7 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests-0123456789-abcdefghijklmnopq
 os.environ["ENV_FILE"] = os.devnull
 os.environ["DEBUG"] = "off"
 os.environ["HTTPS"] = "off"
+os.environ["SECURITY_CONTACT"] = "mailto:security@hospital.example"
 os.environ["REQUIRE_MFA"] = "off"
 os.environ["CACHE_URL"] = "locmemcache://"
 VAR = tempfile.TemporaryDirectory(prefix="boneage-tests-")

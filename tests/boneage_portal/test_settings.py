@@ -127,3 +127,60 @@ def test_the_proxy_sends_only_files_that_lie_on_its_own_disk(settings_of):
     assert settings_of("ACCEL_REDIRECT_PREFIX", ACCEL_REDIRECT_PREFIX="/private/", PRIVATE_STORAGE="s3") == {
         "ACCEL_REDIRECT_PREFIX": ""
     }
+
+
+def test_with_https_cookies_belong_to_this_host_alone_and_browsers_keep_to_https(settings_of):
+    assert settings_of(
+        *["SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME", "CSRF_COOKIE_HTTPONLY", "SECURE_HSTS_INCLUDE_SUBDOMAINS"],
+        *["SECURE_HSTS_PRELOAD", "SESSION_COOKIE_DOMAIN", "SESSION_COOKIE_PATH"],
+    ) == {
+        "SESSION_COOKIE_NAME": "__Host-boneage_session",
+        "CSRF_COOKIE_NAME": "__Host-csrftoken",
+        "CSRF_COOKIE_HTTPONLY": True,
+        "SECURE_HSTS_INCLUDE_SUBDOMAINS": True,
+        "SECURE_HSTS_PRELOAD": True,
+        # The prefix asks for both of Django's defaults.
+        "SESSION_COOKIE_DOMAIN": None,
+        "SESSION_COOKIE_PATH": None,
+    }
+    assert settings_of("SESSION_COOKIE_NAME", HTTPS="off") == {"SESSION_COOKIE_NAME": "boneage_session"}
+
+
+ANSWER = """
+import django
+django.setup()
+from django.conf import settings
+from django.core.management import call_command
+from django.test import Client
+call_command("migrate", verbosity=0)
+settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+plain, secure = Client().get("/accounts/login/"), Client().get("/accounts/login/", secure=True)
+print(plain.status_code, plain["Location"])
+print(secure["Strict-Transport-Security"])
+print(secure["Content-Security-Policy"])
+for cookie in secure.cookies.values():
+    print(cookie.key, cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"], repr(cookie["domain"]))
+"""
+
+
+def test_a_portal_with_https_answers_so(python):
+    process = python(
+        *["-W", "ignore", "-c", ANSWER],
+        SECRET_KEY=secrets.token_urlsafe(50),
+        DJANGO_SETTINGS_MODULE="boneage_portal.settings",
+        ALLOWED_HOSTS="testserver",
+        LOG_LEVEL="ERROR",
+    )
+    assert process.returncode == 0, process.stderr
+    redirect, hsts, policy, *cookies = process.stdout.splitlines()
+    assert redirect == "301 https://testserver/accounts/login/"
+    assert hsts == "max-age=31536000; includeSubDomains; preload"
+    assert "upgrade-insecure-requests" in policy
+    assert cookies == ["__Host-csrftoken True True Lax / ''"]
+
+
+def test_a_link_to_the_storage_is_short_lived_or_refused(python, settings_of):
+    assert settings_of("S3_LINK_SECONDS", PRIVATE_STORAGE="s3", S3_LINK_SECONDS="60") == {"S3_LINK_SECONDS": 60}
+    assert settings_of("S3_LINK_SECONDS", S3_LINK_SECONDS="60") == {"S3_LINK_SECONDS": 0}  # files are on the disk
+    too_long = {"PRIVATE_STORAGE": "s3", "S3_LINK_SECONDS": "86400"}
+    assert "at most 300" in python("manage.py", "check", SECRET_KEY=secrets.token_urlsafe(50), **too_long).stderr
