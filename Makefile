@@ -21,7 +21,7 @@ RANDOM_KEY = $$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(50
 # What .env.example describes, with a key of its own: lint never sees this machine's .env or data.
 CHECKED_SETTINGS = ENV_FILE=.env.example SECRET_KEY=$(RANDOM_KEY) VAR_DIR=.venv/lint
 
-.PHONY: help demo test lint format worker smoke train evaluate bench requirements clean
+.PHONY: help demo test lint audit format worker smoke train evaluate bench requirements clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lint: $(DEVELOPMENT) ## Check style, templates, types, migrations and deployment
 	$(BIN)/mypy
 	$(CHECKED_SETTINGS) $(BIN)/python manage.py makemigrations --check
 	$(CHECKED_SETTINGS) $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+audit: $(DEVELOPMENT) ## Ask whether a pinned package is known to be vulnerable
+	@$(BIN)/python .ci/audit.py $(ARGS)
 
 format: $(DEVELOPMENT) ## Put code and templates into the common style
 	$(BIN)/ruff check --fix
