@@ -49,7 +49,7 @@ def open_page(chromium, portal):
             page.goto("/accounts/login/")
             page.locator("#id_login").fill(email)
             page.get_by_label("Password", exact=True).fill(portal.password)
-            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("button", name="Sign in", exact=True).click()
             page.wait_for_url(lambda url: "/accounts/login/" not in url)
         return page
 

@@ -55,7 +55,7 @@ def test_a_session_that_ends_while_uploading_loses_nothing(open_page, portal):
     other = opened.value
     other.locator("#id_login").fill("technician@demo.example")
     other.get_by_label("Password", exact=True).fill(portal.password)
-    other.get_by_role("button", name="Sign in").click()
+    other.get_by_role("button", name="Sign in", exact=True).click()
     other.wait_for_url(lambda url: "/accounts/login/" not in url)
     page.locator("[data-interruption]").get_by_role("button", name="Try again").click()
     expect(page.get_by_role("link", name="Open the study")).to_be_visible(timeout=PATIENCE)
