@@ -92,7 +92,7 @@ def _read(run, model_of):
         "turned_degrees": outcome.turned_degrees,
         "milliseconds": outcome.milliseconds,
     }
-    if isinstance(run, Analysis):
+    if isinstance(run, Analysis) and outcome.heat_map is not None:
         # The attempt is in the name: a worker that lost its lease never touches the file of its successor.
         overlay = ContentFile(overlay_png(outcome.heat_map, radiograph.pixels.shape))
         result["heat_map"] = storage.save(f"heat-maps/{run.pk}/{run.attempt}.png", overlay)

@@ -104,8 +104,17 @@ def _details(figures: dict) -> list[str]:
         ]
     if "phantoms" in figures:
         lines += ["", f"Fresh phantoms (drawn hands): MAE {figures['phantoms']['mae_months']:.2f} months."]
-    if "attention" in figures:
-        found = figures["attention"]
+    found = figures.get("attention", {})
+    if "heat_in_hand" in found:
+        lines += ["", f"{100 * found['heat_in_hand']:.0f} % of the heat maps' mass lies in the hand."]
+    if "heat_in_epiphyses" in found:
+        lines += [
+            "",
+            f"{100 * found['heat_in_epiphyses']:.1f} % of it lies in the epiphyses and carpal bones marked in "
+            f"{found['epiphyses_images']} radiographs, {found['epiphyses_times_uniform']:.2f} times what a uniform map "
+            "would have there.",
+        ]
+    if "images" in found:
         lines += [
             "",
             f"Regions against the boxes of {found['images']} radiographs (Koitka et al. 2018), which trained nothing: "

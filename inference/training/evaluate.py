@@ -8,7 +8,6 @@ import argparse
 import csv
 import json
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from inference.engine import BoneAgeModel, Prediction, Refusal
 from inference.engine.imaging import is_inverted
 from inference.engine.model import BATCH, DEFAULT_MODEL
-from inference.engine.regions import Region
+from inference.training import attention as attending
 from inference.training import metrics
 from inference.training.datasets import Dataset, Label, read_dataset
 from inference.training.non_hands import NON_HANDS, draw_non_hands
@@ -94,32 +93,30 @@ def refusals(model: BoneAgeModel, each: int) -> dict[str, dict[str, int]]:
     return rows
 
 
-def attention(cases: list[Case], boxes: Path) -> dict[str, float | int]:
-    """How much of the wrist's box the carpal region covers, and of the MCP joints' boxes the metacarpal region."""
-    marked: dict[str, dict[str, list[Region]]] = defaultdict(lambda: defaultdict(list))
-    with boxes.open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            corners = (float(row[name]) for name in ("xmin", "ymin", "xmax", "ymax"))
-            marked[row["id"]][row["region"]].append(Region(*corners))
-    wrist, knuckles = [], []
-    for case in cases:
-        if isinstance(case.outcome, Prediction) and case.label.id in marked:
-            regions, known = case.outcome.regions, marked[case.label.id]
-            wrist += [_covered(box, regions["carpal"]) for box in known["Wrist"][:1]]
-            if known["MCP"]:
-                knuckles.append(float(np.mean([_covered(box, regions["metacarpal"]) for box in known["MCP"]])))
-    return {
-        "images": len(wrist),
-        "wrist_covered_by_carpal_region": round(float(np.mean(wrist)), 3),
-        "wrist_mostly_covered": round(float((np.array(wrist) > 0.8).mean()), 3),
-        "mcp_covered_by_metacarpal_region": round(float(np.mean(knuckles)), 3),
-    }
+def attention(model: BoneAgeModel, data: Dataset, cases: list[Case], options: argparse.Namespace) -> dict:
+    """Where the model looked: in the hand, and, in training radiographs that others have marked, at what is marked.
 
-
-def _covered(box: Region, region: Region) -> float:
-    width = max(0.0, min(box.x1, region.x1) - max(box.x0, region.x0))
-    height = max(0.0, min(box.y1, region.y1) - max(box.y0, region.y0))
-    return width * height / ((box.x1 - box.x0) * (box.y1 - box.y0))
+    Empty for a model without heat maps and regions.
+    """
+    read = [
+        (image, case.outcome)
+        for image, case in zip(data.images, cases, strict=True)
+        if isinstance(case.outcome, Prediction)
+    ]
+    if not read or not read[0][1].regions:
+        return {}
+    figures = attending.against_hands((bone_bright(image), outcome) for image, outcome in read)
+    for path, ids, measure in (
+        (options.masks, attending.masked_ids, attending.against_epiphyses),
+        (options.boxes, attending.boxed_ids, attending.against_boxes),
+    ):
+        if path:
+            marked = read_dataset(options.data, "train", archive=options.images, ids=ids(path), limit=options.marked)
+            outcomes = evaluate(model, marked)
+            figures |= measure(
+                [(case.label.id, case.outcome) for case in outcomes if isinstance(case.outcome, Prediction)], path
+            )
+    return figures
 
 
 def _columns(read: list[tuple[Label, Prediction]]) -> tuple[np.ndarray, ...]:
@@ -182,14 +179,17 @@ def report(figures: dict, plots: list[str]) -> str:
         "",
         *_table("Group", {**figures["by_sex"], **figures["by_age_band"]}, GROUP_COLUMNS),
     ]
+    within = figures["interval90"]
+    rows = {**within["by_sex"], **within["by_age_band"]}
+    lines += ["", *_table("90 % interval", rows, ("n", "coverage", "coverage_ci95", "mean_width_months"))]
     if "phantoms" in figures:
         drawn = figures["phantoms"]
         lines += ["", f"Fresh phantoms (drawn hands): n = {drawn['n']}, MAE {drawn['mae_months']:.2f}."]
     if "non_hands" in figures:
         lines += ["", *_table("No hand", figures["non_hands"], ("images", "accepted"))]
-    if "attention" in figures:
-        found = figures["attention"]
-        lines += ["", *_table("Attention against marked boxes", {"all": found}, tuple(found))]
+    if figures["attention"]:
+        rows = {name.replace("_", " "): {"": value} for name, value in figures["attention"].items()}
+        lines += ["", *_table("Attention", rows, ("",))]
     if "robustness" in figures:
         lines += ["", *_table("Copy", figures["robustness"], ("mae_months", "change_months", "refused"))]
     lines += ["", *(f"![{name}]({name})" for name in plots), ""]
@@ -214,9 +214,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--phantoms", type=int, default=200, help="fresh drawn hands to read as well")
     parser.add_argument("--non-hands", type=int, default=10, help="images of each kind that must be refused")
-    parser.add_argument("--robustness", type=int, default=300, help="radiographs whose worse copies are read")
-    parser.add_argument("--boxes", type=Path, help="roi_boxes.csv: measures the regions against it")
+    parser.add_argument("--robustness", type=int, help="radiographs whose worse copies are read; all, if not given")
+    parser.add_argument("--boxes", type=Path, help="boxes of joints to measure the regions by; roi_boxes.csv of --data")
+    parser.add_argument("--masks", type=Path, help="masks to measure heat maps by; epiphysis_masks.zip of --data")
+    parser.add_argument("--marked", type=int, default=300, help="radiographs with boxes or masks to read, at most")
     options = parser.parse_args(arguments)
+    options.boxes = options.boxes or _existing(options.data / "roi_boxes.csv")
+    options.masks = options.masks or _existing(options.data / "epiphysis_masks.zip")
     options.out.mkdir(parents=True, exist_ok=True)
     model = BoneAgeModel.load(options.model, options.runtime)
     data = read_dataset(options.data, options.split, archive=options.images)
@@ -227,11 +231,9 @@ def main(arguments: list[str] | None = None) -> None:
         figures["phantoms"] = summary(evaluate(model, draw_phantoms(options.phantoms, PHANTOM_SEED)))
     if options.non_hands:
         figures["non_hands"] = refusals(model, options.non_hands)
-    if options.boxes:
-        marked = read_dataset(options.data, "train", archive=options.images, ids=_marked_ids(options.boxes))
-        figures["attention"] = attention(evaluate(model, marked), options.boxes)
-    if options.robustness:
-        step = max(1, len(data) // options.robustness)
+    figures["attention"] = attention(model, data, cases, options)
+    if options.robustness != 0:
+        step = max(1, len(data) // (options.robustness or len(data)))
         sample = Dataset(data.labels[::step], data.images[::step])
         figures["robustness"] = robustness(model, sample, cases[::step])
     (options.out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
@@ -243,9 +245,8 @@ def main(arguments: list[str] | None = None) -> None:
     print((options.out / "report.md").read_text())
 
 
-def _marked_ids(boxes: Path) -> set[str]:
-    with boxes.open(newline="") as lines:
-        return {row["id"] for row in csv.DictReader(lines)}
+def _existing(path: Path) -> Path | None:
+    return path if path.exists() else None
 
 
 if __name__ == "__main__":

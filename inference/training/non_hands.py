@@ -110,6 +110,13 @@ def forearm(rng: np.random.Generator) -> np.ndarray:
     return hand[-hand.shape[0] // 6 :]
 
 
+def tiny(rng: np.random.Generator) -> np.ndarray:
+    """A whole drawn hand, but of fewer pixels than show a bone's edge."""
+    hand = _hand(rng)
+    height = int(rng.integers(40, 100))
+    return cv2.resize(hand, (height * hand.shape[1] // hand.shape[0], height), interpolation=cv2.INTER_AREA)
+
+
 def _hand(rng: np.random.Generator) -> np.ndarray:
     return draw_phantom(float(rng.uniform(24, 200)), "MF"[rng.integers(2)], int(rng.integers(2**31)), 700)
 
@@ -126,6 +133,7 @@ NON_HANDS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "long bone": long_bone,
     "fingertips": fingertips,
     "forearm": forearm,
+    "tiny": tiny,
 }
 """Each draws a (H, W) uint8 image from a generator."""
 

@@ -29,5 +29,7 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "brighter": lambda image: _levels(image, lambda grey: 0.25 + 0.75 * grey**0.7),
     "flat": lambda image: _levels(image, lambda grey: 0.45 + 0.2 * (grey - 0.5)),
     "half resolution": _halved,
+    "on its side": lambda image: np.rot90(image),
+    "upside down": lambda image: image[::-1, ::-1],
 }
 """Each takes and gives (H, W) uint8."""

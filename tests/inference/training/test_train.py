@@ -7,12 +7,12 @@ import pytest
 from inference.engine import BoneAgeModel, Prediction
 from inference.engine.networks import age_network, attention_network
 from inference.engine.presets import preset
-from inference.training import evaluate, export, train
+from inference.training import calibrate, evaluate, export, train
 
 
 @pytest.fixture(autouse=True)
 def few_phantoms(monkeypatch):
-    monkeypatch.setattr(export, "PHANTOMS", 4)
+    monkeypatch.setattr(calibrate, "PHANTOMS", 4)
 
 
 def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, capsys):
@@ -35,6 +35,14 @@ def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, 
     with (tmp_path / "out" / "cases.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     errors = [abs(float(row["error"])) for row in rows if not row["refused"]]
+    assert set(figures) >= {
+        *("n", "mae_months", "mae_ci95", "rmse_months", "mse", "r2", "bias_months", "by_sex", "by_age_band", "refused"),
+        *("within_6", "within_12", "within_18", "within_24", "classes", "interval90", "attention", "robustness"),
+    }
+    assert set(figures["classes"]) == {"accuracy", "precision", "recall", "f1"}
+    assert set(figures["interval90"]) >= {"coverage", "mean_width_months", "by_sex", "by_age_band"}
+    assert 0 < figures["attention"]["heat_in_hand"] < 1
+    assert list(rows[0]) == ["id", "sex", "truth", "prediction", "low", "high", "error", "refused"]
     assert len(rows) == 16
     assert figures["n"] == len(errors)
     assert figures["mae_months"] == pytest.approx(np.mean(errors), abs=0.01)
