@@ -18,7 +18,8 @@ from clinical.audit.record import Verb, record
 def record_person(verb, user, *, request=None, actor=None, detail="", changes=None):
     """On the record of every hospital in which `user` works or is family; of none: on the platform's."""
     belongs = Q(memberships__user=user) | Q(guardianships__user=user)
-    hospitals = Hospital.objects.filter(belongs).distinct().values_list("pk", flat=True) if user.pk else []
+    with scope(user=lambda: user.pk):  # who fails to sign in is nobody yet
+        hospitals = list(Hospital.objects.filter(belongs).distinct().values_list("pk", flat=True)) if user.pk else []
     about = {"request": request, "actor": actor, "detail": detail, "changes": changes}
     for key in hospitals or [None]:
         with scope(hospital=[key]) if key else nullcontext():
