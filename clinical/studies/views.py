@@ -12,6 +12,7 @@ from clinical.studies import workflow
 from clinical.studies.display import display_name
 from clinical.studies.forms import ReviewForm, SignForm
 from clinical.studies.models import Study
+from clinical.studies.outcome import outcome, preferred_wait
 from clinical.studies.queries import (
     NEEDS_ME,
     StudyFilter,
@@ -34,6 +35,7 @@ def worklist(request):
     context["counts"], context["total"] = counts, sum(counts.values())
     context["live"] = any(counts[pending] for pending in PENDING)
     if not request.htmx:  # which asks every few seconds
+        record(Verb.VIEW, request.hospital, request=request, detail="worklist")
         request.user.notifications.about(f"{request.path}?").mark_read()
     template = "studies/_worklist_table.html" if request.htmx else "studies/worklist.html"
     return render(request, template, context)
@@ -101,14 +103,11 @@ def _beside(study, others, asked):
 def status(request, pk):
     """The moving part of the study page. Tells htmx to load the page anew once there is an outcome.
 
-    A script that asks for JSON gets the state, the bone age and the reason.
+    A script that asks for JSON gets the state, the bone age and the reason, and may wait for them.
     """
-    study = _study(request, pk)
     if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
-        analysis = study.analysis
-        return JsonResponse(
-            {"state": study.state, "bone_age_months": analysis.bone_age_months, "reason": analysis.reason}
-        )
+        return JsonResponse(outcome(pk, preferred_wait(request)))
+    study = _study(request, pk)
     response = render(request, "studies/_status.html", _status(request, study))
     if not study.is_pending:
         response["HX-Refresh"] = "true"
