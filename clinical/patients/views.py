@@ -21,6 +21,7 @@ def patient_list(request):
     patients = with_study_facts(Patient.objects.all())
     if "archived" not in request.GET:
         patients = patients.filter(archived_at=None)
+    record(Verb.VIEW, request.hospital, request=request, detail="list of patients")
     return render(request, "patients/list.html", listing(request, PatientFilter(request.GET, patients), SORTS, "name"))
 
 
@@ -58,7 +59,8 @@ def _edit(request, patient, verb):
         try:
             with transaction.atomic():
                 form.save()
-                record(verb, patient, request=request, detail=", ".join(form.changed_data)[:200])
+                if verb == Verb.CREATE:  # edits are on record field by field: `audit.changes`
+                    record(verb, patient, request=request)
         except IntegrityError:
             # Two people, or a double click, saved the same MRN at once.
             form.add_error("mrn", "This MRN was just given to another patient of the hospital. Check the list.")

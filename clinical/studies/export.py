@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 from django_scopes import scope
 
 from clinical.accounts.permissions import clinician_required
-from clinical.audit.record import Verb, record
+from clinical.audit.record import Verb, record, record_each
 from clinical.listing import arranged
 from clinical.studies.models import State, Study
 from clinical.studies.queries import NEEDS_ME, StudyFilter, signatures, sorts_for
@@ -48,7 +48,7 @@ def export(request):
     keys = list(keys)
     record(Verb.EXPORT, request.hospital, request=request, detail=f"{len(keys)} studies as CSV")
     return StreamingHttpResponse(
-        _lines(request.hospital, keys),
+        _lines(request, keys),
         content_type="text/csv; charset=utf-8",
         headers={
             "Content-Disposition": f'attachment; filename="studies-{date.today():%Y-%m-%d}.csv"',
@@ -58,7 +58,8 @@ def export(request):
     )
 
 
-def _lines(hospital, keys):
+def _lines(request, keys):
+    hospital = request.hospital
     yield BYTE_ORDER_MARK + _csv([COLUMNS])
     for start in range(0, len(keys), CHUNK):
         chunk = keys[start : start + CHUNK]
@@ -66,6 +67,7 @@ def _lines(hospital, keys):
         with scope(hospital=hospital):
             studies = _with_columns(Study.objects.all()).in_bulk(chunk)
             signed = signatures(studies.values())
+            record_each(Verb.EXPORT, studies.values(), request=request, detail="studies as CSV")
         yield _csv(_row(studies[key], signed) for key in chunk)
 
 

@@ -135,6 +135,9 @@ def test_the_export_is_on_record_with_its_size_before_a_byte_leaves(as_user, tes
     response = as_user(tess).get("/studies/export/?q=doe")
     event = AccessEvent.objects.get(verb="export")
     response.getvalue()
+    each = AccessEvent.objects.filter(verb="export", object_type="study")
+    assert {(row.patient_key, row.actor, row.address) for row in each} == {(str(patient.pk), tess, "127.0.0.1")}
+    assert each.count() == 3
     assert (event.actor, event.hospital, event.object_type, event.detail) == (
         tess,
         hospital,

@@ -1,0 +1,303 @@
+"""Erasing and anonymising a patient: asked twice, to be cancelled, kept from where the law says so; then thorough."""
+
+import json
+from datetime import date, timedelta
+
+import pytest
+from django.apps import apps
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from clinical.audit import chain
+from clinical.audit.models import AccessEvent, ChangedValues
+from clinical.audit.record import Verb, record
+from clinical.audit.tasks import seal_due
+from clinical.patients import erasure, tasks
+from clinical.patients.models import Erasure, Patient, Retention
+from clinical.studies.intake import store
+from clinical.studies.models import Radiograph, Review, Study
+from inference.models import Analysis, ModelVersion, ShadowAnalysis
+from reports.models import Report
+from tests import radiograph_files
+from tests.factories import (
+    AnalysisFactory,
+    FamilyInvitationFactory,
+    FormerMeasurementFactory,
+    MeasurementFactory,
+    NotificationFactory,
+    PatientExportFactory,
+    PatientFactory,
+    ReportFactory,
+    ReviewFactory,
+    StudyFactory,
+)
+
+pytestmark = pytest.mark.usefixtures("unscoped")
+SECRET = "Xanthippe"  # in every field that may name the patient
+PICTURE = radiograph_files.png()
+
+
+def kept(name, content=b"file"):
+    return storages["private"].save(name, ContentFile(content))
+
+
+@pytest.fixture
+def xanthippe(hospital, mother, alice):
+    """A patient with a row of every kind, each of which names her."""
+    patient = PatientFactory(
+        hospital=hospital, family_name=SECRET, given_name=SECRET, mrn=f"{SECRET}-1", notes=SECRET, mother_height_cm=168
+    )
+    patient.notes = f"{SECRET}, again"
+    patient.save()
+    study = StudyFactory(
+        patient=patient,
+        state="released",
+        indication=SECRET,
+        notices=[SECRET],
+        radiograph__file=PICTURE,
+        analysis__bone_age_months=118.0,
+    )
+    kept(f"display/{study.radiograph.name.removeprefix('radiographs/')}.png")
+    analysis = study.analysis
+    analysis.previous = AnalysisFactory(hospital=hospital, state="failed")
+    analysis.heat_map = kept(f"heat-maps/{analysis.pk}/2.png")
+    kept(f"heat-maps/{analysis.pk}/1.png")
+    analysis.save()
+    version = ModelVersion.objects.create(name="candidate", version="1")
+    ShadowAnalysis.objects.create(hospital=hospital, analysis=analysis, model_version=version, sex="F", radiograph="x")
+    review = ReviewFactory(study=study, doctor=alice, impression=SECRET, comment=SECRET, bone_age_months=120.0)
+    ReportFactory(study=study, review=review, state="ready", pdf=kept("reports/1.pdf"), signed_at=timezone.now())
+    MeasurementFactory(patient=patient)
+    FormerMeasurementFactory(patient=patient)
+    FamilyInvitationFactory(patient=patient)
+    mother.guardianships.create(patient=patient, hospital=hospital, relation="mother")
+    NotificationFactory(user=mother, hospital=hospital, url=f"/family/{patient.pk}/")
+    PatientExportFactory(patient=patient, state="ready", file=kept("exports/1.zip"))
+    act = {"user": alice, "action_flag": CHANGE, "object_id": str(patient.pk), "object_repr": SECRET}
+    LogEntry.objects.create(content_type=ContentType.objects.get_for_model(Patient), **act)
+    record(Verb.VIEW, patient, actor=alice)
+    return patient
+
+
+def files():
+    storage, folders, found = storages["private"], [""], []
+    while folders:
+        folder = folders.pop()
+        inner, names = storage.listdir(folder)
+        folders += [f"{folder}{name}/" for name in inner]
+        found += [f"{folder}{name}" for name in names]
+    return found
+
+
+def everything():
+    """All rows of all tables, as text."""
+    models = [model for model in apps.get_models(include_auto_created=True) if model._meta.app_label != "sessions"]
+    return json.dumps([list(QuerySet(model).values()) for model in models], default=str)
+
+
+def carry_out(patient, mode, actor):
+    scheduled = erasure.schedule(patient, mode, "The family asked for it.", actor, override="A court said so.")
+    tasks.keep_up()
+    assert Patient.objects.filter(family_name=SECRET).exists()  # not before its time
+    Erasure.objects.update(due_at=timezone.now())
+    tasks.keep_up()
+    scheduled.refresh_from_db()
+    assert scheduled.done_at is not None
+
+
+@pytest.mark.parametrize("mode", ["anonymise", "erase"])
+def test_no_row_and_no_file_names_the_patient_any_more(xanthippe, ada, mode):
+    assert SECRET in everything()
+    assert len(files()) == 6
+    carry_out(xanthippe, mode, ada)
+    assert SECRET not in everything()
+    assert files() == []
+
+
+@pytest.mark.parametrize("mode", ["anonymise", "erase"])
+def test_what_was_done_with_the_record_stays_and_its_chain_holds(xanthippe, ada, mode):
+    before = AccessEvent.objects.filter(patient_key=str(xanthippe.pk)).count()
+    seal_due()
+    carry_out(xanthippe, mode, ada)
+    seal_due()
+    events = AccessEvent.objects.filter(patient_key=str(xanthippe.pk))
+    assert events.count() > before
+    assert events.filter(verb=mode).exists()
+    assert not ChangedValues.objects.exists()
+    chain.verify(xanthippe.hospital_id)
+
+
+def test_anonymised_the_figures_stay(xanthippe, ada):
+    carry_out(xanthippe, "anonymise", ada)
+    patient = Patient.objects.get(pk=xanthippe.pk)
+    assert (patient.sex, patient.date_of_birth) == ("F", date(2014, 3, 1))
+    assert patient.archived_at is not None
+    study = patient.studies.get()
+    assert (study.state, study.acquired_on, study.analysis.bone_age_months) == ("released", date(2024, 5, 1), 118.0)
+    assert study.review.bone_age_months == 120.0
+    assert Report.objects.get().sha256 == ""
+    assert patient.measurements.count() == 1
+
+
+def test_erased_nothing_stays_but_the_record_of_access_and_of_the_decision(xanthippe, ada):
+    carry_out(xanthippe, "erase", ada)
+    assert not Patient.objects.filter(pk=xanthippe.pk).exists()
+    for model in (Study, Review, Report, Analysis, ShadowAnalysis, Radiograph):
+        assert not model.objects.exists()
+    decided = Erasure.objects.get()
+    assert (decided.patient_id, decided.patient_key, decided.reason) == (None, xanthippe.pk, "The family asked for it.")
+
+
+@pytest.mark.parametrize("mode", ["anonymise", "erase"])
+def test_a_picture_that_is_another_patients_too_stays_theirs(xanthippe, ada, mode):
+    other = StudyFactory(
+        patient=PatientFactory(hospital=xanthippe.hospital), radiograph=xanthippe.studies.get().radiograph
+    )
+    carry_out(xanthippe, mode, ada)
+    other.refresh_from_db()
+    assert storages["private"].exists(other.radiograph.name)
+
+
+def test_the_same_file_uploaded_again_is_stored_anew(xanthippe, ada, hospital):
+    carry_out(xanthippe, "anonymise", ada)
+    radiograph, _ = store(hospital, PICTURE)
+    assert storages["private"].exists(radiograph.name)
+
+
+@pytest.mark.parametrize("mode", ["anonymise", "erase"])
+def test_the_pages_still_open(as_user, alice, ada, mother, xanthippe, mode):
+    study = xanthippe.studies.get()
+    carry_out(xanthippe, mode, ada)
+    for path in ("/audit/", "/privacy/"):
+        assert as_user(ada).get(path).status_code == 200
+    status = 404 if mode == "erase" else 200
+    for path in (f"/patients/{xanthippe.pk}/", f"/studies/{study.pk}/"):
+        assert as_user(alice).get(path).status_code == status
+    assert as_user(ada).get(f"/patients/{xanthippe.pk}/privacy/").status_code == status
+    assert as_user(alice).get(f"/studies/{study.pk}/image/").status_code == 404
+    assert as_user(alice).get(f"/studies/{study.pk}/original/").status_code == 404
+    assert as_user(alice).get(f"/studies/{study.pk}/de-identified/").status_code == 404
+    assert as_user(mother).get(f"/family/{xanthippe.pk}/").status_code == 404
+
+
+@pytest.fixture
+def ask(as_user, ada, patient):
+    """Send the form of the page: `ask(confirmation="A-1")`."""
+    filled = {"mode": "erase", "reason": "The family asked for it.", "confirmation": "A-1"}
+    return lambda **change: as_user(ada).post(f"/patients/{patient.pk}/privacy/erase/", filled | change)
+
+
+def signed(patient, at):
+    study = StudyFactory(patient=patient, state="signed")
+    ReportFactory(study=study, review=ReviewFactory(study=study), signed_at=at)
+
+
+def test_it_waits_and_can_be_cancelled(ask, as_user, ada, patient):
+    assert ask().status_code == 302
+    scheduled = Erasure.objects.get()
+    assert timedelta(days=6.9) < scheduled.due_at - timezone.now() < timedelta(days=7)
+    page = as_user(ada).get(f"/patients/{patient.pk}/privacy/").content.decode()
+    assert "This record is erased on" in page
+    assert "Doe, Jane" in as_user(ada).get("/privacy/").content.decode()
+    for _ in range(2):
+        assert as_user(ada).post(f"/patients/erasures/{scheduled.pk}/cancel/").status_code == 302
+    Erasure.objects.update(due_at=timezone.now())
+    tasks.keep_up()
+    assert Patient.objects.filter(pk=patient.pk).exists()
+    verbs = AccessEvent.objects.filter(actor=ada).order_by("pk").values_list("verb", flat=True)
+    assert [verb for verb in verbs if "erasure" in verb] == ["schedule erasure", "cancel erasure"]
+
+
+def test_a_double_click_schedules_once(ask):
+    ask(), ask()
+    assert Erasure.objects.count() == 1
+
+
+@pytest.mark.parametrize("change", [{"confirmation": "A-2"}, {"confirmation": ""}, {"reason": ""}, {"mode": "burn"}])
+def test_it_asks_for_the_mrn_a_reason_and_what_to_do(ask, change):
+    assert ask(**change).status_code == 422
+    assert not Erasure.objects.exists()
+
+
+def test_who_has_not_just_confirmed_who_they_are_does_so_first(as_user, ada, patient, client):
+    as_user(ada)
+    session = client.session
+    session["account_authentication_methods"][0]["at"] -= 3600
+    session["account_authentication_methods"] = session["account_authentication_methods"]
+    session.save()
+    sent = {"mode": "erase", "reason": "Asked for.", "confirmation": "A-1"}
+    response = client.post(f"/patients/{patient.pk}/privacy/erase/", sent)
+    assert "/reauthenticate/" in response["Location"]
+    assert not Erasure.objects.exists()
+
+
+def test_what_the_law_keeps_is_not_erased_without_a_reason(ask, patient):
+    signed(patient, timezone.now())
+    response = ask()
+    assert response.status_code == 422
+    assert "Signed reports of this patient must be kept until 09 March 2042" in response.content.decode()
+    assert not Erasure.objects.exists()
+    assert ask(override="A court said so.").status_code == 302
+    assert Erasure.objects.get().override == "A court said so."
+
+
+@pytest.mark.parametrize(
+    ("years", "until_age", "until"),
+    [(10, 28, date(2042, 3, 9)), (30, 28, date(2054, 2, 28)), (0, 0, date(2024, 2, 29)), (1, 0, date(2025, 2, 28))],
+)
+def test_the_hospital_sets_how_long_it_keeps(as_user, ada, patient, years, until_age, until):
+    signed(patient, timezone.make_aware(timezone.datetime(2024, 2, 29, 12)))
+    as_user(ada).post("/privacy/", {"years": years, "until_age": until_age})
+    assert erasure.retained_until(patient) == until
+
+
+def test_the_setting_is_checked_and_on_record(as_user, ada, hospital):
+    assert as_user(ada).post("/privacy/", {"years": "-1", "until_age": "18"}).status_code == 422
+    as_user(ada).post("/privacy/", {"years": "10", "until_age": "18"})
+    assert Retention.objects.get().until_age == 18
+    event = AccessEvent.objects.get(verb="configure")
+    assert event.changed_values.values == {"until_age": ["28", "18"]}
+
+
+def test_what_was_never_signed_may_go(patient):
+    StudyFactory(patient=patient)
+    assert erasure.retained_until(patient) is None
+
+
+def test_a_report_signed_in_the_meantime_keeps_the_record(ask, patient):
+    ask()
+    signed(patient, timezone.now())
+    Erasure.objects.update(due_at=timezone.now())
+    tasks.keep_up()
+    scheduled = Erasure.objects.get()
+    assert (scheduled.done_at, scheduled.cancelled_by) == (None, None)
+    assert scheduled.cancelled_at is not None
+    assert AccessEvent.objects.get(verb="cancel erasure").detail == "a report was signed meanwhile"
+
+
+def test_a_radiograph_that_a_worker_has_is_waited_for(ask, patient):
+    study = StudyFactory(patient=patient, state="analysing")
+    ask()
+    Erasure.objects.update(due_at=timezone.now())
+    tasks.keep_up()
+    assert Patient.objects.filter(pk=patient.pk).exists()
+    Study.objects.filter(pk=study.pk).update(state="failed")
+    tasks.keep_up()
+    assert not Patient.objects.filter(pk=patient.pk).exists()
+
+
+def test_files_that_could_not_be_deleted_are_deleted_later(ask, patient, monkeypatch):
+    StudyFactory(patient=patient, state="failed", radiograph__file=PICTURE)
+    ask()
+    Erasure.objects.update(due_at=timezone.now())
+    with monkeypatch.context() as patched:
+        patched.setattr(type(storages["private"]), "delete", lambda *args: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            tasks.keep_up()
+    assert len(files()) == 1
+    tasks.keep_up()
+    assert files() == []
