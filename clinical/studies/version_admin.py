@@ -74,9 +74,8 @@ VERBS = {
 class ModelVersionAdmin(ReadOnlyAdmin):
     change_form_template = "versions/page.html"
     change_list_template = "versions/list.html"
-    list_display = ["title", "badge", "error", "radiographs", "registered_at", "activated_at", "activated_by", "hash"]
+    list_display = ["title", "badge", "error", "radiographs", "registered", "activated"]
     list_filter = ["state", "name"]
-    list_select_related = ["activated_by"]
     search_fields = ["name", "version", "sha256"]
     search_help_text = "Name, version or SHA-256."
 
@@ -92,15 +91,20 @@ class ModelVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="MAE, months")
     def error(self, version):
-        return _measured(version.card).get("mae_months")
+        error = _measured(version.card).get("mae_months")
+        return None if error is None else f"{error:.1f}"
 
     @admin.display(description="measured on")
     def radiographs(self, version):
         return _measured(version.card).get("n")
 
-    @admin.display(description="SHA-256")
-    def hash(self, version):
-        return version.sha256[:12]
+    @admin.display(description="registered", ordering="registered_at")
+    def registered(self, version):
+        return version.registered_at.date()
+
+    @admin.display(description="activated", ordering="activated_at")
+    def activated(self, version):
+        return version.activated_at and version.activated_at.date()
 
     def get_urls(self):
         view = self.admin_site.admin_view
@@ -182,9 +186,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             return self._register(request, chosen)
         known = {version.sha256: version for version in ModelVersion.objects.exclude(sha256="")}
         rows = [(each, None if each.problem else known.get(fingerprint(each.path))) for each in folders]
-        return self._page(
-            request, "versions/register.html", "Register a model", rows=rows, may=may, comparison=_comparison()
-        )
+        return self._page(request, "versions/register.html", "Register a model", rows=rows, may=may, systems=_systems())
 
     def _register(self, request, folder):
         again = redirect("admin:inference_modelversion_register")
@@ -271,9 +273,9 @@ def _cell(value):
     return f"{value:.2f}" if isinstance(value, float) else value
 
 
-def _comparison():
-    """The table of docs/comparison.json, or None where it was never written."""
+def _systems():
+    """The rows of docs/comparison.json, which `make compare` writes; None where it never did."""
     try:
-        return json.loads(COMPARISON.read_text())
-    except (OSError, ValueError):
+        return json.loads(COMPARISON.read_text())["systems"]
+    except (OSError, ValueError, KeyError):
         return None

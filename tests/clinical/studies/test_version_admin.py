@@ -159,10 +159,31 @@ def test_only_a_folder_of_the_list_is_registered(as_user, root, folder, folder_n
 
 
 def test_the_comparison_of_all_systems_is_shown_where_it_was_written(as_user, root, monkeypatch, tmp_path):
-    monkeypatch.setattr(version_admin, "COMPARISON", tmp_path / "comparison.json")
-    assert as_user(root).get(f"{LIST}register/").status_code == 200
-    (tmp_path / "comparison.json").write_text("not JSON")
-    assert as_user(root).get(f"{LIST}register/").status_code == 200
+    path = tmp_path / "comparison.json"
+    monkeypatch.setattr(version_admin, "COMPARISON", path)
+    trained = {
+        "preset": "two_stage_compact",
+        "status": "trained",
+        "published": "",
+        "evaluation": {"n": 1250, "mae_months": 9.288, "mae_ci95": [8.81, 9.73], "r2": 0.9115, "within_12": 73.52},
+        "cost": {"parameters": 7_700_000, "milliseconds": 81.2},
+    }
+    untrained = {"preset": "vit", "status": "not trained", "published": "8.0 months", "source": "A paper"}
+    path.write_text(json.dumps({"systems": [trained, untrained]}))
+    text = as_user(root).get(f"{LIST}register/").content.decode()
+    for shown in ("9.29", "8.81 to 9.73", "0.912", "74 %", "7.7 million", "81 ms", "not trained", "8.0 months"):
+        assert shown in text
+
+
+@pytest.mark.parametrize("content", [None, "not JSON", "{}"])
+def test_without_a_comparison_the_folders_are_there_all_the_same(as_user, root, monkeypatch, tmp_path, content):
+    path = tmp_path / "comparison.json"
+    monkeypatch.setattr(version_admin, "COMPARISON", path)
+    if content is not None:
+        path.write_text(content)
+    text = as_user(root).get(f"{LIST}register/").content.decode()
+    assert "two_stage_compact" in text
+    assert "All systems" not in text
 
 
 def test_the_shadow_run_is_a_page_with_its_figures(as_user, root, active, candidate, patient):
