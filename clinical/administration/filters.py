@@ -57,6 +57,13 @@ class RangeFilter(admin.ListFilter):
         raise NotImplementedError
 
 
+class PersonFilter(admin.RelatedOnlyFieldListFilter):
+    """Those that there are rows of. Django drops the filter, and what it is set to, where there is only one."""
+
+    def has_output(self):
+        return True
+
+
 def between(queryset, expression, low, high, below=False):
     """Rows whose `expression` is from `low` to `high`; `below`: less than `high`."""
     if low is not None:

@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.db.models import F
 from django.db.models.functions import Abs
 
-from clinical.administration.filters import RangeFilter, between, of_days
+from clinical.administration.filters import PersonFilter, RangeFilter, between, of_days
 from clinical.administration.rows import ReadOnlyAdmin
 from clinical.growth.ages import in_words
 from clinical.studies import version_admin, workflow  # noqa: F401  (the models' versions are administered here)
@@ -112,14 +112,13 @@ class StudyAdmin(ReadOnlyAdmin):
         DifferenceFilter,
         MeanFilter,
         ResultTimeFilter,
-        ("review__doctor", admin.RelatedOnlyFieldListFilter),
-        ("submitted_by", admin.RelatedOnlyFieldListFilter),
+        ("review__doctor", PersonFilter),
+        ("submitted_by", PersonFilter),
         "hospital",
     ]
     list_select_related = ["hospital", "submitted_by", "patient", "analysis", "review"]
     search_fields = ["id", "patient__mrn"]
     search_help_text = "MRN, or key of the study."
-    date_hierarchy = "submitted_at"
     fieldsets = [
         (None, {"fields": ["id", "hospital", "patient", "mrn", "state", "sex", "acquired_on", "indication"]}),
         ("Reading", {"fields": ["bone_age", "sds", "analysis", "doctor", "radiograph"]}),
