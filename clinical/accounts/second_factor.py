@@ -1,6 +1,8 @@
 """Staff have a second factor, where REQUIRE_MFA says so: what is still to be done, and nothing else until it is."""
 
+from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_removed
 from django.conf import settings
 from django.http import JsonResponse
 from django.shortcuts import redirect
@@ -46,6 +48,14 @@ def acknowledge_recovery_codes(user):
     if codes is not None and "acknowledged_at" not in codes.data:
         codes.data["acknowledged_at"] = timezone.now().isoformat()
         codes.save(update_fields=["data"])
+
+
+def reset(request, user):
+    """Take every second factor from `user`, who lost theirs: they set up another one when they sign in next."""
+    for authenticator in Authenticator.objects.filter(user=user):
+        authenticator.delete()
+        authenticator_removed.send(sender=Authenticator, request=request, user=user, authenticator=authenticator)
+    get_adapter().send_notification_mail("mfa/email/reset", user)
 
 
 class SecondFactorMiddleware:
