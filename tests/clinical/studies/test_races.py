@@ -1,0 +1,57 @@
+"""Many at once on PostgreSQL, where statements really run side by side."""
+
+import pytest
+
+from clinical.accounts.scope import every_hospital
+from clinical.studies import workflow
+from clinical.studies.models import Study
+from inference import workflow as inference
+from inference.models import Analysis, ModelVersion
+from tests.crowd import CROWD, at_once
+from tests.factories import ReviewFactory, StudyFactory, UserFactory
+
+pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def study():
+    older = ModelVersion.objects.create(name="m", version="1", sha256="1", state="retired")
+    ModelVersion.objects.create(name="m", version="2", sha256="2", state="active")
+    study = StudyFactory(state="reviewed", analysis__state="analysed", analysis__model_version=older)
+    ReviewFactory(study=study, method="ai", bone_age_months=100.0)
+    return study
+
+
+@pytest.fixture
+def doctor():
+    return UserFactory()
+
+
+def test_many_doctors_who_ask_for_another_reading_get_one(study, doctor):
+    outcomes = at_once(lambda number: workflow.reanalyse(Study.objects.get(), doctor))
+    assert outcomes.count(None) == 1
+    assert sum(isinstance(outcome, workflow.WrongState) for outcome in outcomes) == CROWD - 1
+    with every_hospital():
+        assert Analysis.objects.count() == 2
+
+
+def test_a_signature_and_another_reading_at_once_leave_a_report_of_what_the_doctor_saw(study, doctor):
+    with every_hospital():
+        workflow.reanalyse(study, doctor)
+        run = inference.start(study.reanalysis_id, "worker-1")
+        newer = ModelVersion.objects.get(state="active")
+
+    def act(number):
+        if number:
+            return workflow.sign(Study.objects.get(), doctor, study.review_id)
+        return inference.finish(run, model_version=newer, bone_age_months=112.0)
+
+    outcomes = at_once(act)
+    assert isinstance(outcomes[0], Analysis)
+    assert outcomes.count(None) == 1
+    with every_hospital():
+        after = Study.objects.select_related("analysis", "review").get()
+        assert (after.state, after.reanalysis) == ("signed", None)
+        assert after.analysis_id in (study.analysis_id, run.pk)
+        assert after.review.analysis_id == study.analysis_id
+        assert after.reports.get().review.analysis_id == study.analysis_id
