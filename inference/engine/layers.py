@@ -129,6 +129,12 @@ class AffineSampling(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="boneage")
+def tanh_gelu(features):
+    """GELU by its tanh approximation (Hendrycks and Gimpel 2016): the exact one does not go into an ONNX file."""
+    return ops.gelu(features, approximate=True)
+
+
+@keras.saving.register_keras_serializable(package="boneage")
 class Positions(keras.layers.Layer):
     """Adds to each patch (B, N, C) a learned vector for its place (Dosovitskiy et al., ICLR 2021)."""
 

@@ -15,6 +15,7 @@ from inference.engine.layers import (
     HeatMap,
     Positions,
     ResidualScale,
+    tanh_gelu,
 )
 from inference.engine.presets import (
     AGE_DEVIATION_MONTHS,
@@ -197,6 +198,6 @@ def _vit_features(image, spec: Backbone):
         normed = layers.LayerNormalization(epsilon=1e-6)(tokens)
         attended = layers.MultiHeadAttention(max(1, width // HEAD_WIDTH), min(width, HEAD_WIDTH))(normed, normed)
         tokens = layers.Add()([tokens, attended])
-        hidden = layers.Dense(4 * width, activation="gelu")(layers.LayerNormalization(epsilon=1e-6)(tokens))
+        hidden = layers.Dense(4 * width, activation=tanh_gelu)(layers.LayerNormalization(epsilon=1e-6)(tokens))
         tokens = layers.Add()([tokens, layers.Dense(width)(hidden)])
     return layers.Reshape((side, side, width))(layers.LayerNormalization(epsilon=1e-6)(tokens))

@@ -1,0 +1,191 @@
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from inference.engine import BoneAgeModel, Prediction, Refusal, available_models, presets
+from inference.engine.external import read_description
+from inference.engine.presets import Ensemble
+from inference.engine.weights import fingerprint, read_card
+
+TOML = """
+name = "elsewhere"
+version = "2.1"
+file = "network.onnx"
+interval90_months = 15.0
+
+[image]
+size = 64
+channels = 3
+order = "NCHW"
+divide = 255.0
+mean = [0.5, 0.5, 0.5]
+deviation = 0.25
+
+[sex]
+input = "sex"
+male = 1.0
+female = -1.0
+
+[age]
+unit = "years"
+"""
+
+
+def save_network(path):
+    """(B, 3, h, w), (B, 1) -> (B, 1): the mean of the first channel, plus ten, plus the sex."""
+    first = numpy_helper.from_array(np.array([[1], [0], [0]], np.float32), "first")
+    ten = numpy_helper.from_array(np.array(10, np.float32), "ten")
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["mean", "first"], ["grey"]),
+        helper.make_node("Sum", ["grey", "sex", "ten"], ["years"]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 64, 64]),
+        helper.make_tensor_value_info("sex", TensorProto.FLOAT, ["n", 1]),
+    ]
+    outputs = [helper.make_tensor_value_info("years", TensorProto.FLOAT, ["n", 1])]
+    graph = helper.make_graph(nodes, "network", inputs, outputs, [first, ten])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("BONEAGE_WEIGHTS", str(tmp_path))
+    inside = tmp_path / "elsewhere"
+    inside.mkdir()
+    (inside / "model.toml").write_text(TOML)
+    save_network(inside / "network.onnx")
+    return inside
+
+
+def describe(folder, old, new):
+    assert old in TOML
+    (folder / "model.toml").write_text(TOML.replace(old, new))
+
+
+def test_a_model_from_elsewhere_is_fed_as_its_description_says(folder, hands):
+    girl, boy = BoneAgeModel.load("elsewhere").predict([hands[0], hands[0]], "FM")
+    assert isinstance(girl, Prediction)
+    assert boy.bone_age_months - girl.bone_age_months == pytest.approx(24)
+    [(low, high)] = [(girl.low_months, girl.high_months)]
+    assert (low, high) == (girl.bone_age_months - 15, girl.bone_age_months + 15)
+    # The mean grey, 0..255, of the upright hand: (grey / 255 - 0.5) / 0.25 years, plus ten, less one for a girl.
+    grey = ((girl.bone_age_months / 12 - 9) * 0.25 + 0.5) * 255
+    assert grey == pytest.approx(hands[0].mean(), abs=3)
+
+
+def test_it_says_that_it_has_no_regions_and_checks_no_hand(folder, hands):
+    [outcome] = BoneAgeModel.load("elsewhere").predict(hands[:1], "F")
+    assert outcome.regions == {}
+    assert outcome.heat_map is None
+    assert any("no attention network" in note for note in outcome.notes)
+    [blank] = BoneAgeModel.load("elsewhere").predict([np.zeros((200, 200), np.uint8)], "F")
+    assert isinstance(blank, Refusal)
+    assert blank.code == "blank"
+
+
+def test_an_occlusion_map_needs_no_gradients_but_grad_cam_does(folder, hands):
+    model = BoneAgeModel.load("elsewhere")
+    assert model.explain(hands[0], "F", "occlusion").map.max() == 1
+    with pytest.raises(ValueError, match="gradients"):
+        model.explain(hands[0], "F", "gradcam")
+
+
+def test_its_folder_is_listed_beside_the_shipped_ones(folder):
+    listed = {model.name: model for model in available_models()}
+    assert (listed["elsewhere"].version, listed["elsewhere"].kind) == ("2.1", "external")
+    assert listed["elsewhere"].path == folder
+    assert listed["two_stage_compact"].kind == "two_stage"
+    assert listed["two_stage_compact"].problem == ""
+    assert read_card(folder)["description"]["age"]["unit"] == "years"
+
+
+def test_a_folder_in_no_order_is_listed_with_its_problem(folder):
+    describe(folder, 'unit = "years"', 'unit = "decades"')
+    [broken] = [model for model in available_models() if model.path == folder]
+    assert "age.unit" in broken.problem
+    assert broken.name == "elsewhere"
+
+
+def test_another_description_is_another_fingerprint(folder):
+    before = fingerprint(folder)
+    describe(folder, "deviation = 0.25", "deviation = 0.5")
+    assert fingerprint(folder) != before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('version = "2.1"', "", "version: field required"),
+        ("size = 64", "size = 8", "image.size"),
+        ("mean = [0.5, 0.5, 0.5]", "mean = [0.5]", "mean has 1 numbers for 3 channels"),
+        ("deviation = 0.25", "deviation = 0.0", "deviation must be above 0"),
+        ('unit = "years"', 'unit = "scaled"', "needs scale"),
+        ('unit = "years"', 'unit = "classes"', "needs classes"),
+        ("male = 1.0", "mail = 1.0", "sex.mail"),
+        ('file = "network.onnx"', 'file = "../network.onnx"', "file"),
+        ('file = "network.onnx"', 'file = "other.onnx"', "not beside it"),
+        ("[sex]", "[sex", "is not TOML"),
+    ],
+)
+def test_a_wrong_description_says_which_entry_is_wrong(folder, old, new, message):
+    describe(folder, old, new)
+    with pytest.raises(ValueError, match="model.toml.*" + message):
+        read_description(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('input = "sex"', 'input = "gender"', "sex.input of model.toml is 'gender'; network.onnx has sex"),
+        ('unit = "years"', 'unit = "years"\noutput = "age"', "age.output of model.toml is 'age'; .* has years"),
+        ('[sex]\ninput = "sex"\nmale = 1.0\nfemale = -1.0', "", "does not describe: sex"),
+    ],
+)
+def test_a_description_of_another_network_is_told_what_this_one_has(folder, old, new, message):
+    describe(folder, old, new)
+    with pytest.raises(ValueError, match=message):
+        BoneAgeModel.load("elsewhere")
+
+
+def test_what_is_no_network_is_an_error_that_says_so(folder):
+    (folder / "network.onnx").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="not an ONNX network"):
+        BoneAgeModel.load("elsewhere")
+
+
+def test_classes_are_read_as_the_mean_of_their_ages(folder):
+    describe(folder, 'unit = "years"', 'unit = "classes"\nclasses = [12, 24, 48]\nlogits = true')
+    age = read_description(folder).age
+    shares = np.array([[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]])
+    np.testing.assert_allclose(age.months(np.log(shares + 1e-12)), [24, 48], atol=1e-6)
+    with pytest.raises(ValueError, match="gives 2 numbers per image"):
+        age.months(np.zeros((1, 2)))
+
+
+def test_an_ensemble_reads_the_mean_of_its_members(folder, hands, monkeypatch):
+    other = folder.with_name("older")
+    other.mkdir()
+    description = TOML.replace('"elsewhere"', '"older"').replace('unit = "years"', 'unit = "scaled"\nscale = 14.0')
+    (other / "model.toml").write_text(description)
+    save_network(other / "network.onnx")
+    monkeypatch.setitem(presets.PRESETS, "both", Ensemble("both", "two of them", ("elsewhere", "older")))
+    both, *members = (BoneAgeModel.load(name).predict(hands[:1], "F")[0] for name in ("both", "elsewhere", "older"))
+    assert both.bone_age_months == pytest.approx(np.mean([one.bone_age_months for one in members]))
+    assert both.low_months == pytest.approx(np.mean([one.low_months for one in members]))
+    assert members[0].bone_age_months != members[1].bone_age_months
+    [refused] = BoneAgeModel.load("both").predict([np.zeros((50, 50), np.uint8)], "F")
+    assert refused.code == "too-small"
+
+
+def test_an_ensemble_cannot_be_trained():
+    with pytest.raises(ValueError, match="train and export each of these"):
+        presets.trainable("ensemble_compact")
+
+
+def test_the_card_of_a_model_from_elsewhere_can_be_kept(folder):
+    assert json.loads(json.dumps(read_card(folder)))["name"] == "elsewhere"
