@@ -1,4 +1,5 @@
 from django.contrib import admin
+from django.utils.html import format_html
 
 from clinical.administration.filters import of_days
 from clinical.administration.rows import ReadOnlyAdmin
@@ -11,7 +12,7 @@ class AnalysisAdmin(ReadOnlyAdmin):
     of_patients = True
     list_display = [
         "short_id",
-        "state",
+        "badge",
         "reason_code",
         "attempt",
         "queued_at",
@@ -24,7 +25,7 @@ class AnalysisAdmin(ReadOnlyAdmin):
         of_days("day of the request", "queued", "queued_at"),
         "reason_code",
         "sex",
-        "model_version",
+        ("model_version", admin.RelatedOnlyFieldListFilter),
         "hospital",
     ]
     list_select_related = ["hospital", "model_version"]
@@ -42,6 +43,10 @@ class AnalysisAdmin(ReadOnlyAdmin):
     @admin.display(description="analysis", ordering="id")
     def short_id(self, row):
         return str(row.pk)[:8]
+
+    @admin.display(description="state", ordering="state")
+    def badge(self, row):
+        return format_html('<span class="badge plain {}">{}</span>', row.state, row.get_state_display())
 
     @admin.display(description="seconds")
     def seconds_taken(self, row):

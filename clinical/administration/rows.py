@@ -7,7 +7,7 @@ from django.contrib.admin.utils import flatten_fieldsets
 from django.http import Http404
 
 from clinical.administration.site import administers
-from clinical.audit.record import Verb, record
+from clinical.audit.record import Verb, record, record_each
 
 
 @cache
@@ -29,7 +29,8 @@ class PortalAdmin(admin.ModelAdmin):
     """Platform staff see every hospital, as far as their permissions go.
 
     A hospital's administrator may do what `hospital_administrators` names ("view", "change", "delete"), with the rows
-    whose `hospital` is theirs; another hospital's are not found. `of_patients`: opening a row is a look at a patient.
+    whose `hospital` is theirs; another hospital's are not found. `of_patients`: to open a row is to look at a patient,
+    to open the list at those of the hospitals in it.
     """
 
     hospital_administrators = frozenset()
@@ -111,6 +112,14 @@ class PortalAdmin(admin.ModelAdmin):
         is_fixed = not self.has_change_permission(request, obj)
         fixed = names if is_fixed else super().get_readonly_fields(request, obj)
         return [(name in fixed and _as_text(self.model, name)) or name for name in names]
+
+    def changelist_view(self, request, extra_context=None):
+        response = super().changelist_view(request, extra_context)
+        context = getattr(response, "context_data", {})
+        if self.of_patients and request.method == "GET" and "cl" in context:
+            hospitals = {row.hospital for row in context["cl"].result_list}
+            record_each(Verb.VIEW, hospitals, request=request, detail=f"list of {self.opts.verbose_name_plural}")
+        return response
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         response = super().change_view(request, object_id, form_url, extra_context)

@@ -1,6 +1,7 @@
 from django.contrib import admin
 from django.db.models import F
 from django.db.models.functions import Abs
+from django.utils.html import format_html
 
 from clinical.administration.filters import PersonFilter, RangeFilter, between, of_days
 from clinical.administration.rows import ReadOnlyAdmin
@@ -99,7 +100,7 @@ class ReadingFilter(admin.SimpleListFilter):
 class StudyAdmin(ReadOnlyAdmin):
     hospital_administrators = frozenset({"view"})
     of_patients = True
-    list_display = ["short_id", "state", "mrn", "acquired_on", "bone_age", "submitted_at", "submitted_by", "hospital"]
+    list_display = ["short_id", "badge", "mrn", "acquired_on", "bone_age", "submitted_at", "submitted_by", "hospital"]
     list_filter = [
         "state",
         of_days("day of the upload", "submitted", "submitted_at"),
@@ -129,6 +130,10 @@ class StudyAdmin(ReadOnlyAdmin):
     @admin.display(description="study", ordering="id")
     def short_id(self, row):
         return str(row.pk)[:8]
+
+    @admin.display(description="state", ordering="state")
+    def badge(self, row):
+        return format_html('<span class="badge plain {}">{}</span>', row.state, row.get_state_display())
 
     @admin.display(description="MRN", ordering="patient__mrn")
     def mrn(self, row):

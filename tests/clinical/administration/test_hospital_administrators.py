@@ -113,6 +113,20 @@ def test_a_look_at_a_patients_row_is_on_record(as_user, ada, rows, label):
         assert (event.object_key, event.detail) == (str(rows[label].pk), "administration")
 
 
+@pytest.mark.parametrize("label", sorted(OF_PATIENTS))
+def test_a_list_of_patients_rows_is_on_record_with_each_hospital_of_it(
+    as_user, ada, rows, label, hospital, other_hospital
+):
+    root = UserFactory(is_staff=True, is_superuser=True)
+    study = StudyFactory(patient__hospital=other_hospital, state="analysed")
+    ReportFactory(study=study, review=ReviewFactory(study=study))
+    for user, hospitals in ((ada, {hospital.pk}), (root, {hospital.pk, other_hospital.pk})):
+        as_user(user).get(page(label, "changelist"))
+        events = AccessEvent.objects.filter(actor=user, verb=Verb.VIEW, object_type="hospital")
+        assert {event.hospital_id for event in events} == hospitals
+        assert {event.detail for event in events} == {f"list of {MODELS[label]._meta.verbose_name_plural}"}
+
+
 @pytest.mark.parametrize("label", MODELS)
 def test_nothing_can_be_added(as_user, ada, label):
     assert as_user(ada).get(page(label, "add")).status_code == (403 if label in THEIRS else 404)
