@@ -199,7 +199,8 @@ ACCOUNT_SESSION_REMEMBER = False  # several people share a hospital's computer
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 60 * env.int("REAUTHENTICATION_MINUTES", 5)
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Bone Age Portal] "
-ACCOUNT_RATE_LIMITS = {"verify_report": "20/m/ip", "accept_invitation": "20/m/ip"}  # beside allauth's own
+# Beside allauth's own. Uploads in bulk are one request a file.
+ACCOUNT_RATE_LIMITS = {"verify_report": "20/m/ip", "accept_invitation": "20/m/ip", "upload": "600/m/user"}
 INVITATION_DAYS = env.int("INVITATION_DAYS", 7)
 
 REQUIRE_MFA = env.bool("REQUIRE_MFA", not DEBUG)
@@ -335,7 +336,12 @@ USE_TZ = True
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "boneage_portal.log.LineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {

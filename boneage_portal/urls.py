@@ -13,6 +13,7 @@ urlpatterns = [
     path(".well-known/security.txt", views.security_txt, name="security_txt"),
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", security.overview, name="mfa_index"),
+    path("accounts/2fa/webauthn/reauthenticate/", security.confirm_by_passkey, name="mfa_reauthenticate_webauthn"),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("", include("boneage_portal.dashboards.urls")),  # before the administration, whose last route takes the rest

@@ -7,4 +7,4 @@ class AccountsConfig(AppConfig):
     verbose_name = "Hospitals and people"
 
     def ready(self):
-        from clinical.accounts import sessions  # noqa: F401  connects its receivers
+        from clinical.accounts import checks, sessions  # noqa: F401  connects receivers and checks

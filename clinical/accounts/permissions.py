@@ -4,6 +4,7 @@ from functools import partial, wraps
 from urllib.parse import urlsplit
 
 from allauth.account.decorators import reauthentication_required
+from allauth.core import ratelimit
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import render
@@ -63,6 +64,20 @@ doctor_required = role_required(Role.DOCTOR)
 hospital_admin_required = role_required(Role.HOSPITAL_ADMIN)
 member_required = requires(lambda request: request.membership is not None, "This page is for the staff of a hospital.")
 family_required = requires(lambda request: request.is_family, "This page is for patients and their guardians.")
+
+
+def limited(action):
+    """Answer 429 to whoever does more of `action` than ACCOUNT_RATE_LIMITS allows."""
+
+    def decorator(view):
+        @wraps(view)
+        def counted(request, *args, **kwargs):
+            return ratelimit.consume_or_429(request, action=action) or view(request, *args, **kwargs)
+
+        return counted
+
+    return decorator
+
 
 # For what counts as a signature: whoever has not just confirmed that it is they does so first, by password, code or
 # passkey. What they sent waits meanwhile, and is carried out then.

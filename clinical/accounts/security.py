@@ -1,6 +1,7 @@
 """The pages on which people look after their own account, beside those of allauth."""
 
 from allauth.mfa.base.views import IndexView
+from allauth.mfa.webauthn.views import ReauthenticateWebAuthnView
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.http import JsonResponse
@@ -22,6 +23,17 @@ class OverviewView(IndexView):
 
 
 overview = OverviewView.as_view()
+
+
+class ConfirmByPasskeyView(ReauthenticateWebAuthnView):
+    """Whoever's passkey is not accepted stays on the way to what they were about to do."""
+
+    def form_invalid(self, form):
+        super().form_invalid(form)  # says why
+        return redirect(self.passthrough_next_url(self.request.path))
+
+
+confirm_by_passkey = ConfirmByPasskeyView.as_view()
 
 
 @user_required

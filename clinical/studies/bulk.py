@@ -6,7 +6,7 @@ from datetime import date
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from clinical.accounts.permissions import clinician_required
+from clinical.accounts.permissions import clinician_required, limited
 from clinical.patients.models import Patient
 from clinical.studies.forms import BulkUploadForm
 from clinical.studies.upload import ARCHIVED, Unplaced, receive
@@ -18,6 +18,7 @@ NAME = re.compile(
 
 
 @clinician_required
+@limited("upload")
 @require_http_methods(["GET", "POST"])
 def bulk_upload(request):
     def page(form, results=(), status=200):

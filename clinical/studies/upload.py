@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_http_methods
 
-from clinical.accounts.permissions import clinician_required
+from clinical.accounts.permissions import clinician_required, limited
 from clinical.patients.models import Patient
 from clinical.studies import intake, workflow
 from clinical.studies.forms import UploadForm, check_study_date
@@ -45,6 +45,7 @@ class Unplaced(Exception):
 
 
 @clinician_required
+@limited("upload")
 @require_http_methods(["GET", "POST"])
 def upload(request, pk):
     """Radiographs of one patient."""

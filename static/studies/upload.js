@@ -90,6 +90,7 @@ class Upload {
   answered({ status, responseText }) {
     if (status === 401) return this.interrupt("You were signed out.", true);
     if (status === 403) return this.renew();
+    if (status === 429) return this.set("failed", "Too many files in a minute. Wait a little, then try again.");
     if (status === 413) return this.set("refused", "The server takes no file as large as this.");
     if (status >= 500 && status !== 507) return this.set("failed", `The server failed (error ${status}). Try again.`);
     const answer = parse(responseText);

@@ -130,6 +130,8 @@ ROUTES = {
     "studies:amend": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
     "studies:image": page(OWN_CLINICIANS, "study"),
     "studies:heat_map": page(OWN_CLINICIANS, "study"),
+    "studies:occlusion": Route(OWN_DOCTOR, OWN_DOCTOR, "study"),
+    "studies:occlusion_map": page(OWN_CLINICIANS, "study"),
     "studies:original": page(OWN_CLINICIANS, "study"),
     "studies:deidentified": page(OWN_CLINICIANS, "study"),
     "reports:of_study": page(OWN_CLINICIANS, "study"),
@@ -154,7 +156,7 @@ FURTHER = {"charts:script": {"path": "plotly/package_data/plotly.min.js"}}
 FURTHER |= {f"dashboards:{name}": {"name": "studies"} for name in ("board", "layout", "dependencies")}
 FURTHER["dashboards:script"] = {"name": "studies", **FURTHER["charts:script"]}
 
-# allauth's pages: what Alice and what the anonymous get.
+# allauth's pages: what whoever is signed in and what the anonymous get.
 ACCOUNT_ROUTES = {
     "account_login": (302, 200),
     "account_logout": (200, 302),
@@ -323,9 +325,10 @@ def test_every_route_has_a_row_and_every_row_a_route():
 
 
 @pytest.mark.parametrize("name", ACCOUNT_ROUTES)
-def test_the_pages_of_the_account(sent, alice, name):
+def test_the_pages_of_the_account(sent, name):
     path = reverse(name, kwargs=ACCOUNT_KEYS.get(name, {}))
-    for person, status in zip(("alice", "anonymous"), ACCOUNT_ROUTES[name], strict=True):
+    signed_in, anonymous = ACCOUNT_ROUTES[name]
+    for person, status in (("alice", signed_in), ("mother", signed_in), ("anonymous", anonymous)):
         response = sent(person, "get", path)
         assert response.status_code == status
         assert "default-src 'self'" in response["Content-Security-Policy"]

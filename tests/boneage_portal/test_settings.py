@@ -110,6 +110,20 @@ def test_a_server_is_one_variable_away(settings_of):
     assert chosen["CELERY_BROKER_URL"] == "redis://redis.example:6379/0"
 
 
+@pytest.mark.parametrize(
+    ("broker", "cache"),
+    [("redis://redis.example:6379/0", "redis.RedisCache"), ("filesystem:///tmp/broker", "locmem.LocMemCache")],
+)
+def test_attempts_are_counted_where_all_processes_see_it(settings_of, tmp_path, broker, cache):
+    chosen = settings_of("CACHES", BROKER_URL=broker.replace("/tmp", str(tmp_path)))
+    assert chosen["CACHES"]["default"]["BACKEND"] == f"django.core.cache.backends.{cache}"
+
+
+def test_in_production_staff_need_a_second_factor(settings_of):
+    chosen = {"REQUIRE_MFA": True, "SESSION_IDLE_SECONDS": 900, "ACCOUNT_REAUTHENTICATION_TIMEOUT": 300}
+    assert settings_of(*chosen) == chosen
+
+
 def test_a_relative_folder_starts_at_the_project(settings_of, tmp_path):
     relative = os.path.relpath(tmp_path, ROOT)
     folder = ROOT / relative

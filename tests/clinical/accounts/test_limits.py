@@ -10,10 +10,11 @@ from django.core import mail
 from django.core.cache import cache
 from django.test import Client
 
+from clinical.accounts.checks import limits_are_shared
 from tests.factories import PASSWORD, InvitationFactory
 
 NOBODY = "nobody@example.org"
-OWN_LIMITS = {"verify_report": "20/m/ip", "accept_invitation": "20/m/ip"}
+OWN_LIMITS = {"verify_report": "20/m/ip", "accept_invitation": "20/m/ip", "upload": "600/m/user"}
 
 
 @pytest.fixture
@@ -98,6 +99,26 @@ def test_links_of_invitations_cannot_be_tried_out(client, hospital):
 def test_passkeys_are_limited(client, db):
     answers = [client.post("/accounts/2fa/webauthn/login/", {"credential": "{}"}) for _ in range(11)]
     assert says_so(answers[-1])
+
+
+@pytest.mark.parametrize("path", ["/patients/{}/upload/", "/studies/upload/"])
+def test_uploads_are_limited(as_user, alice, tess, patient, limited, settings, path):
+    settings.ACCOUNT_RATE_LIMITS = {**OWN_LIMITS, "upload": "2/m/user"}
+    path = path.format(patient.pk)
+    client = as_user(alice)
+    assert [client.post(path).status_code for _ in range(3)] == [422, 422, 429]
+    assert client.get(path).status_code == 200
+    assert as_user(tess).post(path).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("processes", "cache", "warned"), [("1", "locmem", False), ("2", "locmem", True), ("2", "redis", False)]
+)
+def test_several_web_processes_must_count_together(settings, monkeypatch, processes, cache, warned):
+    backends = {"locmem": "locmem.LocMemCache", "redis": "redis.RedisCache"}
+    settings.CACHES = {"default": {"BACKEND": f"django.core.cache.backends.{backends[cache]}"}}
+    monkeypatch.setenv("WEB_CONCURRENCY", processes)
+    assert bool(limits_are_shared(None)) is warned
 
 
 def test_the_settings_have_these_limits():

@@ -157,6 +157,23 @@ def test_a_new_password_does_not_open_the_account_alone(client, alice, authentic
     assert sign_in(alice, new)["Location"] == "/accounts/2fa/authenticate/"
 
 
+@pytest.mark.parametrize("verb", ["edit", "remove"])
+def test_another_persons_passkey_does_not_exist(as_user, alice, bob, mother, verb):
+    passkey = Authenticator.objects.create(user=alice, type="webauthn", data={"name": "Alice's phone"})
+    for person in (bob, mother):
+        client = as_user(person)
+        assert client.get(f"/accounts/2fa/webauthn/keys/{passkey.pk}/{verb}/").status_code == 404
+        assert client.post(f"/accounts/2fa/webauthn/keys/{passkey.pk}/{verb}/", {"name": "mine"}).status_code == 404
+    assert Authenticator.objects.get().data["name"] == "Alice's phone"
+
+
+def test_a_passkey_that_is_not_accepted_leads_back_to_what_waits(as_user, alice):
+    Authenticator.objects.create(user=alice, type="webauthn", data={"name": "Alice's phone"})
+    fields = {"credential": "{}", "next": "/members/"}
+    response = as_user(alice).post("/accounts/2fa/webauthn/reauthenticate/", fields)
+    assert response["Location"] == "/accounts/2fa/webauthn/reauthenticate/?next=%2Fmembers%2F"
+
+
 def test_secrets_are_stored_encrypted(alice, authenticator_app, settings):
     code = authenticator_app(alice)
     totp = Authenticator.objects.get(user=alice, type="totp")
