@@ -74,7 +74,9 @@ def orientation(image: np.ndarray) -> Orientation:
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
     """(SIDE, SIDE) uint8, squashed, contrast normalised."""
-    return normalise_contrast(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+    step = max(1, min(image.shape) // (4 * SIDE))  # of a large picture some pixels say as much as all
+    small = np.ascontiguousarray(image[::step, ::step])
+    return normalise_contrast(cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
 
 
 def probabilities(thumbnails: np.ndarray) -> np.ndarray:
@@ -86,8 +88,15 @@ def probabilities(thumbnails: np.ndarray) -> np.ndarray:
 
 def eight_features(thumbnails: np.ndarray) -> np.ndarray:
     """(B, SIDE, SIDE) -> (B, 8, F): features of the picture brought upright in each of the EIGHT ways."""
-    every_way = [np.stack([way.upright(image) for way in EIGHT]) for image in thumbnails]
-    return np.stack([edge_directions(ways) for ways in every_way])
+    cells = edge_directions(thumbnails).reshape(-1, DIRECTIONS, CELLS, CELLS)
+    return np.stack([_brought_upright(cells, way).reshape(len(cells), -1) for way in EIGHT], axis=1)
+
+
+def _brought_upright(cells: np.ndarray, way: Orientation) -> np.ndarray:
+    """What the cells (B, DIRECTIONS, CELLS, CELLS) become when the picture is turned: they move, their edges turn."""
+    if way.mirrored:
+        cells = cells[:, -np.arange(DIRECTIONS) % DIRECTIONS, :, ::-1]
+    return np.rot90(np.roll(cells, way.quarters * DIRECTIONS // 2, axis=1), way.quarters, axes=(2, 3))
 
 
 def edge_directions(images: np.ndarray) -> np.ndarray:

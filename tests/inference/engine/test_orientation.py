@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from inference.engine.orientation import AS_STORED, EIGHT, Orientation, edge_directions, orientation
+from inference.engine.orientation import (
+    AS_STORED,
+    EIGHT,
+    Orientation,
+    edge_directions,
+    eight_features,
+    orientation,
+    thumbnail,
+)
 from inference.engine.regions import Region
 from inference.training.phantom import draw_phantom
 
@@ -65,3 +73,9 @@ def test_a_right_hand_is_read_mirrored_and_said_so(load_tiny, drawn):
         for name, region in left.regions.items():
             assert way.stored_region(region).box == pytest.approx(other.regions[name].box)
         np.testing.assert_allclose(other.heat_map, way.stored(left.heat_map), atol=1e-4)
+
+
+def test_the_features_of_every_way_are_those_of_the_picture_turned_that_way(drawn):
+    thumbnails = np.stack([thumbnail(hand) for hand in drawn])
+    turned = np.stack([edge_directions(np.stack([way.upright(image) for way in EIGHT])) for image in thumbnails])
+    np.testing.assert_allclose(eight_features(thumbnails), turned, atol=1e-4)
