@@ -13,7 +13,7 @@ from datetime import UTC, timedelta
 
 from django.core.signing import BadSignature, Signer
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django_scopes import scopes_disabled
 
 from clinical.audit.models import CONTENT, PLATFORM, AccessEvent, Chain, ChangedValues
@@ -103,14 +103,25 @@ def _check_signature(chain):
 
 def _locked(key):
     """The chain, for the one who may lengthen or shorten it now. Raises BrokenChain."""
-    chain = Chain.objects.select_for_update().filter(pk=key).first()
-    if chain is not None:
-        _check_signature(chain)
-        return chain
-    if _events(key).filter(sequence__isnull=False).exists():
-        raise BrokenChain("The end of the chain is gone: its row was removed from the database.")
-    _sign(Chain(pk=key))
-    return Chain.objects.select_for_update().get(pk=key)
+    begun = Chain(pk=key)
+    begun.signature = _signer().signature(_signed(begun))
+    Chain.objects.bulk_create([begun], ignore_conflicts=True)  # of two sealers at once one begins it
+    chain = Chain.objects.select_for_update().get(pk=key)
+    _check_signature(chain)
+    _check_beyond(chain, _last(key))
+    return chain
+
+
+def _last(key):
+    """The highest number that an event bears, or 0."""
+    return _events(key).aggregate(last=Max("sequence"))["last"] or 0
+
+
+def _check_beyond(chain, last):
+    if last > chain.length:
+        raise BrokenChain(
+            f"Event {last} lies beyond the end of the chain: one of them was changed in the database.", last
+        )
 
 
 def seal(key):
@@ -146,15 +157,17 @@ def verify(key, anchors=()):
     wrong.
     """
     with scopes_disabled(), transaction.atomic():
+        last = _last(key)  # first: the portal goes on sealing meanwhile
         chain = Chain.objects.filter(pk=key).first()
         if chain is None:
-            if _events(key).filter(sequence__isnull=False).exists():
+            if last:
                 raise BrokenChain("The end of the chain is gone: its row was removed from the database.")
             if anchors:
                 raise BrokenChain("There is no such chain, but an anchor of it.")
             return Checked(0, "", 0, _unsealed(key).count())
         _check_signature(chain)
         _walk(chain, dict(anchors))
+        _check_beyond(chain, last)
         _verify_values(key)
         return Checked(chain.length, chain.sha256, chain.length - chain.removed, _unsealed(key).count())
 

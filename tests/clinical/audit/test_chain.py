@@ -192,6 +192,16 @@ def test_the_end_itself_cannot_go(key, sql, waits):
     assert "end of the chain is gone" in str(broken(key))
 
 
+def test_an_event_beyond_the_end_is_found_and_nothing_is_sealed_upon_it(key, sql, caplog):
+    forged = AccessEvent(hospital_id=key, actor_name="Bob", verb="view", object_type="patient", object_key="1")
+    forged.sequence = EVENTS + 1
+    QuerySet(AccessEvent).bulk_create([forged])
+    assert broken(key).sequence == EVENTS + 1
+    record(Verb.VIEW, PatientFactory(hospital_id=key))
+    tasks.seal_due()
+    assert "not sealed any further" in caplog.text
+
+
 def test_what_was_all_put_back_to_yesterday_is_found_by_an_anchor(key, sql):
     yesterday = Chain.objects.values().get()
     record(Verb.VIEW, PatientFactory(hospital_id=key))
