@@ -1,0 +1,291 @@
+"""Every system in one table: python -m inference.training.compare
+
+A row for each preset, into docs/comparison.md, comparison.json and comparison.png. What is known of a preset is kept
+in docs/comparison/NAME.json: what it costs, measured here where that is missing; and how it was trained and what was
+measured of it, from the card of its weights (shipped ones, and those of $BONEAGE_WEIGHTS), where
+`inference.training.card` put the evaluation. An ensemble has no card: --evaluation NAME=DIR takes what evaluate wrote.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+
+from inference.engine import available_models
+from inference.engine.presets import PRESETS, AnyPreset, Ensemble, Preset, WholeHand
+from inference.training import costs
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+DOCS = Path(__file__).parents[2] / "docs"
+EVALUATION = "validation"
+"""The evaluation of a card that is compared."""
+KEPT = (
+    "model", "n", "mae_months", "mae_ci95", "rmse_months", "r2", "bias_months", "within_6", "within_12", "within_18",
+    "within_24", "classes", "refused", "robustness",
+)  # fmt: skip
+NOT_TRAINED = "not trained"
+EMPTY = "–"
+
+
+def keep_card(kept: dict, card: dict) -> None:
+    """Takes over how a model was trained, and its evaluation, into what is known of its preset."""
+    if EVALUATION not in card.get("evaluation", {}):
+        return
+    training = card["training"]
+    kept["training"] = {
+        "version": card["version"],
+        "commit": training["commit"],
+        "commands": training["commands"],
+        "machine": training["machine"],
+        "fits": {
+            name: {"epochs": len(fit["history"]), "minutes": round(fit["seconds"] / 60, 1)}
+            for name, fit in training["fits"].items()
+        },
+    }
+    keep_evaluation(kept, card["evaluation"][EVALUATION])
+
+
+def keep_evaluation(kept: dict, figures: dict) -> None:
+    kept["evaluation"] = {name: figures[name] for name in KEPT if name in figures}
+
+
+def planned_epochs(preset: AnyPreset) -> dict[str, int]:
+    """The epochs of a full training, by the name of the fit."""
+    if isinstance(preset, Ensemble):
+        return {}
+    if isinstance(preset, WholeHand):
+        return dict.fromkeys(preset.networks, preset.fit.epochs)
+    return {"attention": preset.attention.fit.epochs, "age": preset.age.fit.epochs}
+
+
+def status(preset: AnyPreset, kept: dict) -> str:
+    """Whether the preset was trained, and if in part, how far."""
+    if "evaluation" not in kept:
+        return NOT_TRAINED
+    if isinstance(preset, Ensemble):
+        return "mean of " + ", ".join(preset.members)
+    fits = kept["training"]["fits"]
+    part = {
+        name: f"{fits[name]['epochs']} of {epochs} epochs"
+        for name, epochs in planned_epochs(preset).items()
+        if fits[name]["epochs"] < epochs
+    }
+    if not part:
+        return "trained"
+    return "trained in part: " + ", ".join(part.values() if len(fits) == 1 else map(" ".join, part.items()))
+
+
+def row(preset: AnyPreset, kept: dict) -> dict:
+    """Everything known of the preset, for the table."""
+    return {
+        "preset": preset.name,
+        "source": preset.source,
+        "published": preset.published,
+        "status": status(preset, kept),
+        **kept,
+    }
+
+
+def ensemble_cost(preset: Ensemble, costs_of: dict[str, dict]) -> dict:
+    """The sum over its members, where all are known."""
+    members = [costs_of.get(name, {}) for name in preset.members]
+    total: dict = {
+        name: costs.significant(sum(one[name] for one in members))
+        for name in ("gflop", "onnx_mb", "milliseconds")
+        if all(name in one for one in members)
+    }
+    if all("parameters" in one for one in members):
+        total["parameters"] = sum(one["parameters"] for one in members)
+    return total | ({"machine": members[0]["machine"]} if "milliseconds" in total else {})
+
+
+# --- the table -----------------------------------------------------------------------------------------------
+
+
+def markdown(rows: list[dict]) -> str:
+    trained = [one for one in rows if "evaluation" in one]
+    lines = [
+        "# Comparison",
+        "",
+        "Every system as a preset of the same training command, on the same radiographs, split, augmentation and "
+        "evaluation (docs/model.md). Made by `make compare`; no figure here was taken over, except in the column "
+        "*Published*, whose figures are of other data, and partly of other labels. A system that was not trained has "
+        "no errors; what it costs is measured on its untrained networks.",
+        "",
+        "## Systems",
+        "",
+        *_table(
+            ("System", "Training", "MAE, months (95 % interval)", "Published", "Network"),
+            [[_name(one), one["status"], _mae(one), one["published"] or EMPTY, one["source"]] for one in rows],
+        ),
+        "",
+        "## Errors on the validation radiographs",
+        "",
+        "Months; R2; share within half a year to two years; two-year classes (precision, recall and F1 are means over "
+        "the classes); and the largest rise of the MAE among worse copies: rotated, mirrored, inverted, darker, "
+        "brighter, flat, half resolution.",
+        "",
+        *_table(
+            (
+                "System", "n", "MAE", "RMSE", "R2", "bias", "6 mo", "12 mo", "18 mo", "24 mo", "accuracy", "precision",
+                "recall", "F1", "worst copy",
+            ),
+            [_errors(one) for one in trained],
+        ),
+        "",
+        "## Training",
+        "",
+        *_table(
+            ("System", "Epochs", "Minutes", "Machine", "Commit"),
+            [_training(one) for one in trained if "training" in one],
+        ),
+        "",
+        "## Costs",
+        "",
+        "One reading on ONNX Runtime, the bare networks, without reading the file and preparing the image. GFLOP count "
+        "convolutions and matrix products, a multiplication and an addition as two. MB of the ONNX files, kernels in "
+        "half precision.",
+        "",
+        *_table(
+            ("System", "Parameters, M", "GFLOP", "MB", "ms", "measured on"), [_costs(one) for one in rows]
+        ),
+        "",
+        "![Errors and costs](comparison.png)",
+        "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _table(head: tuple[str, ...], rows: list[list[str]]) -> list[str]:
+    return [_line(head), "|---" * len(head) + "|", *map(_line, rows)]
+
+
+def _line(cells) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _name(one: dict) -> str:
+    return f"`{one['preset']}`"
+
+
+def _mae(one: dict) -> str:
+    if "evaluation" not in one:
+        return EMPTY
+    figures = one["evaluation"]
+    low, high = figures["mae_ci95"]
+    return f"{figures['mae_months']:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _errors(one: dict) -> list[str]:
+    figures = one["evaluation"]
+    copies = figures.get("robustness", {})
+    worst = max(copies, key=lambda name: copies[name]["change_months"], default=None)
+    return [
+        _name(one),
+        str(figures["n"]),
+        *(f"{figures[name]:.2f}" for name in ("mae_months", "rmse_months")),
+        f"{figures['r2']:.3f}",
+        f"{figures['bias_months']:+.2f}",
+        *(f"{figures[f'within_{months}']:.1f} %" for months in (6, 12, 18, 24)),
+        *(f"{figures['classes'][name]:.3f}" for name in ("accuracy", "precision", "recall", "f1")),
+        f"{copies[worst]['change_months']:+.2f} ({worst})" if worst else EMPTY,
+    ]
+
+
+def _training(one: dict) -> list[str]:
+    training = one["training"]
+    fits = training["fits"]
+    return [
+        _name(one),
+        ", ".join(f"{name} {fit['epochs']}" for name, fit in fits.items()),
+        f"{sum(fit['minutes'] for fit in fits.values()):.0f}",
+        training["machine"],
+        training["commit"][:8],
+    ]
+
+
+def _costs(one: dict) -> list[str]:
+    cost = one.get("cost", {})
+    cells = (
+        f"{cost['parameters'] / 1e6:.2f}" if "parameters" in cost else EMPTY,
+        *(f"{cost[name]:.1f}" if name in cost else EMPTY for name in ("gflop", "onnx_mb", "milliseconds")),
+        cost.get("machine", EMPTY),
+    )
+    return [_name(one), *cells]
+
+
+def draw(rows: list[dict], path: Path) -> None:
+    """Left the error of those trained, right what one reading costs."""
+    figure, (errors, cost) = pyplot.subplots(1, 2, figsize=(11, 5), layout="constrained")
+    trained = sorted((one for one in rows if "evaluation" in one), key=lambda one: -one["evaluation"]["mae_months"])
+    for place, one in enumerate(trained):
+        low, high = one["evaluation"]["mae_ci95"]
+        errors.plot([low, high], [place, place], color="tab:blue", linewidth=2)
+        errors.plot(one["evaluation"]["mae_months"], place, "o", color="tab:blue")
+    errors.set(
+        yticks=range(len(trained)), yticklabels=[one["preset"] for one in trained], xlabel="MAE on validation (months)"
+    )
+    timed = [one for one in rows if "milliseconds" in one.get("cost", {})]
+    cost.scatter([one["cost"]["gflop"] for one in timed], [one["cost"]["milliseconds"] for one in timed], s=18)
+    for one in timed:
+        cost.annotate(
+            one["preset"], (one["cost"]["gflop"], one["cost"]["milliseconds"]),
+            xytext=(4, 3), textcoords="offset points", fontsize=7,
+        )  # fmt: skip
+    cost.set(xlabel="GFLOP of one reading", ylabel="ms of one reading on the CPU", xscale="log", yscale="log")
+    for axes in (errors, cost):
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m inference.training.compare", description=__doc__)
+    parser.add_argument("--docs", type=Path, default=DOCS)
+    parser.add_argument("--networks", type=Path, default=Path("runs/comparison"), help="untrained networks, kept")
+    parser.add_argument("--evaluation", action="append", default=[], metavar="NAME=DIR")
+    parser.add_argument("--measure", nargs="*", default=None, metavar="NAME", help="costs of these again")
+    parser.add_argument("--no-costs", action="store_true", help="measure nothing: table and figures from what is kept")
+    options = parser.parse_args(arguments)
+    results = options.docs / "comparison"
+    results.mkdir(parents=True, exist_ok=True)
+    cards = {model.name: model.card for model in available_models()}
+    evaluations = dict(named.split("=", 1) for named in options.evaluation)
+    known: dict[str, dict] = {}
+    for name, preset in PRESETS.items():
+        path = results / f"{name}.json"
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        if name in cards:
+            keep_card(kept, cards[name])
+        if name in evaluations:
+            keep_evaluation(kept, json.loads((Path(evaluations[name]) / "metrics.json").read_text()))
+        if isinstance(preset, Preset | WholeHand) and not options.no_costs:
+            measure(preset, kept, options.networks / name, again=name in (options.measure or ()))
+        elif isinstance(preset, Ensemble):
+            kept["cost"] = ensemble_cost(preset, {member: one.get("cost", {}) for member, one in known.items()})
+        known[name] = kept
+        path.write_text(json.dumps(kept, indent=1) + "\n")
+    rows = [row(preset, known[name]) for name, preset in PRESETS.items()]
+    (options.docs / "comparison.json").write_text(json.dumps({"systems": rows}, indent=1) + "\n")
+    (options.docs / "comparison.md").write_text(markdown(rows))
+    draw(rows, options.docs / "comparison.png")
+
+
+def measure(preset: Preset | WholeHand, kept: dict, folder: Path, again: bool) -> None:
+    """Fills in what is not known of its costs."""
+    cost = kept.setdefault("cost", {})
+    if again:
+        cost.clear()
+    missing = not all((folder / f"{name}.onnx").exists() for name in costs.passes(preset))
+    if "parameters" not in cost or ("milliseconds" not in cost and missing):
+        cost |= costs.structure(preset, folder)
+    if "milliseconds" not in cost:
+        cost |= costs.latency(preset, folder)
+    print(json.dumps({"preset": preset.name, **cost}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

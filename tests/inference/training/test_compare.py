@@ -1,0 +1,115 @@
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from inference.engine import BoneAgeModel, presets
+from inference.engine.presets import Backbone, Ensemble, Fit, WholeHand
+from inference.training import calibrate, card, compare, costs, evaluate, export, train
+
+PLAIN = Backbone("plain", 32, (4, 8))
+BY_SEX = WholeHand(
+    "by_sex", "A paper, 2020", PLAIN, Fit(epochs=2, batch=4, learning_rate=1e-3), "MAE 1 month", sex="separate"
+)
+
+
+@pytest.fixture
+def systems(monkeypatch):
+    """Two presets that train in a moment, one of which never is, and an ensemble."""
+    known = [
+        BY_SEX,
+        WholeHand("never", "Another paper, 2021", PLAIN, BY_SEX.fit),
+        Ensemble("both", "Both of them", ("by_sex", "never")),
+    ]
+    for place in (presets, compare):
+        monkeypatch.setattr(place, "PRESETS", {preset.name: preset for preset in known})
+
+
+@pytest.fixture(autouse=True)
+def few_phantoms(monkeypatch):
+    monkeypatch.setattr(calibrate, "PHANTOMS", 4)
+
+
+def run(command, *arguments):
+    command.main([str(argument) for argument in arguments])
+
+
+def test_from_radiographs_to_a_row_of_the_table(systems, radiographs, tmp_path, monkeypatch, capsys):
+    """A network for each sex, by the same commands as any model: trained, exported, evaluated, compared."""
+    weights, docs, networks = tmp_path / "weights", tmp_path / "docs", tmp_path / "networks"
+    monkeypatch.setenv("BONEAGE_WEIGHTS", str(weights))
+    docs.mkdir()
+    run(compare, "--docs", docs, "--networks", networks)
+    before = json.loads((docs / "comparison.json").read_text())["systems"]
+    assert [(one["preset"], one["status"]) for one in before] == [
+        (n, "not trained") for n in ("by_sex", "never", "both")
+    ]
+    assert all("evaluation" not in one for one in before)
+    assert before[0]["cost"]["parameters"] > before[1]["cost"]["parameters"]  # two networks
+    assert before[2]["cost"]["parameters"] == before[0]["cost"]["parameters"] + before[1]["cost"]["parameters"]
+
+    run(train, "--preset", "by_sex", "--data", radiographs, "--run", tmp_path / "run")
+    run(export, "--preset", "by_sex", "--data", radiographs, "--run", tmp_path / "run", "--out", weights)
+    evaluated = tmp_path / "evaluation"
+    run(evaluate, "--model", "by_sex", "--data", radiographs, "--out", evaluated, "--phantoms", 2, "--non-hands", 0)
+    run(card, "--weights", weights / "by_sex", "--evaluation", f"validation={evaluated}")
+    run(compare, "--docs", docs, "--networks", networks)
+    [trained, never, _] = json.loads((docs / "comparison.json").read_text())["systems"]
+    measured = json.loads((evaluated / "metrics.json").read_text())
+    assert trained["status"] == "trained"
+    assert trained["evaluation"]["mae_months"] == measured["mae_months"]
+    assert trained["training"]["fits"]["age_F"]["epochs"] == 2
+    assert trained["cost"] == before[0]["cost"]
+    assert never == before[1]
+    table = (docs / "comparison.md").read_text()
+    assert f"| `by_sex` | trained | {measured['mae_months']:.2f} (" in table
+    assert "| `never` | not trained | – |" in table
+    assert (docs / "comparison.png").stat().st_size > 1000
+
+    # The row stays where the weights are not at hand.
+    monkeypatch.delenv("BONEAGE_WEIGHTS")
+    run(compare, "--docs", docs, "--no-costs")
+    assert (docs / "comparison.md").read_text() == table
+
+    sample = evaluate.read_dataset(radiographs, "val", limit=4)
+    onnx_read, keras_read = (
+        BoneAgeModel.load("by_sex", runtime, weights / "by_sex").predict(sample.images, "FMFM")
+        for runtime in ("onnx", "tensorflow")
+    )
+    for one, other in zip(onnx_read, keras_read, strict=True):
+        assert one.bone_age_months == pytest.approx(other.bone_age_months, abs=0.1)
+    model = BoneAgeModel.load("by_sex", "tensorflow", weights / "by_sex")
+    assert model.explain(sample.images[0], "F", "gradcam").map.max() == pytest.approx(1)
+
+
+def test_part_of_a_training_is_said_with_its_epochs():
+    fits = {"age_F": {"epochs": 2, "minutes": 1}, "age_M": {"epochs": 1, "minutes": 1}}
+    kept = {"evaluation": {}, "training": {"fits": fits}}
+    assert compare.status(BY_SEX, kept) == "trained in part: age_M 1 of 2 epochs"
+    fits["age_M"]["epochs"] = 2
+    assert compare.status(BY_SEX, kept) == "trained"
+
+
+def test_the_operations_of_a_network_are_those_of_its_convolutions_and_products():
+    kernel = numpy_helper.from_array(np.zeros((4, 2, 3, 3), np.float32), "kernel")
+    matrix = numpy_helper.from_array(np.zeros((4, 5), np.float32), "matrix")
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel"], ["map"], pads=[1, 1, 1, 1], strides=[2, 2]),
+        helper.make_node("ReduceMean", ["map"], ["pooled"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["pooled", "matrix"], ["age"]),
+    ]
+    given = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 2, 8, 8])]
+    answer = [helper.make_tensor_value_info("age", TensorProto.FLOAT, ["n", 5])]
+    graph = helper.make_graph(nodes, "network", given, answer, [kernel, matrix])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    assert costs.flop(model) == 2 * (4 * 4 * 4 * 2 * 3 * 3 + 4 * 5)
+
+
+def test_every_figure_of_the_documented_table_is_of_a_preset_and_from_a_card():
+    rows = json.loads((compare.DOCS / "comparison.json").read_text())["systems"]
+    assert [one["preset"] for one in rows] == list(presets.PRESETS)
+    for one in rows:
+        assert ("evaluation" in one) == (one["status"] != compare.NOT_TRAINED)
