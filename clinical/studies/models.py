@@ -3,10 +3,12 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Case, Value, When
+from django.utils import timezone
 from django_scopes import ScopedManager
 
 from clinical.growth.bone_age import assess
 from clinical.patients.models import Sex
+from inference.engine.explanation import GRID
 from inference.models import PENDING
 from inference.models import State as AnalysisState
 
@@ -184,3 +186,32 @@ class Review(models.Model):
     @property
     def patient_id(self):
         return self.study.patient_id
+
+
+class OcclusionMap(models.Model):
+    """By how many months a reading moves when one place of the picture is hidden: see `occlusion`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hospital = models.ForeignKey("accounts.Hospital", on_delete=models.PROTECT, related_name="+")
+    analysis = models.OneToOneField("inference.Analysis", on_delete=models.CASCADE, related_name="occlusion_map")
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(auto_now_add=True)
+    heard_at = models.DateTimeField(default=timezone.now, help_text="The last sign of life.")
+    done = models.PositiveSmallIntegerField(default=0, help_text="Rows.")
+    moved = models.JSONField(default=list, help_text="Rows of months, of the upright picture.")
+    months = models.FloatField(null=True, help_text="The farthest.")
+    file = models.CharField(max_length=200, blank=True, help_text="Name of a PNG in the private storage.")
+    failure = models.CharField(max_length=200, blank=True, help_text="For the user.")
+
+    objects = ScopedManager(hospital="hospital")
+
+    def __str__(self):
+        return f"Occlusion map {self.pk}"
+
+    @property
+    def is_pending(self):
+        return not self.file and not self.failure
+
+    @property
+    def percent(self):
+        return round(100 * self.done / GRID)

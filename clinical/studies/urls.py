@@ -1,6 +1,6 @@
 from django.urls import path
 
-from clinical.studies import bulk, deidentified, export, upload, views
+from clinical.studies import bulk, deidentified, export, occlusion, upload, views
 
 app_name = "studies"
 urlpatterns = [
@@ -19,6 +19,8 @@ urlpatterns = [
     path("studies/<uuid:pk>/amend/", views.amend, name="amend"),
     path("studies/<uuid:pk>/image/", views.image, name="image"),
     path("studies/<uuid:pk>/heat-map/", views.heat_map, name="heat_map"),
+    path("studies/<uuid:pk>/occlusion/", occlusion.occlusion, name="occlusion"),
+    path("studies/<uuid:pk>/occlusion-map/", occlusion.occlusion_map, name="occlusion_map"),
     path("studies/<uuid:pk>/original/", views.original, name="original"),
     path("studies/<uuid:pk>/de-identified/", deidentified.deidentified, name="deidentified"),
 ]

@@ -8,7 +8,7 @@ from clinical.accounts.permissions import clinician_required, confirmed, doctor_
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from clinical.listing import listing
-from clinical.studies import workflow
+from clinical.studies import occlusion, workflow
 from clinical.studies.display import display_name
 from clinical.studies.forms import ReviewForm, SignForm
 from clinical.studies.models import Study
@@ -79,6 +79,7 @@ def _page(request, study, http_status=200, **forms):
     others = with_row_facts(study.patient.studies.exclude(pk=study.pk)).order_by("-acquired_on", "-pk")[:20]
     context["others"] = others
     context["beside"] = _beside(study, others, request.GET.get("beside"))
+    context |= occlusion.context(study, request.membership, context["beside"])
     analyses = other_analyses(study)
     context["attempts"] = [each for each in analyses if each.bone_age_months is None]
     context["readings"] = [each for each in analyses if each.bone_age_months is not None]

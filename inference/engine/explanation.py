@@ -5,7 +5,7 @@ network's answers, so it works on any runtime. Grad-CAM (Selvaraju et al., ICCV 
 their gradients: it needs the network in Keras, on any of its backends.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -22,7 +22,6 @@ GRID = 14
 """Places along a side that are hidden in turn; each is two places wide, so that neighbours overlap."""
 SIDE = 96
 """Cells along a side of a Grad-CAM map."""
-BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -36,27 +35,20 @@ class Explanation:
     """The farthest that hiding one place moves the reading; None for Grad-CAM."""
 
 
-def occlusion_map(
-    read: Callable[[np.ndarray], np.ndarray],
-    image: np.ndarray,
-    grid: int = GRID,
-    progress: Callable[[float], None] = lambda share: None,
-) -> np.ndarray:
-    """(grid, grid) float32: by how many months the reading moves when a place of the image (H, W) uint8 is hidden.
+def occlusion_rows(
+    read: Callable[[np.ndarray], np.ndarray], image: np.ndarray, rows: Iterable[int], grid: int = GRID
+) -> Iterator[np.ndarray]:
+    """Row after row of an occlusion map, (grid,) float32 each: by how many months the reading moves when a place of
+    the image (H, W) uint8 is hidden.
 
     read takes (B, H, W) uint8 and gives (B,) months. What is hidden keeps its average grey and loses its detail: a
-    black patch would be an edge of its own. progress hears the share that is done.
+    black patch would be an edge of its own.
     """
     blurred = cv2.GaussianBlur(image, (0, 0), max(image.shape) / grid, borderType=cv2.BORDER_REPLICATE)
-    [plain] = read(image[np.newaxis])
-    places = [(row, column) for row in range(grid) for column in range(grid)]
-    moved = np.zeros((grid, grid), np.float32)
-    for start in range(0, len(places), BATCH):
-        batch = places[start : start + BATCH]
-        hidden = np.stack([_hidden(image, blurred, row, column, grid) for row, column in batch])
-        moved[tuple(zip(*batch, strict=True))] = np.abs(read(hidden) - plain)
-        progress(min(1.0, (start + len(batch)) / len(places)))
-    return moved
+    for row in rows:
+        hidden = [_hidden(image, blurred, row, column, grid) for column in range(grid)]
+        plain, *moved = read(np.stack([image, *hidden]))
+        yield np.abs(np.array(moved, np.float32) - plain)
 
 
 def _hidden(image: np.ndarray, blurred: np.ndarray, row: int, column: int, grid: int) -> np.ndarray:

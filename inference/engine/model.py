@@ -1,7 +1,7 @@
 """A trained model: radiographs in, bone ages or refusals out."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from inference.engine import presets
-from inference.engine.explanation import Explanation, Method, grad_cam, laid_together, occlusion_map
+from inference.engine.explanation import GRID, Explanation, Method, grad_cam, laid_together, occlusion_rows
 from inference.engine.gate import REASONS, refuse_pixels
 from inference.engine.intervals import Interval
 from inference.engine.orientation import AS_STORED, Orientation, notes, orientation
@@ -89,7 +89,7 @@ class BoneAgeModel:
     def load(
         cls,
         name: str = DEFAULT_MODEL,
-        runtime: Literal["onnx", "tensorflow"] = "onnx",
+        runtime: Literal["onnx", "onnx-int8", "tensorflow"] = "onnx",
         folder: Path | None = None,
     ) -> "BoneAgeModel":
         """The model of that name with its shipped weights; $BONEAGE_WEIGHTS names a folder to look in first.
@@ -178,14 +178,14 @@ class BoneAgeModel:
         [reading] = self.read([image], [sex])
         if isinstance(reading, str):
             return Refusal(reading, REASONS[reading], (time.perf_counter() - started) * 1000)
-        upright = self._prepared(reading.lies.upright(image))
         if method == "occlusion":
-
-            def read(images: np.ndarray) -> np.ndarray:
-                return self._ages(list(images), [sex] * len(images), [reading.attention] * len(images)).mean(axis=1)
-
-            moved = occlusion_map(read, upright, progress=progress)
+            rows = []
+            for row in self._occlusion_rows(image, sex, reading, range(GRID)):
+                rows.append(row)
+                progress(len(rows) / GRID)
+            moved = np.stack(rows)
             return Explanation(method, reading.lies.stored(scaled(moved)), float(moved.max()))
+        upright = self._prepared(reading.lies.upright(image))
         network = self._age_network(sex)
         if network is None:
             raise ValueError("Grad-CAM needs gradients, which ONNX Runtime has not: load the model for TensorFlow.")
@@ -193,6 +193,23 @@ class BoneAgeModel:
         boxes = {name: region.box for name, region in reading.attention.regions.items()}
         together = laid_together({name: values[0] for name, values in maps.items()}, boxes)
         return Explanation(method, reading.lies.stored(scaled(together)), None)
+
+    def occlusion_row(self, image: np.ndarray, sex: str, row: int) -> np.ndarray | Refusal:
+        """One of the GRID rows of an occlusion map of the upright image, (GRID,) months, for who must not stop long."""
+        started = time.perf_counter()
+        [reading] = self.read([image], [sex])
+        if isinstance(reading, str):
+            return Refusal(reading, REASONS[reading], (time.perf_counter() - started) * 1000)
+        [months] = self._occlusion_rows(image, sex, reading, [row])
+        return months
+
+    def _occlusion_rows(
+        self, image: np.ndarray, sex: str, reading: Reading, rows: Iterable[int]
+    ) -> Iterator[np.ndarray]:
+        def read(images: np.ndarray) -> np.ndarray:
+            return self._ages(list(images), [sex] * len(images), [reading.attention] * len(images)).mean(axis=1)
+
+        return occlusion_rows(read, self._prepared(reading.lies.upright(image)), rows)
 
     def _prepared(self, upright: np.ndarray) -> np.ndarray:
         """(H, W) uint8, fingers up -> the same as the networks' views are cut from it."""

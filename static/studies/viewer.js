@@ -67,7 +67,16 @@ class RadiographViewer extends HTMLElement {
       if (button?.dataset.action) this.act(button.dataset.action);
       if (button?.dataset.toggle) this.toggle(button.dataset.toggle);
     });
+    this.querySelector("[data-overlay]")?.addEventListener("change", ({ target }) => {
+      const { src, caption } = target.selectedOptions[0].dataset;
+      this.heat.removeAttribute("src");
+      this.heat.dataset.src = src;
+      this.caption.textContent = caption;
+      this.heatMap = true;
+      this.paint();
+    });
     this.addEventListener("input", (event) => {
+      if (!event.target.dataset.slider) return;
       this[event.target.dataset.slider] = Number(event.target.value);
       this.paint();
     });

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from inference.engine import Explanation, Refusal
-from inference.engine.explanation import grad_cam, laid_together, occlusion_map
-from inference.engine.orientation import Orientation
+from inference.engine.explanation import GRID, grad_cam, laid_together, occlusion_rows
+from inference.engine.orientation import Orientation, orientation
 from inference.training.phantom import draw_phantom
 
 SIDE = 48
@@ -67,7 +67,7 @@ def occlusion_maps(model, images):
     def read(hidden):
         return model.predict_on_batch(inputs(hidden))[:, 0]
 
-    return np.stack([occlusion_map(read, image, grid=8) for image in images])
+    return np.stack([np.stack(list(occlusion_rows(read, image, range(8), grid=8))) for image in images])
 
 
 def grad_cams(model, images):
@@ -96,11 +96,14 @@ def test_other_weights_give_another_map(trained, shown, maps_of):
     assert np.mean(alike) < 0.8
 
 
-def test_occlusion_says_how_far_it_is():
-    shares = []
-    occlusion_map(lambda images: images.mean((1, 2)), np.zeros((40, 40), np.uint8), grid=6, progress=shares.append)
-    assert shares == sorted(shares)
-    assert shares[-1] == 1.0
+def test_an_occlusion_map_comes_row_by_row_and_says_how_far_it_is(load_tiny, hands):
+    model, shares = load_tiny(), []
+    whole = model.explain(hands[0], "F", "occlusion", progress=shares.append)
+    assert shares == pytest.approx([row / GRID for row in range(1, GRID + 1)])
+    rows = np.stack([model.occlusion_row(hands[0], "F", row) for row in range(GRID)])
+    assert rows.max() == pytest.approx(whole.months, rel=1e-3)
+    upright = (rows - rows.min()) / np.ptp(rows)
+    np.testing.assert_allclose(orientation(hands[0]).stored(upright), whole.map, atol=1e-3)
 
 
 def test_a_network_without_feature_maps_is_an_error():
