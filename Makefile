@@ -62,7 +62,7 @@ train: $(DEVELOPMENT) ## Train a model: PRESET=two_stage_compact DATA=folder RUN
 evaluate: $(DEVELOPMENT) ## Measure a trained model on validation data: PRESET, DATA, RUN
 	$(BIN)/python -m inference.training.evaluate --model $(PRESET) --data $(DATA) --out $(RUN)/evaluation $(ARGS)
 
-bench: $(DEVELOPMENT) ## Measure the portal: upload to result, and the worklist when it is large
+bench: $(DEVELOPMENT) ## Measure the portal: upload to result, worklist and dashboards when they are large
 	$(BIN)/python -m benchmarks $(ARGS)
 
 requirements: $(DEVELOPMENT) ## Pin the newest versions that fit (ARGS=--upgrade)
