@@ -13,7 +13,7 @@ from clinical.patients.models import Patient, Sex
 from clinical.patients.queries import matching
 from clinical.studies.expressions import digits
 from clinical.studies.models import TROUBLE, Review, State, Study
-from inference.models import PENDING, Analysis, ModelVersion
+from inference.models import PENDING, Analysis, ModelVersion, VersionState
 
 BONE_AGE = Coalesce("review__bone_age_months", "analysis__bone_age_months")  # what counts: the doctor's, else the AI's
 SORTS = {
@@ -48,6 +48,10 @@ def _doctors(request):
     return User.objects.filter(pk__in=Review.objects.order_by().values("doctor").distinct())
 
 
+def _models(request):
+    return ModelVersion.objects.exclude(state=VersionState.CANDIDATE)  # those have made no result
+
+
 def _day(lookup, label):
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     return django_filters.DateFilter(field_name="acquired_on", lookup_expr=lookup, label=label, widget=widget)
@@ -78,7 +82,7 @@ class StudyFilter(django_filters.FilterSet):
         field_name="review__doctor", queryset=_doctors, label="Read by", empty_label="Anybody"
     )
     model = django_filters.ModelChoiceFilter(
-        field_name="analysis__model_version", queryset=ModelVersion.objects.all(), label="Model", empty_label="Any"
+        field_name="analysis__model_version", queryset=_models, label="Model", empty_label="Any"
     )
 
     class Meta:
