@@ -267,6 +267,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "clinical.audit.tasks.remove_old",
         "schedule": 24 * 3600,
     },
+    "clear-sessions": {
+        "task": "clinical.accounts.tasks.clear_sessions",
+        "schedule": 24 * 3600,
+    },
     "keep-up-privacy": {
         "task": "clinical.patients.tasks.keep_up",
         "schedule": env.int("SWEEP_SECONDS", 60),

@@ -3,9 +3,12 @@ import re
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
 from django.core import mail
 from django.test import Client
+from django.utils import timezone
 
+from clinical.accounts.tasks import clear_sessions
 from clinical.accounts.templatetags.sessions import device
 from tests.clinical.accounts.conftest import code_of
 from tests.factories import PASSWORD
@@ -117,6 +120,15 @@ def test_one_ends_neither_ones_own_session_there_nor_another_persons(client, sig
     for session in UserSession.objects.all():
         assert client.post(f"/accounts/sessions/{session.pk}/end/").status_code == 404
     assert is_in(elsewhere)
+
+
+def test_sessions_that_have_ended_are_forgotten(client, sign_in, alice, elsewhere):
+    sign_in(alice)
+    Session.objects.exclude(session_key=client.session.session_key).update(expire_date=timezone.now())
+    clear_sessions()
+    assert [session.session_key for session in UserSession.objects.all()] == [client.session.session_key]
+    assert Session.objects.count() == 1
+    assert is_in(client)
 
 
 def test_all_others_are_ended_at_once(client, sign_in, alice, elsewhere):
