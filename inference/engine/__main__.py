@@ -17,6 +17,7 @@ import cv2
 from inference.engine import BoneAgeModel, Refusal, UnreadableRadiograph, read_radiograph
 from inference.engine.explanation import Method, drawn_over
 from inference.engine.model import DEFAULT_MODEL
+from inference.engine.runtimes import RUNTIMES
 from inference.engine.weights import MissingWeights
 
 
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("image", type=Path, help="PNG, JPEG, TIFF, WebP or DICOM")
     parser.add_argument("--sex", choices=("M", "F"), required=True)
     parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--runtime", choices=("onnx", "tensorflow"), default="onnx")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="onnx")
     parser.add_argument("--explain", choices=get_args(Method), help="gradcam runs on TensorFlow in any case")
     parser.add_argument("--out", type=Path, help="the PNG to write --explain to")
     options = parser.parse_args(arguments)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from inference.engine.presets import Preset, WholeHand
-from inference.engine.weights import load_arrays
+from inference.engine.weights import QUANTIZED, load_arrays
 
 THREADS = int(os.environ.get("BONEAGE_THREADS", "0"))
 """Threads of ONNX Runtime; 0 leaves the choice to it: one per core."""
@@ -46,9 +46,10 @@ class OnnxRuntime:
     """The exported networks attention.onnx and age.onnx of a weights folder."""
 
     age_network = None
+    ending = ".onnx"
 
     def __init__(self, folder: Path, preset: Preset) -> None:
-        self._attention, self._age = (onnx_session(folder / name) for name in ("attention.onnx", "age.onnx"))
+        self._attention, self._age = (onnx_session(folder / f"{name}{self.ending}") for name in ("attention", "age"))
 
     def attention(self, images: np.ndarray) -> dict[str, np.ndarray]:
         names = [output.name for output in self._attention.get_outputs()]
@@ -56,6 +57,15 @@ class OnnxRuntime:
 
     def age(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         return self._age.run(None, inputs)[0]
+
+
+class QuantizedRuntime(OnnxRuntime):
+    """Their 8-bit copies, attention.int8.onnx and age.int8.onnx; the full ones of a model that has no such copies."""
+
+    def __init__(self, folder: Path, preset: Preset) -> None:
+        if (folder / f"age{QUANTIZED}").exists():
+            self.ending = QUANTIZED
+        super().__init__(folder, preset)
 
 
 class KerasRuntime:
@@ -111,4 +121,8 @@ class KerasNetwork:
             return self._network.predict_on_batch(inputs)
 
 
-RUNTIMES: dict[str, type[OnnxRuntime] | type[KerasRuntime]] = {"onnx": OnnxRuntime, "tensorflow": KerasRuntime}
+RUNTIMES: dict[str, type[OnnxRuntime] | type[KerasRuntime]] = {
+    "onnx": OnnxRuntime,
+    "onnx-int8": QuantizedRuntime,
+    "tensorflow": KerasRuntime,
+}

@@ -13,7 +13,9 @@ import numpy as np
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 DESCRIPTION = "model.toml"
-DESCRIBES = ("validation", "phantoms", "interval_check", "evaluation", "training", "not_for")
+QUANTIZED = ".int8.onnx"
+"""How the name of a network's 8-bit copy ends."""
+DESCRIBES = ("validation", "phantoms", "interval_check", "int8", "evaluation", "training", "not_for")
 """What of a card only tells about the model; everything else decides what it answers."""
 
 

@@ -42,9 +42,9 @@ class WholeHandModel(WithoutAttention):
     @classmethod
     def from_folder(cls, preset: WholeHand, card: dict, folder: Path, runtime: str) -> "WholeHandModel":
         networks = {
-            sex: OnnxNetwork(folder / f"{name}.onnx")
-            if runtime == "onnx"
-            else KerasNetwork(preset, folder / f"{name}.npz")
+            sex: KerasNetwork(preset, folder / f"{name}.npz")
+            if runtime == "tensorflow"
+            else OnnxNetwork(folder / f"{name}.onnx")
             for name, sexes in preset.networks.items()
             for sex in sexes
         }

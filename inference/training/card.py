@@ -73,11 +73,25 @@ def markdown(card: dict) -> str:
         "90 % interval, each validation radiograph checked by an interval that was fitted on others:",
         "",
         *_coverage(card["interval_check"]),
+        *_int8(card.get("int8")),
         "",
         "The radiographs may be used for research and education; no image of them is part of these weights' files.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _int8(figures: dict | None) -> list[str]:
+    if figures is None:
+        return []
+    full, int8 = figures["full"], figures["int8"]
+    return [
+        "",
+        f"The 8-bit copy {'is part of the files' if figures['kept'] else 'did not pay and is left out'}: MAE "
+        f"{int8['mae_months']:.2f} against {full['mae_months']:.2f} months on {figures['n']} validation radiographs, "
+        f"{int8['refused']} against {full['refused']} refused, {int8['milliseconds']:.0f} against "
+        f"{full['milliseconds']:.0f} ms a reading where it was made.",
+    ]
 
 
 def _coverage(check: dict) -> list[str]:

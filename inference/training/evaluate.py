@@ -17,6 +17,7 @@ import numpy as np
 from inference.engine import BoneAgeModel, Prediction, Refusal
 from inference.engine.imaging import is_inverted
 from inference.engine.model import BATCH, DEFAULT_MODEL
+from inference.engine.runtimes import RUNTIMES
 from inference.training import attention as attending
 from inference.training import metrics
 from inference.training.datasets import Dataset, Label, read_dataset
@@ -210,7 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--images", default="", help="only zips and folders whose name holds this")
     parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--runtime", choices=("onnx", "tensorflow"), default="onnx")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="onnx")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--phantoms", type=int, default=200, help="fresh drawn hands to read as well")
     parser.add_argument("--non-hands", type=int, default=10, help="images of each kind that must be refused")

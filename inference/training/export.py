@@ -3,7 +3,7 @@
     python -m inference.training.export --preset NAME --run DIR --data DIR --out DIR
 
 Both networks in half precision, for ONNX Runtime and for Keras; the gate against images of no hand; the interval;
-and the model card. --data is the training data: the gate and the interval are fitted on it.
+the model card; and, where it pays, the 8-bit copy. --data is the training data: gate and interval are fitted on it.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from inference.engine.networks import age_network, attention_network, whole_hand
 from inference.engine.preprocessing import working_image
 from inference.engine.presets import Preset, WholeHand
 from inference.engine.weights import load_arrays, save_arrays
-from inference.training import calibrate
+from inference.training import calibrate, quantize
 from inference.training.card import CITATION, NOT_FOR
 from inference.training.datasets import read_dataset
 
@@ -108,7 +108,11 @@ def main(arguments: list[str] | None = None) -> None:
     card = calibrate.calibrate(chosen, out, train, val)
     card |= {"training": training_record(options.run, chosen), "not_for": NOT_FOR}
     calibrate.write_card(out, card)
-    print(json.dumps({name: card[name] for name in ("version", "validation", "phantoms", "interval_check")}))
+    if isinstance(chosen, Preset):
+        card["int8"] = quantize.quantize(chosen, out, train, val)
+        calibrate.write_card(out, card)
+    told = ("version", "validation", "phantoms", "interval_check", "int8")
+    print(json.dumps({name: card[name] for name in told if name in card}))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,12 @@ def test_both_runtimes_agree_within_a_tenth_of_a_month(load_tiny, hands):
         assert one.regions == other.regions
 
 
+def test_a_model_without_an_8_bit_copy_is_read_in_full(load_tiny, hands):
+    [full] = load_tiny().predict(hands[:1], ["F"])
+    [other] = load_tiny("onnx-int8").predict(hands[:1], ["F"])
+    assert other.bone_age_months == full.bone_age_months
+
+
 def test_sex_and_image_both_move_the_reading(load_tiny, hands):
     model = load_tiny()
     girl, boy, other = (one.bone_age_months for one in model.predict([hands[0], hands[0], hands[4]], "FMF"))
@@ -87,5 +93,5 @@ def test_missing_weights_name_where_they_were_looked_for(tiny, monkeypatch, tmp_
 
 
 def test_a_wrong_runtime_lists_the_right_ones(tiny):
-    with pytest.raises(ValueError, match="onnx, tensorflow"):
+    with pytest.raises(ValueError, match="onnx, onnx-int8, tensorflow"):
         BoneAgeModel.load("tiny", "openvino")

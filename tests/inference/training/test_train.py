@@ -29,6 +29,8 @@ def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, 
     model = BoneAgeModel.load("tiny")
     assert model.card["validation"]["n"] == 16
     assert "Halabi" in model.card["training"]["citation"]
+    assert model.card["int8"]["n"] == 16
+    assert (tmp_path / "w" / "tiny" / "age.int8.onnx").exists() == model.card["int8"]["kept"]
 
     evaluate.main(["--data", data, "--model", "tiny", "--out", out, "--phantoms", "4", "--robustness", "4"])
     figures = json.loads((tmp_path / "out" / "metrics.json").read_text())
