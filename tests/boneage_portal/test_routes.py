@@ -229,7 +229,7 @@ def test_everybody_gets_the_answer_in_the_table(request, sent, hospital, name, m
     response = sent(person, method, path_to(name, route.of, row))
 
     assert outcome(response) == expected
-    assert response["Content-Security-Policy"].startswith(("default-src 'self'", "default-src 'none'"))
+    assert re.search(r"default-src .(self|none)", response["Content-Security-Policy"])
     if expected in REFUSED:
         assert as_stored(row) == before
         assert b"Doe, Jane" not in response.content
