@@ -39,6 +39,8 @@ confirm_by_passkey = ConfirmByPasskeyView.as_view()
 @user_required
 @require_GET
 def set_up_second_factor(request):
+    if second_factor.next_step(request.user) != "accounts:set_up_second_factor":
+        return redirect("mfa_index")
     return render(request, "accounts/set_up_second_factor.html")
 
 

@@ -102,6 +102,11 @@ def test_new_recovery_codes_are_kept_anew(as_user, alice, authenticator_app):
     assert client.get("/studies/").status_code == 200
 
 
+def test_who_has_one_is_not_asked_to_set_one_up(as_user, alice, authenticator_app):
+    authenticator_app(alice)
+    assert as_user(alice).get(SET_UP)["Location"] == "/accounts/2fa/"
+
+
 @pytest.mark.usefixtures("required")
 def test_who_switches_the_last_one_off_sets_another_one_up(as_user, alice, authenticator_app):
     authenticator_app(alice)
