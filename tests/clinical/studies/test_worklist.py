@@ -132,7 +132,7 @@ def test_studies_are_found_by_the_doctor_whose_reading_counts_and_by_the_model(l
     study = Study.objects.get(patient__family_name="Delayed")
     study.review = ReviewFactory(study=study, doctor=alice)
     study.save()
-    model = ModelVersion.objects.create(name="two_stage", version="2")
+    model = ModelVersion.objects.create(name="two_stage", version="2", state="active")
     ours = Study.objects.get(patient__family_name="Advanced").analysis
     ours.model_version = model
     ours.save()
