@@ -21,7 +21,7 @@ RANDOM_KEY = $$($(BIN)/python -c "import secrets; print(secrets.token_urlsafe(50
 # What .env.example describes, with a key of its own: lint never sees this machine's .env or data.
 CHECKED_SETTINGS = ENV_FILE=.env.example SECRET_KEY=$(RANDOM_KEY) VAR_DIR=.venv/lint
 
-.PHONY: help demo test lint audit format worker smoke train evaluate bench requirements clean
+.PHONY: help demo test lint audit format worker smoke train evaluate compare bench requirements clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ train: $(DEVELOPMENT) ## Train a model: PRESET=two_stage_compact DATA=folder RUN
 
 evaluate: $(DEVELOPMENT) ## Measure a trained model on validation data: PRESET, DATA, RUN
 	$(BIN)/python -m inference.training.evaluate --model $(PRESET) --data $(DATA) --out $(RUN)/evaluation $(ARGS)
+
+compare: $(DEVELOPMENT) ## Every system in one table, docs/comparison.md (ARGS="--measure" takes costs as they are known)
+	$(BIN)/python -m inference.training.compare $(ARGS)
 
 bench: $(DEVELOPMENT) ## Measure the portal: upload to result, worklist and dashboards when they are large
 	$(BIN)/python -m benchmarks $(ARGS)

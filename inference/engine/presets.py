@@ -223,7 +223,9 @@ _ALL: list[AnyPreset] = [
         name="simple_cnn",
         source="Plain convolutional network, as LeCun et al., Proc. IEEE 1998, with ReLU",
         branch=Backbone("plain", 128, (32, 64, 128, 256)),
-        fit=replace(_RECIPE, batch=64),
+        # A dense layer on a flattened map has thousands of inputs: at the others' rate its first steps throw the age
+        # read by years.
+        fit=replace(_RECIPE, batch=64, learning_rate=2e-4),
         sex="none",
         pooling="flatten",
         dense=(128,),
@@ -246,7 +248,7 @@ _ALL: list[AnyPreset] = [
         "transformer, Jaderberg et al., NeurIPS 2015), dense; the widths are this project's",
         published="MAE about 0.8 years",
         branch=Backbone("bonet", 224, (96, 128, 256, 256, 256)),
-        fit=replace(_RECIPE, learning_rate=5e-4),
+        fit=replace(_RECIPE, learning_rate=2e-4),
         sex="none",
         pooling="flatten",
         dense=(512,),

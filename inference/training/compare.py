@@ -12,9 +12,9 @@ from pathlib import Path
 
 import matplotlib
 
-from inference.engine import available_models
+from inference.engine import available_models, presets
 from inference.engine.presets import PRESETS, AnyPreset, Ensemble, Preset, WholeHand
-from inference.training import costs
+from inference.training.metrics import significant
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -36,7 +36,6 @@ def keep_card(kept: dict, card: dict) -> None:
         return
     training = card["training"]
     kept["training"] = {
-        "version": card["version"],
         "commit": training["commit"],
         "commands": training["commands"],
         "machine": training["machine"],
@@ -89,11 +88,11 @@ def row(preset: AnyPreset, kept: dict) -> dict:
     }
 
 
-def ensemble_cost(preset: Ensemble, costs_of: dict[str, dict]) -> dict:
+def ensemble_cost(preset: Ensemble, known: dict[str, dict]) -> dict:
     """The sum over its members, where all are known."""
-    members = [costs_of.get(name, {}) for name in preset.members]
+    members = [known[name].get("cost", {}) for name in preset.members]
     total: dict = {
-        name: costs.significant(sum(one[name] for one in members))
+        name: significant(sum(one[name] for one in members))
         for name in ("gflop", "onnx_mb", "milliseconds")
         if all(name in one for one in members)
     }
@@ -235,7 +234,9 @@ def draw(rows: list[dict], path: Path) -> None:
             one["preset"], (one["cost"]["gflop"], one["cost"]["milliseconds"]),
             xytext=(4, 3), textcoords="offset points", fontsize=7,
         )  # fmt: skip
-    cost.set(xlabel="GFLOP of one reading", ylabel="ms of one reading on the CPU", xscale="log", yscale="log")
+    cost.set(xlabel="GFLOP of one reading", ylabel="ms of one reading on the CPU")
+    if timed:
+        cost.set(xscale="log", yscale="log")
     for axes in (errors, cost):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
@@ -247,44 +248,47 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--docs", type=Path, default=DOCS)
     parser.add_argument("--networks", type=Path, default=Path("runs/comparison"), help="untrained networks, kept")
     parser.add_argument("--evaluation", action="append", default=[], metavar="NAME=DIR")
-    parser.add_argument("--measure", nargs="*", default=None, metavar="NAME", help="costs of these again")
-    parser.add_argument("--no-costs", action="store_true", help="measure nothing: table and figures from what is kept")
+    parser.add_argument("--measure", nargs="*", metavar="NAME", help="costs of these, anew; not given: all not known")
     options = parser.parse_args(arguments)
     results = options.docs / "comparison"
     results.mkdir(parents=True, exist_ok=True)
-    cards = {model.name: model.card for model in available_models()}
-    evaluations = dict(named.split("=", 1) for named in options.evaluation)
-    known: dict[str, dict] = {}
+    known = {name: _kept(results / f"{name}.json") for name in PRESETS}
+
+    single = [name for name, preset in PRESETS.items() if not isinstance(preset, Ensemble)]
+    for name in single if options.measure is None else options.measure:
+        if options.measure is not None or "milliseconds" not in known[name].get("cost", {}):
+            known[name]["cost"] = measure(presets.trainable(name), options.networks / name)
+            _keep(results / f"{name}.json", known[name])  # the next may take minutes
+    for model in available_models():
+        if model.name in known:
+            keep_card(known[model.name], model.card)
+    for name, _, folder in (named.partition("=") for named in options.evaluation):
+        keep_evaluation(known[name], _kept(Path(folder) / "metrics.json"))
     for name, preset in PRESETS.items():
-        path = results / f"{name}.json"
-        kept = json.loads(path.read_text()) if path.exists() else {}
-        if name in cards:
-            keep_card(kept, cards[name])
-        if name in evaluations:
-            keep_evaluation(kept, json.loads((Path(evaluations[name]) / "metrics.json").read_text()))
-        if isinstance(preset, Preset | WholeHand) and not options.no_costs:
-            measure(preset, kept, options.networks / name, again=name in (options.measure or ()))
-        elif isinstance(preset, Ensemble):
-            kept["cost"] = ensemble_cost(preset, {member: one.get("cost", {}) for member, one in known.items()})
-        known[name] = kept
-        path.write_text(json.dumps(kept, indent=1) + "\n")
+        if isinstance(preset, Ensemble):
+            known[name]["cost"] = ensemble_cost(preset, known)
+        _keep(results / f"{name}.json", known[name])
     rows = [row(preset, known[name]) for name, preset in PRESETS.items()]
-    (options.docs / "comparison.json").write_text(json.dumps({"systems": rows}, indent=1) + "\n")
+    _keep(options.docs / "comparison.json", {"systems": rows})
     (options.docs / "comparison.md").write_text(markdown(rows))
     draw(rows, options.docs / "comparison.png")
 
 
-def measure(preset: Preset | WholeHand, kept: dict, folder: Path, again: bool) -> None:
-    """Fills in what is not known of its costs."""
-    cost = kept.setdefault("cost", {})
-    if again:
-        cost.clear()
-    missing = not all((folder / f"{name}.onnx").exists() for name in costs.passes(preset))
-    if "parameters" not in cost or ("milliseconds" not in cost and missing):
-        cost |= costs.structure(preset, folder)
-    if "milliseconds" not in cost:
-        cost |= costs.latency(preset, folder)
+def measure(preset: Preset | WholeHand, folder: Path) -> dict:
+    """What it costs."""
+    from inference.training import costs  # needs Keras, which the table alone does not
+
+    cost = {**costs.structure(preset, folder), **costs.latency(preset, folder)}
     print(json.dumps({"preset": preset.name, **cost}), flush=True)
+    return cost
+
+
+def _kept(path: Path) -> dict:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _keep(path: Path, kept: dict) -> None:
+    path.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

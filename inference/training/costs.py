@@ -14,10 +14,11 @@ from onnx import TensorProto, helper
 from inference.engine.presets import Preset, WholeHand
 from inference.engine.runtimes import onnx_session
 from inference.training.export import export_onnx, networks
+from inference.training.metrics import significant
 
 COUNTED = ("Conv", "MatMul", "Gemm", "Einsum")
 """All else is less than a hundredth of a network's operations."""
-WARM_UP, RUNS = 3, 15
+RUNS = 10
 
 
 def passes(preset: Preset | WholeHand) -> Counter[str]:
@@ -45,23 +46,21 @@ def structure(preset: Preset | WholeHand, folder: Path) -> dict:
 
 
 def latency(preset: Preset | WholeHand, folder: Path) -> dict:
-    """Median milliseconds of the networks' runs for one hand on ONNX Runtime, from the files that `structure` left."""
+    """Milliseconds of the networks' runs for one hand on ONNX Runtime, from the files that `structure` left.
+
+    Of several runs the fastest counts: what else the machine does can only make them slower.
+    """
     total = 0.0
     for name, times in passes(preset).items():
         session = onnx_session(folder / f"{name}.onnx")
         inputs = _zeros(session)
         taken = []
-        for _ in range(WARM_UP + RUNS):
+        for _ in range(RUNS):
             started = time.perf_counter()
             session.run(None, inputs)
             taken.append(time.perf_counter() - started)
-        total += times * float(np.median(taken[WARM_UP:])) * 1000
+        total += times * min(taken) * 1000
     return {"milliseconds": significant(total), "machine": f"{os.cpu_count()} {platform.machine()} cores"}
-
-
-def significant(value: float) -> float:
-    """Rounded to four digits."""
-    return float(f"{value:.4g}")
 
 
 def flop(model: onnx.ModelProto) -> int:

@@ -110,5 +110,10 @@ def wilson(hits: int, n: int) -> list[float]:
     return [round(float(bound), 4) for bound in (centre - spread, centre + spread)]
 
 
+def significant(value: float) -> float:
+    """Rounded to four digits."""
+    return float(f"{value:.4g}")
+
+
 def _rounded(value) -> float:
     return round(float(value), 3)

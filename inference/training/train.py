@@ -193,7 +193,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--also", default="", help="zip or folder with other copies of radiographs to train on as well")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    chosen = presets.trainable(options.preset)
+    try:
+        chosen = presets.trainable(options.preset)
+    except ValueError as error:
+        parser.error(str(error))
     if isinstance(chosen, WholeHand) and options.stage not in ("age", "all"):
         parser.error(f"{chosen.name} has one stage: --stage age, or all.")
     keras.utils.set_random_seed(options.seed)

@@ -70,7 +70,7 @@ def test_from_radiographs_to_a_row_of_the_table(systems, radiographs, tmp_path, 
 
     # The row stays where the weights are not at hand.
     monkeypatch.delenv("BONEAGE_WEIGHTS")
-    run(compare, "--docs", docs, "--no-costs")
+    run(compare, "--docs", docs, "--measure")
     assert (docs / "comparison.md").read_text() == table
 
     sample = evaluate.read_dataset(radiographs, "val", limit=4)
