@@ -174,3 +174,8 @@ def test_security_txt_says_whom_to_write_to_and_is_never_out_of_date(client, db)
 def test_an_installation_that_names_nobody_has_no_security_txt(client, db, settings):
     settings.SECURITY_CONTACT = ""
     assert client.get("/.well-known/security.txt").status_code == 404
+
+
+def test_the_proxy_speaks_no_old_tls():
+    text = (portal.BASE_DIR / "deploy" / "nginx.conf").read_text()
+    assert [line.strip() for line in text.splitlines() if "ssl_protocols" in line] == ["ssl_protocols TLSv1.2 TLSv1.3;"]
