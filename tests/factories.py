@@ -19,7 +19,7 @@ from clinical.patients.models import (
     Patient,
     PatientExport,
 )
-from clinical.studies.models import Radiograph, Review, Study
+from clinical.studies.models import OcclusionMap, Radiograph, Review, Study
 from inference.models import Analysis
 from reports.models import Report
 
@@ -195,6 +195,15 @@ class StudyFactory(factory.django.DjangoModelFactory):
     sex = factory.SelfAttribute("patient.sex")
     acquired_on = date(2024, 5, 1)
     submitted_by = factory.SubFactory(UserFactory)
+
+
+class OcclusionMapFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = OcclusionMap
+
+    hospital = factory.SelfAttribute("analysis.hospital")
+    asked_by = factory.SubFactory(UserFactory)
+    months = 9.0
 
 
 class ReviewFactory(factory.django.DjangoModelFactory):

@@ -18,6 +18,7 @@ from tests.factories import (
     MeasurementFactory,
     MembershipFactory,
     NotificationFactory,
+    OcclusionMapFactory,
     PatientExportFactory,
     ReportFactory,
     ReviewFactory,
@@ -39,6 +40,7 @@ def study(patient):
     picture = radiograph_files.png()
     study = StudyFactory(patient=patient, radiograph__file=picture, analysis__heat_map="heat-maps/of-a-test.png")
     storages["private"].save(study.analysis.heat_map, ContentFile(picture))
+    OcclusionMapFactory(analysis=study.analysis, asked_by=study.submitted_by, file=study.analysis.heat_map)
     yield study
     storages["private"].delete(study.radiograph.name)
     storages["private"].delete(study.analysis.heat_map)
