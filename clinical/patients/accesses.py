@@ -26,6 +26,12 @@ from clinical.studies.export import plain
 SORTS = {"at": ("at", "pk"), "who": ("actor_name", "-at", "-pk"), "what": ("verb", "-at", "-pk")}
 NEWEST_FIRST = "-at"
 ROLES = {**dict(Role.choices), FAMILY: "Family", STAFF: "Platform staff"}
+KINDS = {
+    "familyinvitation": "invitation",
+    "guardianship": "family",
+    "membership": "member",
+    "patientexport": "copy of the record",
+}
 COLUMNS = ["At", "Who", "Role", "What", "Of what", "Key", "Patient's key", "Detail", "Address", "Number", "SHA-256"]
 
 # What the family is told, of people alone: what the portal itself does with a picture is no access of anybody's.
@@ -114,6 +120,7 @@ def _show(request, template, filterset, **context):
     context |= listing(request, filterset, SORTS, NEWEST_FIRST)
     patients = Patient.objects.in_bulk({event.patient_key for event in context["page_obj"] if event.patient_key})
     for event in context["page_obj"]:
+        event.kind = KINDS.get(event.object_type, event.object_type)
         event.role = ROLES.get(event.actor_role, "")
         event.patient = next((patient for key, patient in patients.items() if str(key) == event.patient_key), None)
     return render(request, template, context)
