@@ -91,9 +91,7 @@ class Run(models.Model):
     high_months = models.FloatField(null=True, help_text="Upper end of the 90 % interval.")
     regions = models.JSONField(default=dict, help_text="Boxes x0, y0, x1, y1 as fractions of width and height.")
     mirrored = models.BooleanField(default=False, help_text="It looked like a right hand and was read mirrored.")
-    turned_degrees = models.PositiveSmallIntegerField(
-        default=0, help_text="It was turned by, for reading."
-    )
+    turned_degrees = models.PositiveSmallIntegerField(default=0, help_text="It was turned by, for reading.")
     milliseconds = models.FloatField(null=True, help_text="Time in the model.")
     reason_code = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=400, blank=True, help_text="Why rejected or failed, for the user.")
