@@ -1,6 +1,7 @@
 """Whether the pictures of a site, or what the model makes of them, are no longer what they were: week by week."""
 
 from collections import defaultdict
+from functools import cache
 from statistics import mean, stdev
 
 from django.db.models import Avg, Count, F, FloatField, Q
@@ -63,6 +64,7 @@ def board(selection):
     if not weeks:
         return None
 
+    @cache
     def rows(site, week):
         return selection.studies(hospital=site, first=week, last=selection.end_of(week, weekly=True))
 
