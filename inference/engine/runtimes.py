@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from inference.engine.presets import Preset, WholeHand
-from inference.engine.weights import QUANTIZED, load_arrays
+from inference.engine.weights import QUANTIZED_AGE, load_arrays
 
 THREADS = int(os.environ.get("BONEAGE_THREADS", "0"))
 """Threads of ONNX Runtime; 0 leaves the choice to it: one per core."""
@@ -46,10 +46,9 @@ class OnnxRuntime:
     """The exported networks attention.onnx and age.onnx of a weights folder."""
 
     age_network = None
-    ending = ".onnx"
 
-    def __init__(self, folder: Path, preset: Preset) -> None:
-        self._attention, self._age = (onnx_session(folder / f"{name}{self.ending}") for name in ("attention", "age"))
+    def __init__(self, folder: Path, preset: Preset, age: str = "age.onnx") -> None:
+        self._attention, self._age = (onnx_session(folder / name) for name in ("attention.onnx", age))
 
     def attention(self, images: np.ndarray) -> dict[str, np.ndarray]:
         names = [output.name for output in self._attention.get_outputs()]
@@ -60,12 +59,10 @@ class OnnxRuntime:
 
 
 class QuantizedRuntime(OnnxRuntime):
-    """Their 8-bit copies, attention.int8.onnx and age.int8.onnx; the full ones of a model that has no such copies."""
+    """The same with the 8-bit copy of the age network, age.int8.onnx; with the full one where a model has no copy."""
 
     def __init__(self, folder: Path, preset: Preset) -> None:
-        if (folder / f"age{QUANTIZED}").exists():
-            self.ending = QUANTIZED
-        super().__init__(folder, preset)
+        super().__init__(folder, preset, QUANTIZED_AGE if (folder / QUANTIZED_AGE).exists() else "age.onnx")
 
 
 class KerasRuntime:

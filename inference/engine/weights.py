@@ -13,8 +13,8 @@ import numpy as np
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 DESCRIPTION = "model.toml"
-QUANTIZED = ".int8.onnx"
-"""How the name of a network's 8-bit copy ends."""
+QUANTIZED_AGE = "age.int8.onnx"
+"""The 8-bit copy of the age network, where a model has one."""
 DESCRIBES = ("validation", "phantoms", "interval_check", "int8", "evaluation", "training", "not_for")
 """What of a card only tells about the model; everything else decides what it answers."""
 

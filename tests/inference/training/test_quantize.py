@@ -12,9 +12,8 @@ from inference.training.datasets import Dataset
 from inference.training.export import export_onnx
 
 FIGURES = {
-    "n": 1000,
-    "full": {"mae_months": 8.0, "refused": 3, "milliseconds": 20.0},
-    "int8": {"mae_months": 8.1, "refused": 5, "milliseconds": 9.0},
+    "full": {"mae_months": 8.0, "milliseconds": 20.0},
+    "int8": {"mae_months": 8.1, "milliseconds": 9.0},
 }
 
 
@@ -32,7 +31,7 @@ def folder(tiny, tmp_path):
     return tmp_path
 
 
-def test_the_8_bit_copy_reads_nearly_the_same_from_smaller_files(tiny, folder, drawn):
+def test_the_8_bit_copy_reads_nearly_the_same(tiny, folder, drawn):
     quantize.quantized(tiny, folder, drawn)
     models = [TwoStageModel.from_folder(tiny, read_card(folder), folder, name) for name in ("onnx", "onnx-int8")]
     full, int8 = (
@@ -40,8 +39,7 @@ def test_the_8_bit_copy_reads_nearly_the_same_from_smaller_files(tiny, folder, d
         for model in models
     )
     assert 0 < np.abs(int8 - full).mean() < 3
-    kept = {b"QuantizeLinear" in (folder / f"{name}.int8.onnx").read_bytes() for name in quantize.NETWORKS}
-    assert kept == {True}
+    assert b"QuantizeLinear" in (folder / "age.int8.onnx").read_bytes()
 
 
 @pytest.mark.parametrize("pays", [True, False])
@@ -50,7 +48,7 @@ def test_the_copy_is_kept_only_where_it_pays(tiny, folder, drawn, monkeypatch, p
     few = Dataset(drawn.labels[:6], drawn.images[:6])
     figures = quantize.quantize(tiny, folder, few, few)
     assert figures["kept"] == pays
-    assert (folder / "attention.int8.onnx").exists() == (folder / "age.int8.onnx").exists() == pays
+    assert (folder / "age.int8.onnx").exists() == pays
     assert figures["int8"]["mae_months"] == pytest.approx(figures["full"]["mae_months"], abs=5)
 
 
@@ -58,6 +56,6 @@ def test_a_copy_pays_that_is_as_good_and_faster():
     assert quantize.pays(FIGURES)
 
 
-@pytest.mark.parametrize("worse", [{"mae_months": 8.11}, {"refused": 6}, {"milliseconds": 21.0}])
+@pytest.mark.parametrize("worse", [{"mae_months": 8.11}, {"milliseconds": 21.0}])
 def test_a_copy_does_not_pay_that_is_worse_in_anything(worse):
     assert not quantize.pays({**FIGURES, "int8": {**FIGURES["int8"], **worse}})
