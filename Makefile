@@ -65,7 +65,7 @@ evaluate: $(DEVELOPMENT) ## Measure a trained model on validation data: PRESET, 
 compare: $(DEVELOPMENT) ## Every system in one table, docs/comparison.md (ARGS="--measure" takes costs as they are known)
 	$(BIN)/python -m inference.training.compare $(ARGS)
 
-bench: $(DEVELOPMENT) ## Measure the portal: upload to result, worklist and dashboards when they are large
+bench: $(DEVELOPMENT) ## Measure: the engine, upload to result, worklist and dashboards when they are large
 	$(BIN)/python -m benchmarks $(ARGS)
 
 requirements: $(DEVELOPMENT) ## Pin the newest versions that fit (ARGS=--upgrade)

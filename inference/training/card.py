@@ -88,9 +88,9 @@ def _int8(figures: dict | None) -> list[str]:
     fate = "is part of the files" if figures["kept"] else "did not pay and is left out"
     return [
         "",
-        f"The 8-bit copy of the age network {fate}: MAE {int8['mae_months']:.2f} against {full['mae_months']:.2f} months "
-        f"on {figures['n']} validation radiographs, {int8['milliseconds']:.0f} against {full['milliseconds']:.0f} ms a "
-        "reading where it was made.",
+        f"The 8-bit copy of the age network {fate}: MAE {int8['mae_months']:.2f} against {full['mae_months']:.2f} "
+        f"months on {figures['n']} validation radiographs, {int8['milliseconds']:.0f} against "
+        f"{full['milliseconds']:.0f} ms a reading where it was made.",
     ]
 
 
