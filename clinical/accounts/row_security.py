@@ -5,8 +5,10 @@ The owner of the tables migrates and makes the policies below; the portal signs 
 alone: outside of a scope none. The policies are made from the models, so that a new table is covered or is named.
 """
 
+from contextlib import contextmanager
+
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import ForeignKey
 from psycopg2 import sql
 
@@ -88,27 +90,36 @@ def _quote(name):
 
 
 def turn_on(role):
-    """Make every policy anew for `role`, and give it these tables and no others. In one transaction of the owner's."""
+    """Make every policy anew for `role`, and give it these tables and no others."""
     with connection.cursor() as cursor:
         name = sql.Identifier(role).as_string(cursor.cursor)
         cursor.execute(f"GRANT USAGE ON SCHEMA public TO {name}")
         for model in tables():
-            table = _quote(model._meta.db_table)
-            cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {name}")
-            _drop_policies(cursor, model)
-            for policy, (statement, using, check) in policies(model).items():
-                with_check = f"WITH CHECK ({check})" if check else ""
-                cursor.execute(
-                    f"CREATE POLICY {policy} ON {table} FOR {statement} TO {name} USING ({using}) {with_check}"
-                )
-                cursor.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+            with _alone_with(cursor, model) as table:
+                cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {name}")
+                _drop_policies(cursor, model)
+                for policy, (statement, using, check) in policies(model).items():
+                    rows = f"USING ({using}) WITH CHECK ({check})" if check else f"USING ({using})"
+                    cursor.execute(f"CREATE POLICY {policy} ON {table} FOR {statement} TO {name} {rows}")
+                    cursor.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
 
 
 def turn_off():
     with connection.cursor() as cursor:
         for model in tables():
-            cursor.execute(f"ALTER TABLE {_quote(model._meta.db_table)} DISABLE ROW LEVEL SECURITY")
-            _drop_policies(cursor, model)
+            with _alone_with(cursor, model) as table:
+                cursor.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+                _drop_policies(cursor, model)
+
+
+@contextmanager
+def _alone_with(cursor, model):
+    """A transaction for one table, locked before it is touched: so neither the portal nor autovacuum, which may be at
+    work on it, waits for this one while this one waits for them."""
+    table = _quote(model._meta.db_table)
+    with transaction.atomic():
+        cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield table
 
 
 def _drop_policies(cursor, model):

@@ -2,7 +2,7 @@ import os
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection, transaction
+from django.db import connection
 from psycopg2 import sql
 
 from clinical.accounts import row_security
@@ -23,12 +23,11 @@ class Command(BaseCommand):
             raise CommandError("Row-level security needs PostgreSQL; set DATABASE_URL to such a database.")
         if state == "status":
             return self._status()
-        with transaction.atomic():
-            if state == "off":
-                row_security.turn_off()
-            else:
-                self._prepare(role)
-                row_security.turn_on(role)
+        if state == "off":
+            row_security.turn_off()
+        else:
+            self._prepare(role)
+            row_security.turn_on(role)
         self.stdout.write(f"Row-level security is {state}.")
 
     def _prepare(self, role):
