@@ -40,9 +40,9 @@ def recovery_codes_of(user):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """`clock(minutes=5)` lets so much time pass for whatever asks `time.time`."""
-    real, passed = time.time, [0.0]
-    monkeypatch.setattr(time, "time", lambda: real() + passed[0])
+    """A clock that stands, for whatever asks `time.time`; `clock(minutes=5)` lets so much time pass."""
+    began, passed = time.time(), [0.0]
+    monkeypatch.setattr(time, "time", lambda: began + passed[0])
 
     def pass_by(minutes):
         passed[0] += 60 * minutes

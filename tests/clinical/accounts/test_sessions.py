@@ -71,8 +71,8 @@ def test_who_says_that_they_are_there_stays(client, sign_in, alice, clock):
     client.get("/studies/")
     for _ in range(3):
         clock(minutes=10)
-        assert client.get("/session/").json()["seconds"] == pytest.approx(300, abs=5)
-        assert client.post("/session/").json()["seconds"] == pytest.approx(900, abs=5)
+        assert client.get("/session/").json()["seconds"] == pytest.approx(300)
+        assert client.post("/session/").json()["seconds"] == pytest.approx(900)
 
 
 def test_after_twelve_hours_everybody_signs_in_again(client, sign_in, alice, clock):
@@ -81,7 +81,7 @@ def test_after_twelve_hours_everybody_signs_in_again(client, sign_in, alice, clo
     for _ in range(12 * 6 - 1):
         clock(minutes=10)
         assert client.post("/session/").status_code == 200
-    assert client.get("/session/").json()["seconds"] == pytest.approx(600, abs=5)
+    assert client.get("/session/").json()["seconds"] == pytest.approx(600)
     clock(minutes=11)
     assert client.post("/session/").status_code == 401
 
