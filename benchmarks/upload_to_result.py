@@ -23,9 +23,7 @@ from tests.embedded_portal import EmbeddedPortal
 
 POLLING_SECONDS = 0.05  # the embedded broker's
 STAGES = ("sent to queued", "queued to started", "started to finished", "of which in the model", "finished to seen")
-LATEST = (
-    "SELECT queued_at, started_at, finished_at, milliseconds FROM inference_analysis ORDER BY queued_at DESC LIMIT 1"
-)
+TIMES = "SELECT queued_at, started_at, finished_at, milliseconds FROM inference_analysis ORDER BY queued_at DESC"
 
 
 def stages(embedded, sent, seen):
@@ -56,7 +54,11 @@ def measure(rounds, size):
                     bare.append(between - began)
                     portal.append(time.perf_counter() - sent)
                     parts.append(stages(embedded, sent_at, time.time()))
-    return statistics.median(bare), statistics.median(portal), [statistics.median(part) for part in zip(*parts, strict=True)]
+    return (
+        statistics.median(bare),
+        statistics.median(portal),
+        [statistics.median(part) for part in zip(*parts, strict=True)],
+    )
 
 
 if __name__ == "__main__":
