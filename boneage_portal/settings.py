@@ -209,7 +209,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_FORMS = {"add_webauthn": "clinical.accounts.forms.AddPasskeyForm"}
 MFA_TOTP_ISSUER = "Bone Age Portal"
-MFA_TOTP_TOLERANCE = 1
+MFA_TOTP_TOLERANCE = 0  # allauth remembers a used code for one period: with more, one could be used again
 # Accounts are invited: nobody can open one with an address that is not theirs and lock its owner out.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 SESSION_IDLE_SECONDS = 60 * env.float("SESSION_IDLE_MINUTES", 15)

@@ -18,7 +18,7 @@ OWN_LIMITS = {"verify_report": "20/m/ip", "accept_invitation": "20/m/ip", "uploa
 
 
 @pytest.fixture
-def limited(settings):
+def limited(settings, clock):
     """The limits of production, counted from zero."""
     settings.ACCOUNT_RATE_LIMITS = OWN_LIMITS
     settings.MFA_RATE_LIMITS = {}

@@ -19,7 +19,7 @@ def path(alice):
 
 @pytest.mark.usefixtures("unscoped")
 def test_platform_staff_resets_the_second_factor_of_who_lost_theirs(
-    as_user, platform, alice, path, authenticator_app, hospital
+    as_user, platform, alice, path, authenticator_app, hospital, clock
 ):
     code = authenticator_app(alice)
     elsewhere = Client()

@@ -1,4 +1,5 @@
 import re
+import time
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -13,8 +14,8 @@ CODES = "/accounts/2fa/recovery-codes/"
 
 
 @pytest.fixture(autouse=True)
-def fresh_cache():
-    """Without the codes that other tests have used."""
+def fresh_cache(clock):
+    """Without the codes that other tests have used, and with time for each to be typed."""
     cache.clear()
 
 
@@ -126,13 +127,19 @@ def test_the_password_is_half_of_the_way(client, sign_in, alice, authenticator_a
     assert is_signed_in(client)
 
 
-def test_a_code_counts_once(client, sign_in, alice, authenticator_app):
-    code = authenticator_app(alice)()
-    for signed_in in (True, False):
+def test_a_code_counts_once(client, sign_in, alice, authenticator_app, clock):
+    app = authenticator_app(alice)
+    clock(minutes=(30 - time.time() % 30) / 60)  # to the beginning of a period
+    code = app()
+    for passed, signed_in in ((0, True), (0, False), (0.5, False), (0.5, False)):
+        clock(minutes=passed)
         sign_in(alice)
         client.post("/accounts/2fa/authenticate/", {"code": code})
         assert is_signed_in(client) is signed_in
         client.post("/accounts/logout/")
+    sign_in(alice)
+    client.post("/accounts/2fa/authenticate/", {"code": app()})
+    assert is_signed_in(client)
 
 
 def test_a_recovery_code_counts_once(client, sign_in, alice, authenticator_app):
