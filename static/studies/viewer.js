@@ -68,10 +68,10 @@ class RadiographViewer extends HTMLElement {
       if (button?.dataset.toggle) this.toggle(button.dataset.toggle);
     });
     this.querySelector("[data-overlay]")?.addEventListener("change", ({ target }) => {
-      const { src, caption } = target.selectedOptions[0].dataset;
+      const { src, says } = target.selectedOptions[0].dataset;
       this.heat.removeAttribute("src");
       this.heat.dataset.src = src;
-      this.caption.textContent = caption;
+      this.caption.textContent = says;
       this.heatMap = true;
       this.paint();
     });
