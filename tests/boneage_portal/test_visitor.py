@@ -1,0 +1,46 @@
+"""The visitor who checks a running portal signs in as that portal asks."""
+
+import time
+
+import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
+
+from boneage_portal.visitor import Unexpected, Visitor
+from clinical.accounts import second_factor
+from tests.factories import PASSWORD
+
+
+@pytest.fixture
+def visitor(live_server, alice):
+    visitor = Visitor(live_server.url)
+    yield visitor
+    visitor.session.close()
+
+
+def test_with_a_password_where_that_is_enough(visitor, alice):
+    visitor.sign_in(alice.email, PASSWORD)
+    assert visitor.create_patient("F").startswith("/patients/")
+
+
+def test_with_a_code_where_there_is_a_second_factor(visitor, alice, settings):
+    settings.REQUIRE_MFA = True
+    key = generate_totp_secret()
+    TOTP.activate(alice, key)
+    RecoveryCodes.activate(alice)
+    second_factor.acknowledge_recovery_codes(alice)
+    with pytest.raises(Unexpected, match="did not accept the code"):
+        visitor.sign_in(alice.email, PASSWORD)
+    visitor.sign_in(alice.email, PASSWORD, format_hotp_value(hotp_value(key, int(time.time()) // 30)))
+    assert visitor.create_patient("F").startswith("/patients/")
+
+
+def test_who_has_yet_to_set_it_up_is_told(visitor, alice, settings):
+    settings.REQUIRE_MFA = True
+    with pytest.raises(Unexpected, match="has no second factor yet"):
+        visitor.sign_in(alice.email, PASSWORD)
+
+
+def test_a_wrong_password_is_told(visitor, alice):
+    with pytest.raises(Unexpected, match="did not accept the e-mail and password"):
+        visitor.sign_in(alice.email, "wrong")
