@@ -22,8 +22,18 @@ from clinical.administration.site import administers
 from clinical.audit.record import Verb, record
 
 
+class LabelledFormSet(forms.BaseInlineFormSet):
+    """The columns' heads say to the eye alone which field is which."""
+
+    def add_fields(self, form, index):
+        super().add_fields(form, index)
+        for name, field in form.fields.items():
+            field.widget.attrs.setdefault("aria-label", field.label or name.capitalize())
+
+
 class MembershipInline(admin.TabularInline):
     model = Membership
+    formset = LabelledFormSet
     extra = 0
     autocomplete_fields = ["user", "hospital"]
 
@@ -108,6 +118,7 @@ class UserAdmin(WithMemberships, DjangoUserAdmin):
     list_filter = ["is_staff", "is_superuser", "is_active", "memberships__role", "memberships__hospital"]
     search_fields = ["email", "name"]
     search_help_text = "Name or e-mail address."
+    filter_horizontal = []
     readonly_fields = ["second_factor", "last_login", "date_joined"]
     fieldsets = [
         (None, {"fields": ["email", "name", "password", "second_factor", "is_active"]}),
