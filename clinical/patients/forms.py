@@ -96,7 +96,7 @@ class MeasurementForm(forms.ModelForm):
         cleaned = super().clean()
         if self.instance.patient.archived_at:
             raise forms.ValidationError("This patient is archived. Restore the record before you enter a measurement.")
-        if cleaned.get("seen") != self._version():
+        if not self.instance._state.adding and cleaned.get("seen") != self._version():
             self._refill("seen", self._version())
             raise forms.ValidationError(
                 f"Somebody has changed this measurement meanwhile: it is {self.instance.values_in_words} "

@@ -139,6 +139,10 @@ def test_a_double_click_enters_one_measurement(entered, patient):
     assert patient.measurements.count() == 1
 
 
+def test_a_new_measurement_has_no_version_that_somebody_could_have_changed(entered):
+    assert entered(seen="made up").status_code == 302
+
+
 def test_an_edit_keeps_every_former_value_with_who_and_when(as_user, alice, tess, measurement):
     entered_at = measurement.entered_at
     changed(as_user(tess), measurement, height_cm="138.5")
