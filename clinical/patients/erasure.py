@@ -22,7 +22,7 @@ from clinical.notices.models import Kind
 from clinical.notices.notify import take_back
 from clinical.patients.families import child_page
 from clinical.patients.models import Erasure, ErasureMode, Patient, Retention
-from clinical.studies.models import Radiograph, Review, Study
+from clinical.studies.models import OcclusionMap, Radiograph, Review, Study
 from inference.models import PENDING, Analysis, ShadowAnalysis
 
 # For the floors above: sent inside the transaction with `patient`, `mode` (an ErasureMode) and `files`, a list to which
@@ -172,6 +172,7 @@ def _let_pictures_go(patient, analyses, files):
             files += [f"{folder}/{name}" for name in storage.listdir(folder)[1]]
     files += [name for name in rows.values_list("heat_map", flat=True) if name and name not in files]
     rows.update(heat_map="", radiograph="")
+    OcclusionMap.objects.filter(analysis__in=analyses).delete()
     ShadowAnalysis.objects.filter(analysis__in=analyses).update(radiograph="")
     files += [name for name in patient.exports.values_list("file", flat=True) if name]
     patient.exports.all().delete()

@@ -58,6 +58,7 @@ def _save(request, measurement, verb):
 
 def _page(request, form, status=200):
     measurement = form.instance
+    record(Verb.VIEW, measurement.patient, request=request, detail="measurements")
     context = {
         "form": form,
         "patient": measurement.patient,

@@ -67,6 +67,8 @@ def _edit(request, patient, verb):
         else:
             messages.success(request, f"{patient} was saved.")
             return redirect("patients:detail", pk=patient.pk)
+    if verb == Verb.EDIT:
+        record(Verb.VIEW, patient, request=request, detail="form")
     context = {"form": form, "patient": None if verb == Verb.CREATE else patient}
     return render(request, "patients/form.html", context, status=422 if form.errors else 200)
 

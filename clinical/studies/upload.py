@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_http_methods
 
 from clinical.accounts.permissions import clinician_required, limited
+from clinical.audit.record import Verb, record
 from clinical.patients.models import Patient
 from clinical.studies import intake, workflow
 from clinical.studies.forms import UploadForm, check_study_date
@@ -56,6 +57,7 @@ def upload(request, pk):
         return render(request, "studies/upload.html", context, status=status)
 
     if request.method == "GET":
+        record(Verb.VIEW, patient, request=request, detail="upload")
         return page(UploadForm(patient=patient))
     form = UploadForm(request.POST, patient=patient)
     if patient.archived_at:

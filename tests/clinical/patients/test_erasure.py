@@ -29,6 +29,7 @@ from tests.factories import (
     FormerMeasurementFactory,
     MeasurementFactory,
     NotificationFactory,
+    OcclusionMapFactory,
     PatientExportFactory,
     PatientFactory,
     ReportFactory,
@@ -67,6 +68,7 @@ def xanthippe(hospital, mother, alice):
     analysis.heat_map = kept(f"heat-maps/{analysis.pk}/2.png")
     kept(f"heat-maps/{analysis.pk}/1.png")
     analysis.save()
+    OcclusionMapFactory(analysis=analysis, asked_by=alice, file=kept(f"heat-maps/{analysis.pk}/occlusion.png"))
     version = ModelVersion.objects.create(name="candidate", version="1")
     ShadowAnalysis.objects.create(hospital=hospital, analysis=analysis, model_version=version, sex="F", radiograph="x")
     review = ReviewFactory(study=study, doctor=alice, impression=SECRET, comment=SECRET, bone_age_months=120.0)
@@ -112,7 +114,7 @@ def carry_out(patient, mode, actor):
 @pytest.mark.parametrize("mode", ["anonymise", "erase"])
 def test_no_row_and_no_file_names_the_patient_any_more(xanthippe, ada, mode):
     assert SECRET in everything()
-    assert len(files()) == 6
+    assert len(files()) == 7
     carry_out(xanthippe, mode, ada)
     assert SECRET not in everything()
     assert files() == []
