@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from inference.engine.explanation import grad_cam
-from inference.engine.networks import features_of, whole_hand_network
-from inference.engine.presets import PRESETS, Backbone, WholeHand
+from inference.engine.networks import age_network, attention_network, features_of, whole_hand_network
+from inference.engine.presets import PRESETS, Backbone, Preset, WholeHand
 from inference.engine.weights import load_arrays, save_arrays
-from inference.training.batches import WholeHandBatches
+from inference.training.batches import AgeBatches, AttentionBatches, WholeHandBatches
 from inference.training.phantom_set import draw_phantoms
 from inference.training.train import whole_hand_losses
 
@@ -23,7 +23,7 @@ SMALL = {
     "vit": Backbone("vit", 32, (16,), blocks=2),
 }
 SINGLE = {name: preset for name, preset in PRESETS.items() if isinstance(preset, WholeHand)}
-REGRESSIONS = [name for name, preset in SINGLE.items() if preset.target == "months"]
+TWO_STAGE = {name: preset for name, preset in PRESETS.items() if isinstance(preset, Preset)}
 
 
 def small(preset):
@@ -45,7 +45,7 @@ def test_every_preset_trains_a_step_and_reads_the_same_after_loading(name, two_h
     network = whole_hand_network(preset)
     losses, weights = whole_hand_losses(preset)
     # Compiling the graph of a large network for one step takes far longer than the step.
-    network.compile(keras.optimizers.SGD(1e-4), losses, loss_weights=weights, run_eagerly=True)
+    network.compile(keras.optimizers.Adam(1e-4), losses, loss_weights=weights, run_eagerly=True)
     before = [array.copy() for array in network.get_layer(features_of("whole")).get_weights()]
     inputs, truth = WholeHandBatches(two_hands, preset, batch=2, seed=1, augment=True)[0]
     assert np.isfinite(network.train_on_batch(inputs, truth)).all()
@@ -66,6 +66,32 @@ def test_every_preset_trains_a_step_and_reads_the_same_after_loading(name, two_h
     maps = grad_cam(keras.Model(network.inputs, network.output["age"]), inputs)
     assert {view: values.shape for view, values in maps.items()} == {"whole": (2, *cells)}
     assert np.isfinite(maps["whole"]).all()
+
+
+@pytest.mark.parametrize("name", TWO_STAGE)
+def test_both_stages_of_every_two_stage_preset_do_the_same(name, two_hands, tmp_path):
+    preset = TWO_STAGE[name]
+    backbone = preset.attention.backbone
+    stage = replace(preset.attention, backbone=SMALL.get(backbone.kind) or replace(backbone, size=75), cbam_ratio=4)
+    branches = {view: SMALL.get(spec.kind) or replace(spec, size=32) for view, spec in preset.age.branches.items()}
+    preset = replace(preset, attention=stage, age=replace(preset.age, branches=branches, dense=(8,)))
+    whole = np.tile(np.array([0.0, 0.0, 1.0, 1.0]), (2, 1))
+    losses = {"age": "binary_crossentropy", "heat": None, "embedding": None}
+    for build, loss, batches in (
+        (attention_network, losses, AttentionBatches(two_hands, preset, 2, 1, augment=True)),
+        (age_network, "mse", AgeBatches(two_hands, preset, {"carpal": whole, "metacarpal": whole}, tuple(branches),
+                                        batch=2, seed=1, augment=True)),
+    ):  # fmt: skip
+        network, again = build(preset), build(preset)
+        network.compile(keras.optimizers.Adam(1e-4), loss, run_eagerly=True)
+        inputs, truth = batches[0]
+        assert np.isfinite(network.train_on_batch(inputs, truth)).all()
+        save_arrays(network.get_weights(), tmp_path / "network.npz")
+        for kept in (network, again):
+            kept.set_weights(load_arrays(tmp_path / "network.npz"))
+        read, reread = (kept(inputs, training=False) for kept in (network, again))
+        for one, other in zip(keras.tree.flatten(read), keras.tree.flatten(reread), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["simple_cnn", "bonet", "vit", "xception_classes", "whole_hand_sex_multitask"])
