@@ -4,7 +4,7 @@ from collections import defaultdict
 from functools import cache
 from statistics import mean, stdev
 
-from django.db.models import Avg, Count, F, FloatField, Q
+from django.db.models import Avg, Case, Count, F, FloatField, When
 from django.db.models.functions import Cast
 
 from boneage_portal.dashboards import figures
@@ -37,7 +37,7 @@ MEASURES = {
     "refused": (
         "Share refused",
         "Pictures in which the model read no bone age.",
-        Avg(Cast(Q(state=State.REJECTED), FloatField())),
+        Avg(Case(When(state=State.REJECTED, then=1.0), default=0.0, output_field=FloatField())),
         ".3f",
     ),
 }
