@@ -36,7 +36,7 @@ def test_no_file_of_the_project_holds_a_secret(scanned):
 
 
 def test_a_secret_would_be_found(scanned, tmp_path):
-    key = "AKIA" + "QYLPMN5HHHFPZAM2"
-    (tmp_path / "settings.py").write_text(f'AWS_ACCESS_KEY_ID = "{key}"\nKEY = """-----BEGIN RSA PRIVATE KEY-----"""\n')
+    key, head = "AKIA" + "QYLPMN5HHHFPZAM2", "-----BEGIN RSA " + "PRIVATE KEY-----"
+    (tmp_path / "settings.py").write_text(f'AWS_ACCESS_KEY_ID = "{key}"\nKEY = """{head}"""\n')
     found = scanned(str(tmp_path / "settings.py"))
     assert {kind for _, kind in found} == {"AWS Access Key", "Private Key"}
