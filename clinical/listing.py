@@ -31,7 +31,7 @@ def listing(request, filterset, sorts, default, count=None):
         paginator.count = count
     page = paginator.get_page(request.GET.get("page"))
     found = filterset.queryset.in_bulk(page.object_list)
-    page.object_list = [found[key] for key in page.object_list]
+    page.object_list = [found[key] for key in page.object_list if key in found]  # one may have gone in between
     return {"page_obj": page, "filterset": filterset, "sort": sort}
 
 

@@ -136,7 +136,8 @@ def _csv(request, filterset, name):
         for start in range(0, len(keys), 500):
             with scope(hospital=hospital):  # the request's own has ended by then
                 events = AccessEvent.objects.in_bulk(keys[start : start + 500])
-            yield "".join(_line(row_of(events[key])) for key in keys[start : start + 500])
+            # The retention may have taken an event since the keys were listed.
+            yield "".join(_line(row_of(events[key])) for key in keys[start : start + 500] if key in events)
 
     response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}-{timezone.localdate()}.csv"'

@@ -68,7 +68,8 @@ def _lines(request, keys):
             studies = _with_columns(Study.objects.all()).in_bulk(chunk)
             signed = signatures(studies.values())
             record_each(Verb.EXPORT, studies.values(), request=request, detail="studies as CSV")
-        yield _csv(_row(studies[key], signed) for key in chunk)
+        # An erasure may have taken a study since the keys were listed.
+        yield _csv(_row(studies[key], signed) for key in chunk if key in studies)
 
 
 def _with_columns(studies):

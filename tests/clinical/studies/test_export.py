@@ -172,3 +172,11 @@ def test_the_queries_do_not_grow_with_the_rows(as_user, alice, patient):
     for _ in range(10):
         signed()
     assert queries() == few
+
+
+def test_a_study_erased_while_the_file_is_read_is_left_out(as_user, tess, patient):
+    _, erased = StudyFactory.create_batch(2, patient=patient)
+    response = as_user(tess).get("/studies/export/")
+    erased.delete()
+    rows = list(csv.DictReader(io.StringIO(response.getvalue().decode(), newline="")))
+    assert len(rows) == 1
