@@ -98,15 +98,16 @@ def register(folder, actor=None):
     Raises WrongState where the same name and version were registered with other files.
     """
     card, sha256 = read_card(folder), fingerprint(folder)
-    known = ModelVersion.objects.filter(name=card["name"], version=card["version"]).first()
-    if known and known.sha256 not in ("", sha256):
-        raise WrongState(
-            f"{known} is registered with other files (SHA-256 {known.sha256[:12]}, these are {sha256[:12]}). "
-            "Files that were changed need a version of their own in card.json."
-        )
-    _keep(folder, sha256)
     with transaction.atomic():
         version, created = ModelVersion.objects.get_or_create(name=card["name"], version=card["version"])
+        # Locked while its files are kept: workers that start at once would delete each other's half-written ones.
+        version = ModelVersion.objects.select_for_update().get(pk=version.pk)
+        if version.sha256 not in ("", sha256):
+            raise WrongState(
+                f"{version} is registered with other files (SHA-256 {version.sha256[:12]}, these are {sha256[:12]}). "
+                "Files that were changed need a version of their own in card.json."
+            )
+        _keep(folder, sha256)
         adopted = created or not version.sha256
         version.card, version.sha256 = card, sha256
         version.save(update_fields=["card", "sha256"])
