@@ -1,7 +1,5 @@
 """Who saw, changed or took what: for the hospital's administrators, for a child's doctors, and for the family."""
 
-import csv
-import io
 from datetime import datetime, time, timedelta
 
 import django_filters
@@ -9,19 +7,17 @@ from django import forms
 from django.core.paginator import Paginator
 from django.db.models import Count, Max
 from django.db.models.functions import TruncDate
-from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
-from django_scopes import scope
 
 from clinical.accounts.models import Role
 from clinical.accounts.permissions import hospital_admin_required, role_required, user_required
 from clinical.audit.models import AccessEvent
 from clinical.audit.record import FAMILY, STAFF, Verb, record
+from clinical.csv_file import csv_file, plain
 from clinical.listing import PAGE_SIZE, arranged, listing
 from clinical.patients.models import Patient
-from clinical.studies.export import plain
 
 SORTS = {"at": ("at", "pk"), "who": ("actor_name", "-at", "-pk"), "what": ("verb", "-at", "-pk")}
 NEWEST_FIRST = "-at"
@@ -118,38 +114,25 @@ def row_of(event):
 
 def _show(request, template, filterset, **context):
     context |= listing(request, filterset, SORTS, NEWEST_FIRST)
-    patients = Patient.objects.in_bulk({event.patient_key for event in context["page_obj"] if event.patient_key})
+    keys = {event.patient_key for event in context["page_obj"] if event.patient_key}
+    patients = {str(key): patient for key, patient in Patient.objects.in_bulk(keys).items()}
     for event in context["page_obj"]:
         event.kind = KINDS.get(event.object_type, event.object_type)
         event.role = ROLES.get(event.actor_role, "")
-        event.patient = next((patient for key, patient in patients.items() if str(key) == event.patient_key), None)
+        event.patient = patients.get(event.patient_key)
     return render(request, template, context)
 
 
 def _csv(request, filterset, name):
-    """What is filtered, as a file; read while it is sent."""
-    hospital = request.hospital
+    """What is filtered, as a file."""
     keys = list(arranged(filterset, SORTS, request.GET.get("sort", NEWEST_FIRST), NEWEST_FIRST)[0])
 
-    def lines():
-        yield "\ufeff" + _line(COLUMNS)  # without the mark Excel takes UTF-8 for Latin-1
-        for start in range(0, len(keys), 500):
-            with scope(hospital=hospital):  # the request's own has ended by then
-                events = AccessEvent.objects.in_bulk(keys[start : start + 500])
-            # The retention may have taken an event since the keys were listed.
-            yield "".join(_line(row_of(events[key])) for key in keys[start : start + 500] if key in events)
+    def rows(chunk):
+        events = AccessEvent.objects.in_bulk(chunk)
+        # The retention may have taken an event since the keys were listed.
+        return [row_of(events[key]) for key in chunk if key in events]
 
-    response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}-{timezone.localdate()}.csv"'
-    response["Cache-Control"] = "no-store"
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-def _line(cells):
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue()
+    return csv_file(name, request.hospital, COLUMNS, keys, rows)
 
 
 @hospital_admin_required

@@ -1,21 +1,15 @@
 """The worklist as CSV: exactly what is filtered, in its order, for spreadsheets and for research."""
 
-import csv
-import io
-from datetime import date
-
-from django.http import StreamingHttpResponse
 from django.utils.timezone import localtime
 from django.views.decorators.http import require_GET
-from django_scopes import scope
 
 from clinical.accounts.permissions import clinician_required
 from clinical.audit.record import Verb, record, record_each
+from clinical.csv_file import csv_file, plain
 from clinical.listing import arranged
 from clinical.studies.models import State, Study
 from clinical.studies.queries import NEEDS_ME, StudyFilter, signatures, sorts_for
 
-CHUNK = 500  # rows in memory at once
 COLUMNS = [
     "MRN",
     "Name",
@@ -36,7 +30,6 @@ COLUMNS = [
     "Signed by",
     "Signed at",
 ]
-BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes UTF-8 for Latin-1
 
 
 @clinician_required
@@ -47,29 +40,15 @@ def export(request):
     keys, _ = arranged(filterset, sorts_for(request.membership.role), sort, NEEDS_ME)
     keys = list(keys)
     record(Verb.EXPORT, request.hospital, request=request, detail=f"{len(keys)} studies as CSV")
-    return StreamingHttpResponse(
-        _lines(request, keys),
-        content_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": f'attachment; filename="studies-{date.today():%Y-%m-%d}.csv"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
 
-
-def _lines(request, keys):
-    hospital = request.hospital
-    yield BYTE_ORDER_MARK + _csv([COLUMNS])
-    for start in range(0, len(keys), CHUNK):
-        chunk = keys[start : start + CHUNK]
-        # The request's own scope has ended when the server asks for the first line.
-        with scope(hospital=hospital):
-            studies = _with_columns(Study.objects.all()).in_bulk(chunk)
-            signed = signatures(studies.values())
-            record_each(Verb.EXPORT, studies.values(), request=request, detail="studies as CSV")
+    def rows(chunk):
+        studies = _with_columns(Study.objects.all()).in_bulk(chunk)
+        signed = signatures(studies.values())
+        record_each(Verb.EXPORT, studies.values(), request=request, detail="studies as CSV")
         # An erasure may have taken a study since the keys were listed.
-        yield _csv(_row(studies[key], signed) for key in chunk if key in studies)
+        return [_row(studies[key], signed) for key in chunk if key in studies]
+
+    return csv_file("studies", request.hospital, COLUMNS, keys, rows)
 
 
 def _with_columns(studies):
@@ -82,12 +61,6 @@ def _with_columns(studies):
         *("analysis__model_version__name", "analysis__model_version__version"),
         *("review__bone_age_months", "review__method"),
     )
-
-
-def _csv(rows):
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows(rows)
-    return buffer.getvalue()
 
 
 def _row(study, signed):
@@ -117,8 +90,3 @@ def _row(study, signed):
 
 def _months(value):
     return "" if value is None else f"{value:.1f}"
-
-
-def plain(text):
-    """`text` that no spreadsheet takes for a formula. For what people typed; numbers keep their minus sign."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

@@ -6,8 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from clinical import csv_file
 from clinical.audit.models import AccessEvent
-from clinical.studies import export, workflow
+from clinical.studies import workflow
 from clinical.studies.judgement import judge
 from clinical.studies.models import Study
 from inference.models import ModelVersion
@@ -103,7 +104,7 @@ def test_quotes_commas_and_any_script_come_through(exported, alice, hospital):
 
 
 def test_it_is_exactly_what_is_filtered_in_the_order_of_the_list(as_user, exported, alice, hospital, monkeypatch):
-    monkeypatch.setattr(export, "CHUNK", 4)
+    monkeypatch.setattr(csv_file, "CHUNK", 4)
     for number in range(30):
         child = PatientFactory(hospital=hospital, family_name=f"Name {number:02}", sex="MF"[number % 2])
         StudyFactory(patient=child, state=["failed", "queued", "analysed"][number % 3])
