@@ -33,7 +33,6 @@ def _lease():
 
 
 def _changed(run, verb, detail=""):
-    run.refresh_from_db()
     if isinstance(run, Analysis):  # of the other kind nobody is told
         record(verb, run, detail=detail)
         analysis_changed.send(Analysis, analysis=run)
@@ -87,6 +86,7 @@ def extend_lease(run):
 def _end(run, verb, state, detail="", **fields):
     if not _held(run).update(state=state, finished_at=timezone.now(), lease_until=None, **fields):
         raise LeaseLost
+    run.refresh_from_db()
     return _changed(run, verb, detail=detail)
 
 
@@ -180,5 +180,6 @@ def _requeue(run):
         return False
     if not _held(run).filter(lease_until=run.lease_until).update(state=State.QUEUED, lease_until=None):
         return False
+    run.refresh_from_db()
     _changed(run, Verb.REQUEUE, detail=f"after attempt {run.attempt}")
     return True

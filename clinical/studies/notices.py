@@ -35,6 +35,8 @@ def the_report_is_back_with_the_doctor(sender, study, **kwargs):
 
 @receiver(analysis_changed)
 def tell_the_staff(sender, analysis, **kwargs):
+    if analysis.is_pending and not analysis.previous_id:  # nobody has been told anything that this changes
+        return
     study = Study.objects.select_related("hospital", "submitted_by").filter(analysis=analysis).first()
     if study is None:
         return
