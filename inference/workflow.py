@@ -40,10 +40,14 @@ def _changed(run, verb, detail=""):
 
 
 def deliver(analysis):
-    """Send the wake-up call to the workers once the transaction is safe in the database."""
+    """Send the wake-up call to the workers again, once the transaction is safe in the database."""
+    Analysis.objects.filter(pk=analysis.pk).update(delivered_at=timezone.now())
+    _wake(analysis)
+
+
+def _wake(analysis):
     from inference.tasks import analyse
 
-    Analysis.objects.filter(pk=analysis.pk).update(delivered_at=timezone.now())
     kwargs = {"analysis_id": str(analysis.pk), "hospital_id": analysis.hospital_id}
     # A broker that is down must not fail the request: the sweep delivers later what is in the database.
     transaction.on_commit(lambda: analyse.apply_async(kwargs=kwargs), robust=True)
@@ -52,8 +56,10 @@ def deliver(analysis):
 @transaction.atomic
 def enqueue(hospital, radiograph, sex, previous=None):
     """Queue the picture `radiograph` (a name in the private storage) and return the new Analysis."""
-    analysis = Analysis.objects.create(hospital=hospital, radiograph=radiograph, sex=sex, previous=previous)
-    deliver(analysis)
+    analysis = Analysis.objects.create(
+        hospital=hospital, radiograph=radiograph, sex=sex, previous=previous, delivered_at=timezone.now()
+    )
+    _wake(analysis)
     return analysis
 
 

@@ -7,7 +7,7 @@ from clinical.accounts.models import Role, User
 from clinical.notices.models import Kind
 from clinical.notices.notify import notify, take_back
 from clinical.patients.families import child_page
-from clinical.studies.models import State, Study
+from clinical.studies.models import State
 from clinical.studies.workflow import amended, released
 from inference.workflow import analysis_changed
 
@@ -37,7 +37,7 @@ def the_report_is_back_with_the_doctor(sender, study, **kwargs):
 def tell_the_staff(sender, analysis, **kwargs):
     if analysis.is_pending and not analysis.previous_id:  # nobody has been told anything that this changes
         return
-    study = Study.objects.select_related("hospital", "submitted_by").filter(analysis=analysis).first()
+    study = getattr(analysis, "study", None)
     if study is None:
         return
     page = reverse("studies:detail", args=[study.pk])

@@ -11,7 +11,7 @@ from clinical.studies.models import Study
 from inference.models import PENDING
 
 LONGEST_WAIT = 10  # seconds
-LOOK_EVERY = 0.01  # seconds
+LOOK_EVERY = 0.004  # seconds
 # Who waits holds a thread of the web process: two at most, so that pages always find one free.
 _seats = BoundedSemaphore(2)
 

@@ -80,14 +80,16 @@ def submit(*, patient, radiograph, acquired_on, indication, notices, submission,
 
     Raises DuplicateRadiograph, unless `confirmed`, when the picture belongs to an earlier submission.
     """
-    again = Study.objects.filter(patient=patient, radiograph=radiograph, submission=submission).first()
+    filed = list(radiograph.studies.all())
+    own = [study for study in filed if study.patient_id == patient.pk]
+    again = next((study for study in own if study.submission == submission), None)
     if again:
         return again
     if not confirmed:
-        earlier = radiograph.studies.exclude(state=State.CANCELLED)
-        own = earlier.filter(patient=patient).first()
-        if own or earlier.exists():
-            raise DuplicateRadiograph(radiograph, own or earlier.first(), same_patient=own is not None)
+        # Those of the patient first: of two questions theirs is the one to ask.
+        earlier = next((study for study in [*own, *filed] if study.state != State.CANCELLED), None)
+        if earlier:
+            raise DuplicateRadiograph(radiograph, earlier, same_patient=earlier in own)
     try:
         with transaction.atomic():
             study = Study(
@@ -214,9 +216,13 @@ def mirror_state(sender, analysis, **kwargs):
             _end_reanalysis(asked, analysis)
             return
     studies = Study.objects.filter(analysis=analysis)
-    studies.update(state=analysis.state)
-    if analysis.state == State.ANALYSED:
-        judge(studies)
+    if analysis.state != State.ANALYSED:
+        studies.update(state=analysis.state)
+        return
+    for study in studies.select_related("hospital", "patient", "review").select_for_update(of=("self",)):
+        study.analysis, study.state = analysis, analysis.state
+        study.sds = study.assessment.sds
+        study.save(update_fields=["state", "sds"])
 
 
 def _end_reanalysis(study, analysis):
