@@ -22,10 +22,18 @@ def working_image(pixels: np.ndarray, preset: Preset | WholeHand) -> np.ndarray:
 
 def normalise_contrast(image: np.ndarray) -> np.ndarray:
     """Percentile stretch to the full range, then CLAHE: (H, W) uint8 in and out."""
-    low, high = np.percentile(image, STRETCH_PERCENTILES)
+    low, high = percentiles(image, STRETCH_PERCENTILES)
     grey = np.arange(256, dtype=np.float32)
     table = np.clip((grey - low) * (255.0 / max(high - low, 1.0)), 0, 255).astype(np.uint8)
     return cv2.createCLAHE(CLAHE_CLIP, CLAHE_TILES).apply(cv2.LUT(image, table))
+
+
+def percentiles(image: np.ndarray, percents: tuple[float, ...]) -> np.ndarray:
+    """np.percentile of a uint8 image, from its histogram, which takes a fraction of the time that sorting does."""
+    up_to = np.cumsum(cv2.calcHist([image], [0], None, [256], [0, 256]).astype(np.int64))
+    ranks = np.array(percents) / 100 * (image.size - 1)
+    low, high = (np.searchsorted(up_to, rank, side="right") for rank in (np.floor(ranks), np.ceil(ranks)))
+    return low + (ranks - np.floor(ranks)) * (high - low)
 
 
 def view(image: np.ndarray, size: int, box: tuple[float, ...] = WHOLE, warp: np.ndarray | None = None) -> np.ndarray:

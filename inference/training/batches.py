@@ -1,5 +1,7 @@
 """Augmented batches for Keras, made while the network trains."""
 
+import os
+
 import keras
 import numpy as np
 
@@ -11,10 +13,12 @@ from inference.training.datasets import Dataset
 
 class _Batches(keras.utils.PyDataset):
     def __init__(self, data: Dataset, batch: int, seed: int, augment: bool, balance: float = 0.0) -> None:
-        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=6)
+        # Images at full size are decoded for every batch, which takes longer than a GPU's step.
+        workers = 1 if data.in_memory else os.cpu_count() or 1
+        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=workers + 5)
         self.data, self.batch, self.seed = data, batch, seed
         self.ranges = Augmentation() if augment else None
-        self.normalised = [normalise_contrast(image) for image in data.images]
+        self.exposures = data.mapped(lambda image: (image, normalise_contrast(image)))
         self.ages, self.males = data.ages, data.males
         self.drawing = drawing_shares(self.ages, balance) if balance else None
         self.epoch = 0
@@ -47,9 +51,8 @@ class _Batches(keras.utils.PyDataset):
         raise NotImplementedError
 
     def exposed(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        if self.ranges is None:
-            return self.normalised[index]
-        return random_exposure(self.data.images[index], self.normalised[index], rng, self.ranges)
+        raw, normalised = self.exposures[index]
+        return normalised if self.ranges is None else random_exposure(raw, normalised, rng, self.ranges)
 
     def whole_hands(self, chosen: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
         """(B, size, size) uint8."""

@@ -6,15 +6,19 @@
 
 import csv
 import zipfile
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import cv2
 import numpy as np
 
 IMAGE_SUFFIXES = {".png", ".webp", ".jpg", ".jpeg"}
+IN_MEMORY_BYTES = 2_000_000_000
+"""A split that takes more than this is decoded on demand: the 12,600 original radiographs are 25 GB of pixels."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +30,32 @@ class Label:
     split: str
 
 
+def in_threads(make: Callable, keys: Iterable) -> list:
+    """`make` of each key. OpenCV lets other threads run while it decodes and computes."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(make, keys))
+
+
+class OnDemand(Sequence):
+    """What `make` makes of each key, made anew whenever it is asked for and not kept; a slice of it is a list."""
+
+    def __init__(self, make: Callable, keys: Sequence) -> None:
+        self.make, self.keys = make, keys
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, at: Any) -> Any:
+        return in_threads(self.make, self.keys[at]) if isinstance(at, slice) else self.make(self.keys[at])
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Radiographs of one split, in the order of their ids."""
 
     labels: list[Label]
-    images: list[np.ndarray]
-    """(H, W) uint8 each."""
+    images: Sequence[np.ndarray]
+    """(H, W) uint8 each: a list, or OnDemand where a list would take too much memory."""
 
     @property
     def ages(self) -> np.ndarray:
@@ -44,16 +67,30 @@ class Dataset:
         """1 for boys, 0 for girls, float32 (N,)."""
         return np.array([label.sex == "M" for label in self.labels], np.float32)
 
+    @property
+    def in_memory(self) -> bool:
+        return isinstance(self.images, list)
+
+    def mapped(self, make: Callable[[np.ndarray], Any]) -> Sequence:
+        """`make` of every image, kept in memory or made on demand as the images are."""
+        return in_threads(make, self.images) if self.in_memory else OnDemand(make, self.images)
+
+    def at(self, places: Sequence[int]) -> "Dataset":
+        """Those at these places, in this order."""
+        images = OnDemand(self.images.__getitem__, places)
+        return Dataset([self.labels[place] for place in places], images[:] if self.in_memory else images)
+
     def of_sexes(self, sexes: str) -> "Dataset":
         """Those of "M", of "F", or of "FM"."""
-        chosen = [(label, image) for label, image in zip(self.labels, self.images, strict=True) if label.sex in sexes]
-        return Dataset([label for label, _ in chosen], [image for _, image in chosen])
+        return self.at([place for place, label in enumerate(self.labels) if label.sex in sexes])
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __add__(self, other: "Dataset") -> "Dataset":
-        return Dataset(self.labels + other.labels, self.images + other.images)
+        places = [(one.images, place) for one in (self, other) for place in range(len(one))]
+        images = OnDemand(lambda at: at[0][at[1]], places)
+        return Dataset(self.labels + other.labels, images[:] if self.in_memory and other.in_memory else images)
 
 
 def read_labels(folder: Path) -> list[Label]:
@@ -80,7 +117,8 @@ def read_dataset(
     limit: int | None = None,
     ids: Container[str] | None = None,
 ) -> Dataset:
-    """Every labelled radiograph of the split, decoded and passed through `prepare`.
+    """Every labelled radiograph of the split, decoded and passed through `prepare`: at once where they all fit in
+    IN_MEMORY_BYTES, else whenever one is asked for.
 
     archive keeps to zips and folders whose name holds it; otherwise the first copy of an id found wins, those named
     for the split before others. ids keeps to those, limit to that many, spread evenly. Raises FileNotFoundError
@@ -108,11 +146,9 @@ def read_dataset(
             raise ValueError(f"{source}/{member} is not an image.")
         return prepare(image)
 
-    with ThreadPoolExecutor(2) as pool:
-        images = list(pool.map(decode, chosen))
-    for opened in archives.values():
-        opened.close()
-    return Dataset([wanted[id] for id in chosen], images)
+    images = OnDemand(decode, chosen)
+    size = fmean(image.nbytes for image in images[:: 1 + len(images) // 16]) * len(images)
+    return Dataset([wanted[id] for id in chosen], images if size > IN_MEMORY_BYTES else images[:])
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

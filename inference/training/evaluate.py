@@ -99,14 +99,10 @@ def attention(model: BoneAgeModel, data: Dataset, cases: list[Case], options: ar
 
     Empty for a model without heat maps and regions.
     """
-    read = [
-        (image, case.outcome)
-        for image, case in zip(data.images, cases, strict=True)
-        if isinstance(case.outcome, Prediction)
-    ]
+    read = [(place, case.outcome) for place, case in enumerate(cases) if isinstance(case.outcome, Prediction)]
     if not read or not read[0][1].regions:
         return {}
-    figures = attending.against_hands((bone_bright(image), outcome) for image, outcome in read)
+    figures = attending.against_hands((bone_bright(data.images[place]), outcome) for place, outcome in read)
     for path, ids, measure in (
         (options.masks, attending.masked_ids, attending.against_epiphyses),
         (options.boxes, attending.boxed_ids, attending.against_boxes),
@@ -235,7 +231,7 @@ def main(arguments: list[str] | None = None) -> None:
     figures["attention"] = attention(model, data, cases, options)
     if options.robustness != 0:
         step = max(1, len(data) // (options.robustness or len(data)))
-        sample = Dataset(data.labels[::step], data.images[::step])
+        sample = data.at(range(0, len(data), step))
         figures["robustness"] = robustness(model, sample, cases[::step])
     (options.out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     write_cases(options.out / "cases.csv", cases)

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from inference.engine.presets import Fit
 
@@ -114,11 +113,3 @@ def run_fit(
     progress = Progress(schedule, checkpoint, months_error, spent["history"])
     model.fit(batches, epochs=fit.epochs, verbose=0, callbacks=[schedule, progress])
     return model
-
-
-def predict_in_batches(model: keras.Model, batches: keras.utils.PyDataset):
-    """The model's outputs over all batches, in their order."""
-    outputs = [model.predict_on_batch(batches[index][0]) for index in range(len(batches))]
-    if isinstance(outputs[0], dict):
-        return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
-    return np.concatenate(outputs)

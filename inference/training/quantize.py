@@ -68,7 +68,8 @@ def quantized(preset: Preset, folder: Path, train: Dataset) -> None:
     model = TwoStageModel.from_folder(preset, read_card(folder), folder, "onnx")
     model._runtime = recorder
     step = max(1, len(train) // SAMPLE)
-    for label, image in list(zip(train.labels, train.images, strict=True))[::step][:SAMPLE]:
+    sample = train.at(range(0, len(train), step)[:SAMPLE])
+    for label, image in zip(sample.labels, sample.images, strict=True):
         model.read([image], [label.sex], gate=False)
     logging.getLogger().setLevel(logging.ERROR)  # the quantizer gives advice on the root logger
     with tempfile.TemporaryDirectory() as scratch:
@@ -98,7 +99,7 @@ def compare(preset: Preset, folder: Path, val: Dataset) -> dict:
         months[copy] = np.array([reading.months for reading in calibrate.read_all(model, val)])
         figures[copy] = {"mae_months": round(float(np.abs(months[copy] - val.ages).mean()), 3)}
     taken: dict[str, list[float]] = {copy: [] for copy in models}
-    for label, image in list(zip(val.labels, val.images, strict=True))[:TIMED]:
+    for label, image in zip(val.labels[:TIMED], val.images[:TIMED], strict=True):
         for copy, model in models.items():  # in turns: a busy machine slows both alike
             began = time.perf_counter()
             model.read([image], [label.sex], gate=False)

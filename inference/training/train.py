@@ -23,8 +23,8 @@ from inference.engine.preprocessing import WHOLE, normalise_contrast, view, work
 from inference.engine.presets import PRESETS, SCALED_AGE_MONTHS, Fit, Preset, WholeHand
 from inference.engine.regions import Attention, find_regions
 from inference.training.batches import AgeBatches, AttentionBatches, WholeHandBatches
-from inference.training.datasets import Dataset, read_dataset
-from inference.training.fitting import predict_in_batches, run_fit
+from inference.training.datasets import Dataset, OnDemand, read_dataset
+from inference.training.fitting import run_fit
 from inference.training.phantom_set import cached_phantoms
 
 STEPS = ("attention", "regions", "age")
@@ -43,7 +43,7 @@ def train_attention(preset: Preset, run: Path, train: Dataset, val: Dataset, min
     checks = AttentionBatches(val, preset, fit.batch, seed, augment=False)
 
     def months_error(model: keras.Model) -> float:
-        ages = predict_in_batches(model, checks)["age"][:, 0] * SCALED_AGE_MONTHS
+        ages = model.predict(checks, verbose=0)["age"][:, 0] * SCALED_AGE_MONTHS
         return float(np.abs(ages - val.ages).mean())
 
     run_fit(
@@ -68,11 +68,12 @@ def extract_regions(preset: Preset, run: Path, train: Dataset, val: Dataset) -> 
 
 def region_boxes(attention: keras.Model, data: Dataset, preset: Preset) -> dict[str, np.ndarray]:
     """{"carpal": (N, 4), "metacarpal": (N, 4)} in fractions; a hand without a region gets the whole image."""
+    size = preset.attention.backbone.size
+    views = OnDemand(lambda image: view(normalise_contrast(image), size), data.images)
     found: list[Attention] = []
     for start in range(0, len(data), REGION_BATCH):
-        images = data.images[start : start + REGION_BATCH]
-        views = np.stack([view(normalise_contrast(image), preset.attention.backbone.size) for image in images])
-        found += find_regions(attention.predict_on_batch, views, preset.attention)
+        batch = np.stack(views[start : start + REGION_BATCH])
+        found += find_regions(attention.predict_on_batch, batch, preset.attention)
     return {
         "carpal": np.array([one.carpal.box if one.carpal else WHOLE for one in found]),
         "metacarpal": np.array([one.metacarpal.box if one.metacarpal else WHOLE for one in found]),
@@ -94,7 +95,7 @@ def train_age(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: 
         checks = AgeBatches(val, preset, boxes["val"], views, batch=fit.batch, seed=seed, augment=False)
 
         def months_error(model: keras.Model) -> float:
-            return float(np.abs(predict_in_batches(model, checks)[:, 0] - val.ages).mean())
+            return float(np.abs(model.predict(checks, verbose=0)[:, 0] - val.ages).mean())
 
         model = age_network(preset, views)
         start(model)
@@ -130,7 +131,7 @@ def train_whole_hand(
         checks = WholeHandBatches(of_sex, preset, preset.fit.batch, seed, augment=False)
 
         def months_error(model: keras.Model, checks=checks, truth=of_sex.ages) -> float:
-            return float(np.abs(predict_in_batches(model, checks)["age"][:, 0] - truth).mean())
+            return float(np.abs(model.predict(checks, verbose=0)["age"][:, 0] - truth).mean())
 
         run_fit(
             whole_hand_network(preset),
@@ -164,9 +165,10 @@ def record(run: Path, options: argparse.Namespace) -> None:
     phantoms = f" --phantoms {options.phantoms}" if options.phantoms else ""
     minutes = f" --minutes {options.minutes:g}" if options.minutes else ""
     also = f" --also {options.also}" if options.also else ""
+    precision = f" --precision {options.precision}" if options.precision else ""
     kept["commands"].append(
         f"python -m inference.training.train --preset {options.preset} --stage {options.stage}"
-        f"{minutes}{phantoms}{also} --seed {options.seed}"
+        f"{minutes}{phantoms}{also}{precision} --seed {options.seed}"
     )
     kept["commit"] = commit()
     kept["machine"] = f"{os.cpu_count()} {platform.machine()} cores, Keras on {keras.backend.backend()}"
@@ -191,6 +193,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rehearse", action="store_true", help="every step for a minute, on a few radiographs")
     parser.add_argument("--phantoms", type=int, default=0, help="drawn hands mixed into the training radiographs")
     parser.add_argument("--also", default="", help="zip or folder with other copies of radiographs to train on as well")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16"),
+        help="default: the preset's; a CPU without bfloat16 instructions is many times slower with mixed_bfloat16",
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     try:
@@ -200,7 +207,7 @@ def main(arguments: list[str] | None = None) -> None:
     if isinstance(chosen, WholeHand) and options.stage not in ("age", "all"):
         parser.error(f"{chosen.name} has one stage: --stage age, or all.")
     keras.utils.set_random_seed(options.seed)
-    keras.config.set_dtype_policy(chosen.precision)
+    keras.config.set_dtype_policy(options.precision or chosen.precision)
     options.run.mkdir(parents=True, exist_ok=True)
     record(options.run, options)
     prepare = partial(working_image, preset=chosen)

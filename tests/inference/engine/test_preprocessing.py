@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inference.engine import presets
-from inference.engine.preprocessing import network_input, normalise_contrast, view, working_image
+from inference.engine.preprocessing import network_input, normalise_contrast, percentiles, view, working_image
 
 
 @pytest.fixture
@@ -30,6 +30,15 @@ def test_outside_the_image_the_border_goes_on(gradient):
 def test_shrinking_averages_instead_of_skipping_pixels():
     stripes = np.tile(np.array([0, 255], np.uint8), (200, 100))
     assert abs(view(stripes, 50).astype(float) - 127.5).max() < 2
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (200, 150)])
+def test_percentiles_of_a_histogram_are_those_of_the_pixels(shape):
+    rng = np.random.default_rng(3)
+    for top in (1, 2, 20, 255):
+        image = rng.integers(0, top, shape, np.uint8, endpoint=True)
+        percents = (0.0, 1.0, 37.0, 99.5, 100.0)
+        np.testing.assert_allclose(percentiles(image, percents), np.percentile(image, percents), rtol=1e-12)
 
 
 def test_contrast_normalisation_undoes_a_flat_exposure(hands):

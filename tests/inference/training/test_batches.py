@@ -1,8 +1,13 @@
+import os
+
+import keras
 import numpy as np
 import pytest
 
+from inference.engine.networks import age_network
 from inference.engine.presets import SCALED_AGE_MONTHS
 from inference.training.batches import AgeBatches, AttentionBatches, drawing_shares, jittered
+from inference.training.datasets import Dataset, OnDemand
 
 VIEWS = ("carpal", "metacarpal", "whole")
 
@@ -16,6 +21,21 @@ def test_the_same_seed_makes_the_same_batches(drawn, tiny):
     first, again, other = (AttentionBatches(drawn, tiny, 8, seed, augment=True)[0][0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_batches_of_radiographs_on_demand_are_those_in_memory(drawn, tiny, boxes, augment):
+    on_demand = Dataset(drawn.labels, OnDemand(drawn.images.__getitem__, range(len(drawn))))
+    options = {"batch": 8, "seed": 1, "augment": augment}
+    in_memory, lazily = (AgeBatches(data, tiny, boxes, VIEWS, **options) for data in (drawn, on_demand))
+    assert (in_memory.workers, lazily.workers) == (1, os.cpu_count())
+    for name, values in in_memory[1][0].items():
+        np.testing.assert_array_equal(lazily[1][0][name], values)
+    # Keras asks from several threads; what it gets still comes in turn.
+    in_turn = np.concatenate([lazily[index][0]["male"] for index in range(len(lazily))])
+    given = age_network(tiny).input
+    males = keras.Model(given, given["male"]).predict(lazily, verbose=0)
+    np.testing.assert_array_equal(males, in_turn)
 
 
 def test_each_epoch_sees_every_radiograph_in_another_order(drawn, tiny):

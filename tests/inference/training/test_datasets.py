@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.training.datasets import read_dataset
+from inference.training import datasets
+from inference.training.datasets import OnDemand, read_dataset
 
 
 def encoded(grey, suffix=".png"):
@@ -53,19 +54,64 @@ def test_images_pass_through_prepare(zipped):
     assert [image.shape for image in data.images] == [(5, 5), (5, 5)]
 
 
-def test_the_original_rsna_layout_is_read(tmp_path):
+@pytest.fixture
+def original(tmp_path):
+    """The original RSNA layout: a folder of PNGs."""
     (tmp_path / "boneage-training-dataset.csv").write_text(
         "id,boneage,male\n1377,180,False\n1380,12,True\n1381,9,True\n"
     )
     (tmp_path / "boneage-training-dataset").mkdir()
     for id in (1377, 1380, 1381):
-        (tmp_path / "boneage-training-dataset" / f"{id}.png").write_bytes(encoded(50))
-    train, val = (read_dataset(tmp_path, split) for split in ("train", "val"))
+        (tmp_path / "boneage-training-dataset" / f"{id}.png").write_bytes(encoded(id % 100))
+    return tmp_path
+
+
+def test_the_original_rsna_layout_is_read(original):
+    train, val = (read_dataset(original, split) for split in ("train", "val"))
     assert [(label.id, label.bone_age_months, label.sex) for label in train.labels] == [
         ("1377", 180.0, "F"),
         ("1381", 9.0, "M"),
     ]
     assert [label.id for label in val.labels] == ["1380"]
+
+
+@pytest.mark.parametrize("layout", ["zipped", "original"])
+def test_what_would_fill_the_memory_is_decoded_on_demand(layout, request, monkeypatch):
+    folder, prepared = request.getfixturevalue(layout), []
+
+    def prepare(image):
+        prepared.append(image[0, 0])
+        return image[:5]
+
+    kept = read_dataset(folder, "train", prepare)
+    assert kept.in_memory
+    monkeypatch.setattr(datasets, "IN_MEMORY_BYTES", 0)
+    data = read_dataset(folder, "train", prepare)
+    assert not data.in_memory
+    prepared.clear()
+    assert len(data.of_sexes("F") + data.at([1]) + kept) == 4
+    lazily = data.mapped(lambda image: image + 1)
+    assert prepared == []
+    for image, one_more, in_memory in zip(data.images, lazily, kept.images, strict=True):
+        np.testing.assert_array_equal(image, in_memory)
+        np.testing.assert_array_equal(one_more, in_memory + 1)
+    assert len(prepared) == 4
+
+
+def test_parts_and_sums_of_radiographs_on_demand_are_those_in_memory(zipped, monkeypatch):
+    kept = read_dataset(zipped, "train")
+    monkeypatch.setattr(datasets, "IN_MEMORY_BYTES", 0)
+    data = read_dataset(zipped, "train")
+    for one, other in (
+        (data.of_sexes("M"), kept.of_sexes("M")),
+        (data.at([1, 0]), kept.at([1, 0])),
+        (data + kept, kept + kept),
+        (kept + data, kept + kept),
+    ):
+        assert isinstance(one.images, OnDemand)
+        assert other.in_memory
+        assert one.labels == other.labels
+        np.testing.assert_array_equal(one.images[:], other.images)
 
 
 def test_a_folder_without_labels_says_what_is_understood(tmp_path):

@@ -1,5 +1,6 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ FIGURES = {
 @pytest.fixture
 def folder(tiny, tmp_path):
     """An exported tiny model that was never trained."""
+    keras.utils.set_random_seed(3)
     for name, build in (("attention", attention_network), ("age", age_network)):
         network = build(tiny)
         save_arrays(network.get_weights(), tmp_path / f"{name}.npz")
