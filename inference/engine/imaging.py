@@ -1,5 +1,6 @@
 """Turn the bytes of an upload into one greyscale radiograph, bone bright, or say in a sentence why not."""
 
+import contextlib
 import io
 import threading
 import warnings
@@ -206,7 +207,8 @@ def _read_picture(data: bytes, format: Format) -> np.ndarray:
         if format != "jpeg" and _has_second_frame(image):
             raise UnreadableRadiograph("multi-frame")
         image.load()
-        return _grey(_upright(image))
+        _turn_upright(image)
+        return _grey(image)
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -230,11 +232,10 @@ def _has_second_frame(image: Image.Image) -> bool:
     return True
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data beside a sound picture
-        return image
+def _turn_upright(image: Image.Image) -> None:
+    # Damaged EXIF data may lie beside a sound picture.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _grey(image: Image.Image) -> np.ndarray:
@@ -245,7 +246,9 @@ def _grey(image: Image.Image) -> np.ndarray:
         return to_eight_bits(((values - values.min()) / span * 65535).astype(np.uint16))
     if image.mode.startswith("I"):
         return to_eight_bits(np.asarray(image))
-    if image.mode in ("1", "L", "LA", "La"):
+    if image.mode == "L":
+        return np.array(image)
+    if image.mode in ("1", "LA", "La"):
         return np.array(image.convert("LA").getchannel("L") if image.mode == "La" else image.convert("L"))
     if image.mode in ("LAB", "HSV"):
         raise UnreadableRadiograph("colour")
