@@ -29,7 +29,7 @@ def draw_phantoms(count: int, seed: int, prepare: Callable[[np.ndarray], np.ndar
 
 
 def cached_phantoms(path: Path, count: int, seed: int, prepare: Callable[[np.ndarray], np.ndarray]) -> Dataset:
-    """`draw_phantoms`, drawn once and kept in an .npz; all images must come out of `prepare` at one size."""
+    """`draw_phantoms`, drawn once and kept in an .npz."""
     if path.exists():
         kept = np.load(path)
         if len(kept["ages"]) == count:
@@ -37,13 +37,14 @@ def cached_phantoms(path: Path, count: int, seed: int, prepare: Callable[[np.nda
                 Label(str(id), float(age), str(sex), "phantom")
                 for id, age, sex in zip(kept["ids"], kept["ages"], kept["sexes"], strict=True)
             ]
-            return Dataset(labels, list(kept["images"]))
+            return Dataset(labels, [kept[label.id] for label in labels])
     drawn = draw_phantoms(count, seed, prepare)
     np.savez(
         path,
+        allow_pickle=False,
         ids=[label.id for label in drawn.labels],
         ages=drawn.ages,
         sexes=[label.sex for label in drawn.labels],
-        images=np.stack(drawn.images),
+        **{label.id: image for label, image in zip(drawn.labels, drawn.images, strict=True)},
     )
     return drawn

@@ -14,6 +14,7 @@ from inference.training.phantom.maturity import (
     visible_centres,
 )
 from inference.training.phantom.tissue import View, bone_attenuation
+from inference.training.phantom_set import cached_phantoms
 
 SMALL = 320
 
@@ -137,3 +138,11 @@ def test_the_command_writes_an_image(tmp_path):
     command = [sys.executable, "-m", "inference.training.phantom", out, "--age-months", "96", "--sex", "F"]
     subprocess.run([*command, "--seed", "1", "--size", str(SMALL)], check=True)
     assert np.array_equal(cv2.imread(str(out), cv2.IMREAD_GRAYSCALE), draw_phantom(96, "F", 1, SMALL))
+
+
+def test_phantoms_kept_at_their_own_sizes_are_read_again_as_they_were_drawn(tmp_path):
+    drawn, again = (cached_phantoms(tmp_path / "phantoms.npz", 3, 2, lambda image: image) for _ in range(2))
+    assert len({image.shape for image in drawn.images}) > 1
+    assert again.labels == drawn.labels
+    for one, other in zip(again.images, drawn.images, strict=True):
+        assert np.array_equal(one, other)
