@@ -69,19 +69,27 @@ def _local(sha256):
     except NotImplementedError:
         folder = settings.VAR_DIR / _kept(sha256)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in storage.listdir(_kept(sha256))[1]:
-            if not (folder / name).exists():
-                part = folder / f".{name}"
+        for name in _names(storage, _kept(sha256)):
+            path = folder / name
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                part = path.with_name(f".{path.name}")
                 with storage.open(f"{_kept(sha256)}/{name}") as file:
                     part.write_bytes(file.read())
-                part.rename(folder / name)
+                part.rename(path)
         return folder
+
+
+def _names(storage, place):
+    """The kept files, and those in the folders of an ensemble's members."""
+    folders, files = storage.listdir(place)
+    return [*files, *(f"{inner}/{name}" for inner in folders for name in storage.listdir(f"{place}/{inner}")[1])]
 
 
 def _keep(folder, sha256):
     storage = storages["private"]
     for path in serving_files(folder):
-        name, content = f"{_kept(sha256)}/{path.name}", path.read_bytes()
+        name, content = f"{_kept(sha256)}/{path.relative_to(folder).as_posix()}", path.read_bytes()
         # A registration that broke off may have left a part of the file.
         if storage.exists(name) and storage.size(name) == len(content):
             continue

@@ -40,6 +40,16 @@ class EnsembleModel(BoneAgeModel):
             milliseconds=milliseconds,
         )
 
+    def occlusion_row(self, image: np.ndarray, sex: str, row: int) -> np.ndarray | Refusal:
+        """The mean of the members' rows."""
+        months = []
+        for member in self.members:
+            outcome = member.occlusion_row(image, sex, row)
+            if isinstance(outcome, Refusal):
+                return outcome
+            months.append(outcome)
+        return np.mean(months, axis=0)
+
     def explain(
         self, image: np.ndarray, sex: str, method: Method, progress: Callable[[float], None] = lambda share: None
     ) -> Explanation | Refusal:

@@ -108,7 +108,8 @@ class BoneAgeModel:
             raise ValueError(f"There is no runtime {runtime!r}. Choose one of: {', '.join(RUNTIMES)}.")
         chosen = presets.PRESETS.get(name)
         if isinstance(chosen, Ensemble):
-            return EnsembleModel(chosen, [cls.load(member, runtime) for member in chosen.members])
+            members = {member: folder and folder / member for member in chosen.members}
+            return EnsembleModel(chosen, [cls.load(member, runtime, inside) for member, inside in members.items()])
         if folder is None:
             if chosen is None and not has_weights(name):
                 presets.preset(name)  # says which names there are

@@ -1,5 +1,5 @@
 """The files of a trained model: a folder with card.json and the weights of its networks for each runtime, or with a
-model.toml and an ONNX file from elsewhere (inference.engine.external).
+model.toml and an ONNX file from elsewhere (inference.engine.external). That of an ensemble holds its members' folders.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ QUANTIZED_AGE = "age.int8.onnx"
 """The 8-bit copy of the age network, where a model has one."""
 DESCRIBES = ("validation", "phantoms", "interval_check", "int8", "evaluation", "training", "not_for")
 """What of a card only tells about the model; everything else decides what it answers."""
+Kind = Literal["two_stage", "whole_hand", "external", "ensemble"]
 
 
 class MissingWeights(RuntimeError):
@@ -29,7 +30,7 @@ class ModelFolder:
 
     name: str
     version: str
-    kind: Literal["two_stage", "whole_hand", "external"]
+    kind: Kind
     path: Path
     card: dict
     problem: str = ""
@@ -64,9 +65,11 @@ def has_weights(name: str) -> bool:
     return any(_is_model(root / name) for root in _roots())
 
 
-def kind(folder: Path) -> Literal["two_stage", "whole_hand", "external"]:
+def kind(folder: Path) -> Kind:
     if (folder / DESCRIPTION).exists():
         return "external"
+    if _members(folder):
+        return "ensemble"
     return "two_stage" if (folder / "attention.onnx").exists() else "whole_hand"
 
 
@@ -84,6 +87,10 @@ def _roots() -> list[Path]:
     return [Path(named), SHIPPED] if named else [SHIPPED]
 
 
+def _members(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if _is_model(path)]
+
+
 def _is_model(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("card.json", DESCRIPTION))
 
@@ -97,9 +104,14 @@ def _described(folder: Path) -> ModelFolder:
 
 
 def serving_files(folder: Path) -> list[Path]:
-    """The files of a model that decide what it answers, by name: all but text for people."""
+    """The files of a model that decide what it answers, by name: all but text for people. Those of an ensemble are
+    its members' too.
+    """
     return sorted(
-        path for path in folder.iterdir() if path.is_file() and path.suffix != ".md" and not path.name.startswith(".")
+        path
+        for part in (folder, *_members(folder))
+        for path in part.iterdir()
+        if path.is_file() and path.suffix != ".md" and not path.name.startswith(".")
     )
 
 
@@ -111,11 +123,11 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in serving_files(folder):
         if path.name == "card.json":
-            serves = {key: value for key, value in read_card(folder).items() if key not in DESCRIBES}
+            serves = {key: value for key, value in read_card(path.parent).items() if key not in DESCRIBES}
             content = json.dumps(serves, sort_keys=True).encode()
         else:
             content = path.read_bytes()
-        digest.update(f"{path.name} {hashlib.sha256(content).hexdigest()}\n".encode())
+        digest.update(f"{path.relative_to(folder).as_posix()} {hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 

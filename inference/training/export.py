@@ -4,14 +4,17 @@
 
 Both networks in half precision, for ONNX Runtime and for Keras; the gate against images of no hand; the interval;
 the model card; the 8-bit copy where it pays. --data is the training data: the gate and the interval are fitted on it.
+An ensemble, which has no run, is exported by copying its members, exported before, into one folder.
 """
 
 import argparse
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -23,8 +26,8 @@ from onnx import TensorProto, helper, numpy_helper
 from inference.engine import presets
 from inference.engine.networks import age_network, attention_network, whole_hand_network
 from inference.engine.preprocessing import working_image
-from inference.engine.presets import Preset, WholeHand
-from inference.engine.weights import load_arrays, save_arrays
+from inference.engine.presets import Ensemble, Preset, WholeHand
+from inference.engine.weights import fingerprint, load_arrays, read_card, save_arrays, serving_files, weights_folder
 from inference.training import calibrate, quantize
 from inference.training.card import CITATION, NOT_FOR
 from inference.training.datasets import read_dataset
@@ -79,6 +82,24 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def gather(ensemble: Ensemble, out: Path) -> dict:
+    """Copies the members, from where `weights_folder` finds them, into the folder `out`, and writes its card."""
+    (out / "card.json").unlink(missing_ok=True)  # its version is of what is copied alone
+    for name in ensemble.members:
+        shutil.rmtree(out / name, ignore_errors=True)
+        (out / name).mkdir(parents=True)
+        for path in serving_files(weights_folder(name)):
+            shutil.copy2(path, out / name)
+    card = {
+        "name": ensemble.name,
+        "version": f"{datetime.now(UTC):%Y.%m.%d}-{fingerprint(out)[:8]}",
+        "members": {name: read_card(out / name)["version"] for name in ensemble.members},
+        "not_for": NOT_FOR,
+    }
+    (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    return card
+
+
 def training_record(run: Path, preset: Preset | WholeHand) -> dict:
     """How the run was trained: data, split, commands, commit, machine, steps and seconds, settings."""
     return {
@@ -95,10 +116,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m inference.training.export", description=__doc__)
     parser.add_argument("--preset", default="two_stage_compact")
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--run", type=Path, help="the finished run; an ensemble has none")
     parser.add_argument("--out", type=Path, required=True, help="the folder of the model is made in it")
     parser.add_argument("--rehearse", action="store_true", help="calibrate on a few radiographs: a card to try with")
     options = parser.parse_args(arguments)
+    asked = presets.preset(options.preset)
+    if isinstance(asked, Ensemble):
+        print(json.dumps(gather(asked, options.out / asked.name)))
+        return
+    if options.run is None:
+        parser.error("--run is needed: the folder that inference.training.train wrote.")
     chosen = presets.trainable(options.preset)
     out = options.out / chosen.name
     export_networks(chosen, options.run, out)

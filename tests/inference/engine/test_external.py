@@ -9,6 +9,7 @@ from inference.engine import BoneAgeModel, Prediction, Refusal, available_models
 from inference.engine.external import read_description
 from inference.engine.presets import Ensemble
 from inference.engine.weights import fingerprint, read_card
+from inference.training import export
 
 TOML = """
 name = "elsewhere"
@@ -167,19 +168,56 @@ def test_classes_are_read_as_the_mean_of_their_ages(folder):
         age.months(np.zeros((1, 2)))
 
 
-def test_an_ensemble_reads_the_mean_of_its_members(folder, hands, monkeypatch):
+@pytest.fixture
+def both(folder, monkeypatch):
+    """An ensemble of the model and an older one."""
     other = folder.with_name("older")
     other.mkdir()
     description = TOML.replace('"elsewhere"', '"older"').replace('unit = "years"', 'unit = "scaled"\nscale = 14.0')
     (other / "model.toml").write_text(description)
     save_network(other / "network.onnx")
     monkeypatch.setitem(presets.PRESETS, "both", Ensemble("both", "two of them", ("elsewhere", "older")))
+    return presets.PRESETS["both"]
+
+
+def test_an_ensemble_reads_the_mean_of_its_members(both, hands):
     both, *members = (BoneAgeModel.load(name).predict(hands[:1], "F")[0] for name in ("both", "elsewhere", "older"))
     assert both.bone_age_months == pytest.approx(np.mean([one.bone_age_months for one in members]))
     assert both.low_months == pytest.approx(np.mean([one.low_months for one in members]))
     assert members[0].bone_age_months != members[1].bone_age_months
     [refused] = BoneAgeModel.load("both").predict([np.zeros((50, 50), np.uint8)], "F")
     assert refused.code == "too-small"
+
+
+def test_an_ensemble_explains_by_the_mean_of_its_members_rows(both, hands):
+    mean, *each = (BoneAgeModel.load(name).occlusion_row(hands[0], "F", 6) for name in ("both", "elsewhere", "older"))
+    np.testing.assert_allclose(mean, np.mean(each, axis=0), rtol=1e-5)
+    assert BoneAgeModel.load("both").occlusion_row(np.zeros((50, 50), np.uint8), "F", 6).code == "too-small"
+
+
+def test_an_ensemble_gathered_in_a_folder_is_a_model_of_its_own(both, folder, hands):
+    inside = folder.with_name("both")
+    before = BoneAgeModel.load("both").predict(hands[:1], "F")
+    export.main(["--preset", "both", "--out", str(folder.parent)])
+    listed = {model.name: model for model in available_models()}["both"]
+    assert (listed.kind, listed.path, listed.problem) == ("ensemble", inside, "")
+    assert listed.card["members"] == {"elsewhere": "2.1", "older": "2.1"}
+
+    # Its members may change, or go: it holds its own.
+    (folder / "network.onnx").unlink()
+    [again] = BoneAgeModel.load("both", folder=inside).predict(hands[:1], "F")
+    assert again.bone_age_months == before[0].bone_age_months
+    whole = fingerprint(inside)
+    (inside / "older" / "network.onnx").write_bytes(b"other")
+    assert fingerprint(inside) != whole
+
+
+def test_an_ensemble_of_the_same_members_has_the_same_version(both, folder):
+    versions = []
+    for _ in range(2):
+        export.main(["--preset", "both", "--out", str(folder.parent)])
+        versions.append(read_card(folder.with_name("both"))["version"])
+    assert versions[0] == versions[1]
 
 
 def test_an_ensemble_cannot_be_trained():
