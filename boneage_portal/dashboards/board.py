@@ -27,6 +27,11 @@ class Table:
     rows: list[list]  # a name, then Numbers and texts
     note: str = ""
 
+    def lines(self):
+        """(name, cells) of each row, texts as Numbers of no list: a template asks a text slowly for its `rows`."""
+        for name, *cells in self.rows:
+            yield name, [cell if isinstance(cell, Number) else Number(cell) for cell in cells]
+
 
 @dataclass(frozen=True)
 class Board:

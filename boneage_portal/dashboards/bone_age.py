@@ -24,15 +24,17 @@ EDGE = 5  # SD; beyond it the bars are one
 
 
 def board(selection):
-    studies = selection.rows(Study.objects.filter(HAS_BONE_AGE), "submitted_at").annotate(
-        years=completed_years(), bone_years=Cast(Floor(BONE_AGE / 12.0), IntegerField())
-    )
+    studies = selection.rows(Study.objects.filter(HAS_BONE_AGE), "submitted_at")
     kinds = {name: Count("pk", filter=condition) for name, condition in DETERMINATIONS.items()}
-    found = list(studies.values("sex", "years", "bone_years").annotate(n=Count("pk"), total=Sum("sds"), **kinds))
+    found = list(
+        studies.values(
+            "sex", years=completed_years(), bone_years=Cast(Floor(BONE_AGE / 12.0), IntegerField())
+        ).annotate(n=Count("pk"), total=Sum("sds"), **kinds)
+    )
     if not found:
         return None
-    histogram = (
-        studies.filter(sds__isnull=False)
+    histogram = (  # Only a bone age has an SDS.
+        selection.rows(Study.objects.filter(sds__isnull=False), "submitted_at")
         .values_list("sex", Cast(Floor(F("sds") / STEP), IntegerField()))
         .annotate(n=Count("pk"))
     )

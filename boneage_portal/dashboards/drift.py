@@ -3,7 +3,7 @@
 from collections import defaultdict
 from datetime import timedelta
 from functools import cache
-from statistics import mean, stdev
+from math import sqrt
 
 from django.db.models import Avg, Case, Count, F, FloatField, When
 from django.db.models.functions import Cast
@@ -123,14 +123,18 @@ def _strays(site, weeks, rows):
     for name, (title, _, _, digits) in MEASURES.items():
         key = name.replace("-", "_")
         known = [week for week in weeks if week[key] is not None]
-        for number in range(WEEKS, len(known)):
-            before, value = [week[key] for week in known[:number]], known[number][key]
-            if abs(value - mean(before)) > FAR * max(stdev(before), 1e-9):
-                week = known[number]
+        mean = squares = 0.0  # of the weeks before, and the sum of their squared distances from it (Welford)
+        for before, week in enumerate(known):
+            value = week[key]
+            sd = sqrt(squares / (before - 1)) if before > 1 else 0.0
+            if before >= WEEKS and abs(value - mean) > FAR * max(sd, 1e-9):
                 yield [
                     f"{site[1]}, {week['week']:%d %b %Y}",
                     Number(week["n"], rows(site[0], week["week"])),
                     title,
                     f"{value:{digits}}",
-                    f"{mean(before):{digits}} ± {stdev(before):{digits}}",
+                    f"{mean:{digits}} ± {sd:{digits}}",
                 ]
+            distance = value - mean
+            mean += distance / (before + 1)
+            squares += distance * (value - mean)

@@ -1,9 +1,10 @@
 """How long families and doctors wait: from the upload to the result and to the first signature."""
 
-from itertools import pairwise
+from bisect import bisect_left
+from collections import defaultdict
+from itertools import chain, pairwise
 
-from django.db.models import Count, F, Q, Window
-from django.db.models.functions import RowNumber
+from django.db.models import F
 
 from boneage_portal.dashboards import figures
 from boneage_portal.dashboards.board import Board, Number, Table, Tile, duration, percent
@@ -55,18 +56,17 @@ def board(selection):
 
 def _part(what, moment, rows, limits, link, selection):
     """Tiles, chart and tables of one waiting time, whose `seconds` the rows carry."""
-    bins = list(pairwise(limits))
-    counts = rows.aggregate(
-        **{
-            f"bin{low}": Count("pk", filter=Q(seconds__gte=low) & (Q() if high is None else Q(seconds__lt=high)))
-            for low, high in bins
-        }
-    )
-    total = sum(counts.values())
+    # Sorted here: for exact quantiles a window in SQL copies and sorts the same rows, several times over.
+    by_period = defaultdict(list)
+    for period, seconds in rows.values_list(selection.period(moment), "seconds").iterator():
+        by_period[period].append(seconds)
+    waits = sorted(chain.from_iterable(by_period.values()))
+    below = {limit: len(waits) if limit is None else bisect_left(waits, limit) for limit in limits}
+    total = below[None] - below[0]
     if not total:
         return [], figures.nothing(f"Nothing with a {what} in these days."), []
-    [(_, overall)] = quantiles(rows).items()
-    by_period = quantiles(rows, selection.period(moment))
+    overall = quantiles(waits)
+    by_period = {period: quantiles(sorted(own)) for period, own in sorted(by_period.items())}
     tiles = [
         Tile(f"Median to the {what}", Number(duration(overall["median"]), link())),
         Tile(f"Nine of ten to the {what}", Number(duration(overall["nine of ten"]), link()), f"of {total:,}"),
@@ -74,20 +74,19 @@ def _part(what, moment, rows, limits, link, selection):
     longest = max(each["nine of ten"] for each in by_period.values())
     unit, length = next((unit for unit in UNITS if longest >= 2 * unit[1]), UNITS[-1])
     chart = figures.figure("", unit.capitalize())
-    periods = sorted(by_period)
     for share, colour in zip(SHARES, (figures.ACCENT, figures.WARN), strict=True):
         chart.add_scatter(
-            x=[period.isoformat() for period in periods],
-            y=[by_period[period][share] / length for period in periods],
+            x=[period.isoformat() for period in by_period],
+            y=[by_period[period][share] / length for period in by_period],
             name=share.capitalize(),
             mode="lines+markers",
             line={"color": colour},
-            customdata=[link(first=period, last=selection.end_of(period)) for period in periods],
+            customdata=[link(first=period, last=selection.end_of(period)) for period in by_period],
             hovertemplate=f"%{{x}}: %{{y:.1f}} {unit}<extra>{share}</extra>",
         )
     named = []
-    for low, high in bins:
-        number = counts[f"bin{low}"]
+    for low, high in pairwise(limits):
+        number = below[high] - below[low]
         named.append([_between(low, high), Number(number, link(low, high), number / total), percent(number, total)])
     return tiles, chart, [Table(f"From upload to {what}", ["Within", "Number", "Share"], named)]
 
@@ -100,24 +99,6 @@ def _exactly(seconds):
     return duration(seconds).replace(".0", "")
 
 
-def quantiles(rows, by=None):
-    """group -> {share: seconds} of the annotated `seconds`; the only group is None without `by`, an expression.
-
-    A share's value is the smallest that at least this share of the rows does not exceed.
-    """
-    group = {"partition_by": [by]} if by is not None else {}
-    ranked = rows.annotate(
-        rank=Window(RowNumber(), order_by="seconds", **group),
-        size=Window(Count("*"), **group),
-        **({"period": by} if by is not None else {}),
-    )
-    is_at = Q()
-    for part, whole in SHARES.values():
-        is_at |= Q(rank=(F("size") * part + whole - 1) / whole)
-    found = {}
-    for row in ranked.filter(is_at).values("rank", "size", "seconds", *(["period"] if by is not None else [])):
-        shares = found.setdefault(row.get("period"), {})
-        for share, (part, whole) in SHARES.items():
-            if row["rank"] == -(-row["size"] * part // whole):
-                shares[share] = row["seconds"]
-    return found
+def quantiles(waits):
+    """{share: the smallest of the sorted `waits` that at least this share of them does not exceed}."""
+    return {share: waits[-(-len(waits) * part // whole) - 1] for share, (part, whole) in SHARES.items()}
