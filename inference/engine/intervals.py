@@ -14,8 +14,6 @@ import numpy as np
 
 AGE_KNOTS = (36.0, 84.0, 132.0, 180.0)
 """Bone ages read, in months, between which the difficulty varies linearly."""
-TRUTH_KNOTS = (12.0, 36.0, 60.0, 84.0, 108.0, 132.0, 156.0, 180.0, 204.0)
-"""True bone ages, in months, between which the quantiles do."""
 AGES = np.arange(0.0, 241.0)
 """The ages that an interval may hold: a hand is grown before 20 years."""
 
@@ -27,9 +25,11 @@ class Interval:
     coefficients: Sequence[float]
     floor_months: float
     low: Sequence[float]
-    """5 % quantile of (read - truth) / difficulty at each of TRUTH_KNOTS."""
+    """5 % quantile of (read - truth) / difficulty at each of `knots`."""
     high: Sequence[float]
     """95 % quantile of the same."""
+    knots: Sequence[float] = (12.0, 36.0, 60.0, 84.0, 108.0, 132.0, 156.0, 180.0, 204.0)
+    """True bone ages, in months, between which the quantiles vary linearly. Cards that name none have these."""
 
     def difficulty(self, months: np.ndarray, disagreement: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
         """Months, (N,). The arguments are those of `bounds`."""
@@ -46,7 +46,7 @@ class Interval:
         """
         error = months[:, np.newaxis] - AGES
         score = error / self.difficulty(months, disagreement, mirrored)[:, np.newaxis]
-        inside = (score >= np.interp(AGES, TRUTH_KNOTS, self.low)) & (score <= np.interp(AGES, TRUTH_KNOTS, self.high))
+        inside = (score >= np.interp(AGES, self.knots, self.low)) & (score <= np.interp(AGES, self.knots, self.high))
         inside |= np.abs(error) <= 0.5
         low, high = AGES[inside.argmax(1)], AGES[::-1][inside[:, ::-1].argmax(1)]
         return np.minimum(low, months), np.maximum(high, months)

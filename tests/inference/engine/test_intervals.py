@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from inference.engine.intervals import AGES, TRUTH_KNOTS, Interval
+from inference.engine.intervals import AGES, Interval
 
 EVEN = Interval(
     coefficients=[2.0, 4.0, 6.0, 4.0, 0.5, 1.0],
     floor_months=3.0,
-    low=[-2.0] * len(TRUTH_KNOTS),
-    high=[2.0] * len(TRUTH_KNOTS),
+    low=[-2.0] * len(Interval.knots),
+    high=[2.0] * len(Interval.knots),
 )
 
 
@@ -41,7 +41,16 @@ def test_ages_that_are_read_too_young_reach_further_up():
 
 @pytest.mark.parametrize("months", [0.0, 0.4, 1.5, 100.3, 228.0, 240.0, 251.0])
 def test_the_age_read_is_always_inside(months):
-    impossible = Interval(EVEN.coefficients, 3.0, low=[5.0] * len(TRUTH_KNOTS), high=[6.0] * len(TRUTH_KNOTS))
+    impossible = Interval(EVEN.coefficients, 3.0, low=[5.0] * len(Interval.knots), high=[6.0] * len(Interval.knots))
     for interval in (EVEN, impossible):
         low, high = bounds(interval, months)
         assert AGES[0] <= low <= months <= high
+
+
+def test_quantiles_stand_at_the_knots_that_were_fitted():
+    every_age = Interval(EVEN.coefficients, 3.0, low=[-6.0, -2.0], high=[2.0, 2.0], knots=[100.0, 140.0])
+    low, high = every_age.bounds(np.array([100.0, 140.0]), np.zeros(2), np.zeros(2))
+    even_low, even_high = EVEN.bounds(np.array([100.0, 140.0]), np.zeros(2), np.zeros(2))
+    assert low == pytest.approx(even_low)
+    assert high[0] > even_high[0] + 1
+    assert high[1] == pytest.approx(even_high[1])
