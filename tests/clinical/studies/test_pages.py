@@ -47,6 +47,16 @@ def test_a_rejected_study_says_why(as_user, alice, patient):
     assert "No hand was found" in as_user(alice).get(f"/studies/{study.pk}/").content.decode()
 
 
+@pytest.mark.parametrize(("code", "kept"), [("internal", True), ("file-missing", False)])
+def test_a_failed_study_says_whether_the_radiograph_is_there_to_try_again(as_user, alice, patient, code, kept):
+    study = StudyFactory(patient=patient, state="failed")
+    study.analysis.reason_code = code
+    study.analysis.save()
+    page = as_user(alice).get(f"/studies/{study.pk}/").content.decode()
+    assert ("The radiograph is kept." in page) == kept
+    assert (f"/patients/{patient.pk}/upload/" in page) != kept
+
+
 def test_the_status_reloads_the_page_only_when_there_is_an_outcome(as_user, alice, patient):
     client = as_user(alice)
     waiting, done = StudyFactory(patient=patient), analysed(patient)
