@@ -206,6 +206,7 @@ INVITATION_DAYS = env.int("INVITATION_DAYS", 7)
 
 REQUIRE_MFA = env.bool("REQUIRE_MFA", not DEBUG)
 MFA_ADAPTER = "clinical.accounts.adapter.SecondFactorAdapter"
+USERSESSIONS_ADAPTER = "clinical.accounts.adapter.SessionsAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_FORMS = {"add_webauthn": "clinical.accounts.forms.AddPasskeyForm"}

@@ -12,10 +12,14 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.ratelimit import respond_429
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
+
+from clinical.audit.record import Verb
+from clinical.audit.sign_ins import record_person
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -63,6 +67,15 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
     def get_public_key_credential_rp_entity(self):
         return {**super().get_public_key_credential_rp_entity(), "name": settings.MFA_TOTP_ISSUER}
+
+
+class SessionsAdapter(DefaultUserSessionsAdapter):
+    """A session that ends from elsewhere, by hand or with the password or second factor that began it, is on record."""
+
+    def end_sessions(self, sessions):
+        for session in sessions:
+            session.end()
+            record_person(Verb.END_SESSION, session.user, request=context.request, detail=f"begun at {session.ip}")
 
 
 def _fernet():

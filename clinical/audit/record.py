@@ -52,6 +52,7 @@ class Verb(models.TextChoices):
     SIGN_IN = "sign in"
     FAIL_TO_SIGN_IN = "fail to sign in"
     SIGN_OUT = "sign out"
+    END_SESSION = "end session"
     CHANGE_PASSWORD = "change password"
     CHANGE_ADDRESS = "change address"
     CHANGE_SECOND_FACTOR = "change second factor"

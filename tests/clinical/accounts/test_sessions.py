@@ -7,9 +7,11 @@ from django.contrib.sessions.models import Session
 from django.core import mail
 from django.test import Client
 from django.utils import timezone
+from django_scopes import scopes_disabled
 
 from clinical.accounts.tasks import clear_sessions
 from clinical.accounts.templatetags.sessions import device
+from clinical.audit.models import AccessEvent
 from tests.clinical.accounts.conftest import code_of
 from tests.factories import PASSWORD
 
@@ -28,6 +30,12 @@ def elsewhere(alice):
 
 def is_in(browser):
     return browser.get("/studies/").status_code == 200
+
+
+def ended():
+    """Who ended which sessions, as it is on record."""
+    with scopes_disabled():
+        return list(AccessEvent.objects.filter(verb="end session").values_list("actor_name", "detail"))
 
 
 def test_who_does_nothing_is_signed_out_and_comes_back_to_the_same_page(client, sign_in, alice, clock):
@@ -113,6 +121,7 @@ def test_a_session_is_ended_from_another(client, sign_in, alice, elsewhere):
     client.post(f"/accounts/sessions/{other.pk}/end/")
     assert not is_in(elsewhere)
     assert is_in(client)
+    assert ended() == [("Alice", "begun at 127.0.0.1")]
 
 
 def test_one_ends_neither_ones_own_session_there_nor_another_persons(client, sign_in, alice, bob, elsewhere):
@@ -136,6 +145,7 @@ def test_all_others_are_ended_at_once(client, sign_in, alice, elsewhere):
     client.post("/accounts/sessions/")
     assert not is_in(elsewhere)
     assert is_in(client)
+    assert ended() == [("Alice", "begun at 127.0.0.1")]
 
 
 def test_another_password_ends_all_other_sessions(client, sign_in, alice, elsewhere):
