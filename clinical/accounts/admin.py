@@ -1,13 +1,15 @@
 import allauth.mfa.admin
 import allauth.usersessions.admin  # noqa: F401  registers what is unregistered below
 from allauth.account.models import EmailAddress
+from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.signing import BadSignature, dumps, loads
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
@@ -20,6 +22,8 @@ from clinical.accounts.permissions import confirmed
 from clinical.administration.rows import PortalAdmin, ReadOnlyAdmin
 from clinical.administration.site import administers
 from clinical.audit.record import Verb, record
+
+LOGO = "kept logo"
 
 
 class LabelledFormSet(forms.BaseInlineFormSet):
@@ -60,15 +64,25 @@ class WithMemberships(PortalAdmin):
 class HospitalForm(forms.ModelForm):
     new_logo = LogoField(required=False, label="Logo", help_text="PNG or JPEG, up to 2 MB. Empty: the logo stays.")
     remove_logo = forms.BooleanField(required=False, label="Print reports without a logo")
+    # A signed name: what was entered waits while somebody confirms that it is they, but a file does not.
+    kept_logo = forms.CharField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = Hospital
         fields = ["name", "address", "paper", "bone_age_reference"]
         widgets = {"address": forms.Textarea(attrs={"rows": 3})}
 
+    def clean_kept_logo(self):
+        try:
+            return loads(self.cleaned_data["kept_logo"], salt=LOGO)
+        except BadSignature:
+            return ""
+
     def save(self, commit=True):
         if picture := self.cleaned_data["new_logo"]:
             self.instance.logo = keep_logo(picture)
+        elif self.cleaned_data["kept_logo"]:
+            self.instance.logo = self.cleaned_data["kept_logo"]
         elif self.cleaned_data["remove_logo"]:
             self.instance.logo = ""
         return super().save(commit)
@@ -82,6 +96,23 @@ class HospitalAdmin(WithMemberships):
     search_fields = ["name"]
     date_hierarchy = "created_at"
     inlines = [MembershipInline]
+
+    def changeform_view(self, request, *args, **kwargs):
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except ReauthenticationRequired:
+            self._keep_logo(request)
+            raise
+
+    def _keep_logo(self, request):
+        try:
+            picture = LogoField(required=False).clean(request.FILES.get("new_logo"))
+        except ValidationError as error:
+            self.message_user(request, f"The logo was left out. {' '.join(error.messages)}", messages.WARNING)
+        else:
+            if picture:
+                request.POST = request.POST.copy()
+                request.POST["kept_logo"] = dumps(keep_logo(picture), salt=LOGO)
 
     def has_delete_permission(self, request, obj=None):
         return False

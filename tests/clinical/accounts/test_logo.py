@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from PIL import Image
 
-from tests.factories import UserFactory
+from tests.factories import PASSWORD, UserFactory
 
 
 def picture(size=(1200, 400), kind="PNG", mode="RGBA"):
@@ -18,14 +18,41 @@ def picture(size=(1200, 400), kind="PNG", mode="RGBA"):
 
 
 @pytest.fixture
-def send(as_user, hospital):
-    root = UserFactory(name="Root", email="root@example.org", is_staff=True, is_superuser=True)
+def root(db):
+    return UserFactory(name="Root", email="root@example.org", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def path(hospital):
+    return reverse("admin:accounts_hospital_change", args=[hospital.pk])
+
+
+@pytest.fixture
+def form(hospital):
+    fields = {"name": hospital.name, "address": "1 Main Street", "paper": "a4", "bone_age_reference": "brush"}
+    return fields | {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+
+
+@pytest.fixture
+def send(as_user, root, hospital, path, form):
+    def post(**fields):
+        response = as_user(root).post(path, form | fields)
+        hospital.refresh_from_db()
+        return response
+
+    return post
+
+
+@pytest.fixture
+def send_and_confirm(client, root, hospital, path, form):
+    """As somebody who is asked first to confirm that it is they, and does; the page on which that ends."""
 
     def post(**fields):
-        data = {"name": hospital.name, "address": "1 Main Street", "paper": "a4", "bone_age_reference": "brush"}
-        data |= {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0} | fields
-        response = as_user(root).post(reverse("admin:accounts_hospital_change", args=[hospital.pk]), data)
+        client.post("/accounts/login/", {"login": root.email, "password": PASSWORD})
+        assert client.post(path, form | fields)["Location"].startswith("/accounts/reauthenticate/")
+        response = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": path}, follow=True)
         hospital.refresh_from_db()
+        assert hospital.address == "1 Main Street"
         return response
 
     return post
@@ -61,4 +88,21 @@ def test_the_logo_stays_until_it_is_taken_away(send, hospital):
     assert hospital.logo
     assert hospital.address == "2 Main Street"
     send(remove_logo="on")
+    assert hospital.logo == ""
+
+
+def test_a_logo_waits_while_somebody_confirms_that_it_is_they(send_and_confirm, hospital):
+    send_and_confirm(new_logo=SimpleUploadedFile("logo.png", picture()))
+    with storages["private"].open(hospital.logo) as file, Image.open(file) as kept:
+        assert kept.size == (800, 267)
+
+
+def test_what_is_no_logo_is_told_after_the_confirmation(send_and_confirm, hospital):
+    page = send_and_confirm(new_logo=SimpleUploadedFile("logo.png", b"none")).content.decode()
+    assert "The logo was left out. This is no PNG or JPEG picture. Upload the logo as one." in page
+    assert hospital.logo == ""
+
+
+def test_nobody_names_another_file_as_the_logo(send, hospital):
+    assert send(kept_logo="radiographs/of/somebody.png").status_code == 302
     assert hospital.logo == ""
