@@ -33,6 +33,11 @@ def small(preset):
     return replace(preset, branch=branch, dense=preset.dense and (8,), precision="float32")
 
 
+def read_by(network, inputs):
+    """What the network gives, as arrays of NumPy, whatever the backend."""
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, network(inputs, training=False))
+
+
 @pytest.fixture(scope="module")
 def two_hands():
     return draw_phantoms(2, seed=6)
@@ -56,7 +61,7 @@ def test_every_preset_trains_a_step_and_reads_the_same_after_loading(name, two_h
     again = whole_hand_network(preset)
     for kept in (network, again):
         kept.set_weights(load_arrays(tmp_path / "age.npz"))
-    read, reread = (np.asarray(kept(inputs, training=False)["age"]) for kept in (network, again))
+    read, reread = (read_by(kept, inputs)["age"] for kept in (network, again))
     assert read.shape == (2, 1)
     assert (read >= 0).all()
     np.testing.assert_allclose(reread, read, atol=1e-3)
@@ -89,9 +94,12 @@ def test_both_stages_of_every_two_stage_preset_do_the_same(name, two_hands, tmp_
         save_arrays(network.get_weights(), tmp_path / "network.npz")
         for kept in (network, again):
             kept.set_weights(load_arrays(tmp_path / "network.npz"))
-        read, reread = (kept(inputs, training=False) for kept in (network, again))
+        read, reread = (read_by(kept, inputs) for kept in (network, again))
         for one, other in zip(keras.tree.flatten(read), keras.tree.flatten(reread), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+    maps = grad_cam(network, inputs)  # of the last, the age network
+    assert set(maps) == set(branches)
+    assert all(np.isfinite(values).all() and len(values) == 2 for values in maps.values())
 
 
 @pytest.mark.parametrize("name", ["simple_cnn", "bonet", "vit", "xception_classes", "whole_hand_sex_multitask"])
@@ -99,8 +107,9 @@ def test_a_checkpoint_holds_the_network_with_its_own_layers(name, two_hands, tmp
     network = whole_hand_network(small(SINGLE[name]))
     network.save(tmp_path / "age.keras")
     inputs, _ = WholeHandBatches(two_hands, small(SINGLE[name]), batch=2, seed=1, augment=False)[0]
-    for key, values in keras.saving.load_model(tmp_path / "age.keras")(inputs, training=False).items():
-        np.testing.assert_allclose(values, network(inputs, training=False)[key], atol=1e-4)
+    read, reread = (read_by(kept, inputs) for kept in (network, keras.saving.load_model(tmp_path / "age.keras")))
+    for key, values in read.items():
+        np.testing.assert_allclose(reread[key], values, atol=1e-4)
 
 
 def test_sex_is_an_input_only_where_the_preset_says_so():
@@ -117,6 +126,6 @@ def test_the_inception_resnet_has_one_network_for_each_sex():
 def test_class_probabilities_read_as_the_mean_of_their_centres():
     network = whole_hand_network(small(SINGLE["resnet101_classes"]))
     inputs = {"whole": np.zeros((1, 32, 32, 1), np.float32), "male": np.ones((1, 1), np.float32)}
-    outputs = {name: np.asarray(value) for name, value in network(inputs).items()}
+    outputs = read_by(network, inputs)
     assert outputs["classes"].shape == (1, 10)
     assert outputs["age"][0, 0] == pytest.approx(outputs["classes"][0] @ np.arange(12, 240, 24), rel=1e-4)
