@@ -84,11 +84,11 @@ def _board(selection, overall, bands, squares):
     low, high = _limits(overall)
     tiles = [
         Tile("Readings with the AI", Number(overall.n, rows())),
-        Tile("Mean difference", Number(f"{signed(overall.bias)} m", rows()), "AI minus doctor, months"),
+        Tile("Mean difference", Number(signed(overall.bias), rows()), "months, AI minus doctor"),
         Tile(
             "Limits of agreement",
-            Number("–" if overall.sd is None else f"{signed(low)} to {signed(high)} m", rows()),
-            "95 % of differences",
+            Number("–" if overall.sd is None else f"{signed(low)} to {signed(high)}", rows()),
+            "months, 95 % of differences",
         ),
         Tile(
             "Overruled",
@@ -102,9 +102,9 @@ def _board(selection, overall, bands, squares):
         )
         for (mean, step), n in squares.items()
     }
-    altman = figures.counts_by_cell(
-        cells, "Mean of AI and doctor (years)", "AI minus doctor (months)", 1, HEIGHT
-    ).update_yaxes(rangemode="normal")
+    altman = figures.counts_by_cell(cells, "Mean of AI and doctor (years)", "AI minus doctor (months)", 1, HEIGHT)
+    far = max(max(abs(step), abs(step + HEIGHT)) for _, step in cells)
+    altman.update_yaxes(range=[-far, far])
     for value, dash in ((overall.bias, "solid"), (low, "dash"), (high, "dash")):
         if value is not None:
             altman.add_hline(y=value, line={"color": figures.WARN, "width": 1.5, "dash": dash})
@@ -125,6 +125,8 @@ def _board(selection, overall, bands, squares):
         )
         shares = [Number(each.overruled / each.n, rows("overruled", sex, band)) for band, each in own]
         figures.bars(overruled, SEXES[sex], names, shares, colour)
+    if not overall.overruled:
+        overruled = figures.nothing("No reading of these days was overruled.")
     order = [f"{BAND * band}–{BAND * band + BAND - 1}" for band in sorted({band for _, band in bands})]
     for chart in (bias, overruled):
         chart.update_xaxes(type="category", categoryorder="array", categoryarray=order)
@@ -139,7 +141,7 @@ def _board(selection, overall, bands, squares):
         ]
         for (sex, band), each in sorted(bands.items())
     ]
-    head = ["Children", "Readings", "Mean difference (m)", "SD (m)", "Overruled", "Share"]
+    head = ["Children", "Readings", "Mean difference", "SD", "Overruled", "Share"]
     return Board(
         tiles,
         {"bland-altman": altman, "bias": bias, "overruled": overruled},

@@ -100,7 +100,7 @@ def _histogram(found, selection):
         return figures.nothing("No bone age of these days has an SDS.")
     lows = [-EDGE - STEP + STEP * step for step in range(round(2 * (EDGE + STEP) / STEP) + 1)]
     lows = [low for low in lows if low <= EDGE]
-    chart = figures.figure("SDS, from", "Studies", barmode="stack")
+    chart = figures.figure("SDS, from", "Studies", "y", barmode="stack")
     for sex, colour in (("F", figures.ACCENT), ("M", figures.WARN)):
         numbers = [
             Number(
@@ -113,6 +113,6 @@ def _histogram(found, selection):
             )
             for low in lows
         ]
-        names = [f"below −{EDGE}" if low < -EDGE else f"{low:+g}".replace("-", "−") for low in lows]
+        names = [f"< −{EDGE}" if low < -EDGE else f"{low:+g}".replace("-", "−") if low else "0" for low in lows]
         figures.bars(chart, SEXES[sex], names, numbers, colour)
     return chart.update_xaxes(type="category")

@@ -1,7 +1,6 @@
 """Whether the pictures of a site, or what the model makes of them, are no longer what they were: week by week."""
 
 from collections import defaultdict
-from datetime import timedelta
 from functools import cache
 from math import sqrt
 
@@ -74,9 +73,7 @@ def board(selection):
     for name, (title, _, _, digits) in MEASURES.items():
         key = name.replace("-", "_")
         chart = figures.figure("Week of", title).update_yaxes(rangemode="normal")
-        # The whole selection: around the one week of a new site Plotly would count microseconds.
-        before = selection.first - timedelta(days=7)  # a week may begin before the first day
-        chart.update_xaxes(range=[before.isoformat(), (selection.last + timedelta(days=1)).isoformat()])
+        figures.days(chart, selection, weekly=True)
         for number, site in enumerate(busiest):
             known = [row for row in weeks[site] if row[key] is not None]
             if known:

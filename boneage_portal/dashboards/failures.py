@@ -47,7 +47,7 @@ def board(selection):
     ranked = [key for key, _ in by_reason.most_common()]
     charts = {name: figures.nothing("Nothing failed and nothing was refused.") for name in CHARTS}
     if ranked:
-        charts["by-reason"] = figures.figure("Analyses", "", barmode="stack")
+        charts["by-reason"] = figures.figure("Analyses", "", "x", barmode="stack")
         for state, colour in TROUBLE.items():
             own = [reason for its, reason in reversed(ranked) if its == state]
             numbers = [of(state, reason) for reason in own]
@@ -60,10 +60,13 @@ def board(selection):
                 orientation="h",
             )
         charts["rate"] = figures.figure("", "Share", barmode="stack").update_yaxes(tickformat=".0%")
-        periods = sorted(ended)
+        periods = selection.periods()  # each, as the distance of two makes a bar's width
         for state, colour in TROUBLE.items():
             numbers = [
-                Number(by_period[day, state] / ended[day], link(state, first=day, last=selection.end_of(day)))
+                Number(
+                    by_period[day, state] / ended[day] if ended[day] else None,
+                    link(state, first=day, last=selection.end_of(day)),
+                )
                 for day in periods
             ]
             days = [day.isoformat() for day in periods]
@@ -73,7 +76,9 @@ def board(selection):
         for state, reason in ranked
     ]
     return Board(
-        tiles, charts, [Table("By reason", ["Reason", "", "Analyses", "Of all that ended"], rows)] if rows else []
+        tiles,
+        charts,
+        [Table("By reason", ["Reason", "Ended as", "Analyses", "Of all that ended"], rows)] if rows else [],
     )
 
 

@@ -55,7 +55,7 @@ def board(selection):
         return Number(number, selection.studies(first=period, last=until, state__exact=state), number / total)
 
     periods = selection.periods()
-    chart = figures.figure("Week of" if selection.is_weekly else "Day", "Studies", barmode="stack")
+    chart = figures.figure("Week of" if selection.is_weekly else "Day", "Studies", "y", barmode="stack")
     for state, colour in COLOURS.items():
         if by_state[state]:
             numbers = [of_period(period, state) for period in periods]

@@ -73,7 +73,7 @@ def _part(what, moment, rows, limits, link, selection):
     ]
     longest = max(each["nine of ten"] for each in by_period.values())
     unit, length = next((unit for unit in UNITS if longest >= 2 * unit[1]), UNITS[-1])
-    chart = figures.figure("", unit.capitalize())
+    chart = figures.days(figures.figure("", unit.capitalize()), selection)
     for share, colour in zip(SHARES, (figures.ACCENT, figures.WARN), strict=True):
         chart.add_scatter(
             x=[period.isoformat() for period in by_period],

@@ -61,7 +61,7 @@ def board(selection):
     def of_doctor(key, n, reading=None):
         return Number(n, selection.studies(review__doctor__id__exact=key, reading=reading), n / read)
 
-    by_hospital = figures.figure("Studies", "", barmode="stack")
+    by_hospital = figures.figure("Studies", "", "x", barmode="stack")
     top = hospitals[SHOWN - 1 :: -1] if len(hospitals) > SHOWN else hospitals[::-1]
     names = [name for _, name, _, _, _ in top]
     stages = {
@@ -81,7 +81,7 @@ def board(selection):
         figures.bars(by_hospital, stage, names, numbers, colour, orientation="h")
     by_doctor = figures.nothing("No study of these days was read by a doctor.")
     if doctors:
-        by_doctor = figures.figure("Studies", "", barmode="stack")
+        by_doctor = figures.figure("Studies", "", "x", barmode="stack")
         top = doctors[SHOWN - 1 :: -1] if len(doctors) > SHOWN else doctors[::-1]
         names = [name for _, name, *_ in top]
         agreed = [of_doctor(key, n, "agreed") for key, _, _, n, _ in top]

@@ -163,9 +163,9 @@ def test_the_ai_against_the_doctors(add, ada, hospital, tiles, table):
     sd = sqrt(sum((each - mean) ** 2 for each in differences) / 4)
     found = tiles(ada, "ai-and-doctors")
     assert found["Readings with the AI"] == (5, "")
-    assert found["Mean difference"][0] == "+0.64 m"
+    assert found["Mean difference"][0] == "+0.64"
     low, high = mean - 1.96 * sd, mean + 1.96 * sd
-    assert found["Limits of agreement"][0] == f"−{-low:.2f} to +{high:.2f} m"
+    assert found["Limits of agreement"][0] == f"−{-low:.2f} to +{high:.2f}"
     assert found["Overruled"] == (2, "40.0 %")
     assert table(ada, "ai-and-doctors", "By sex and age") == {
         "Girls, 9 to 11 years": [5, "+0.64", f"{sd:.2f}", 2, "40.0 %"]
