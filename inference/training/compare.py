@@ -229,14 +229,17 @@ def draw(rows: list[dict], path: Path) -> None:
     )
     timed = [one for one in rows if "milliseconds" in one.get("cost", {})]
     cost.scatter([one["cost"]["gflop"] for one in timed], [one["cost"]["milliseconds"] for one in timed], s=18)
-    for one in timed:
+    # Presets with the same networks lie on each other: the first gives its name. Names left and right in turn.
+    named = {one["cost"]["gflop"]: one for one in reversed(timed)}.values()
+    for number, one in enumerate(sorted(named, key=lambda one: one["cost"]["milliseconds"])):
         cost.annotate(
-            one["preset"], (one["cost"]["gflop"], one["cost"]["milliseconds"]),
-            xytext=(4, 3), textcoords="offset points", fontsize=7,
+            one["preset"], (one["cost"]["gflop"], one["cost"]["milliseconds"]), fontsize=7,
+            xytext=(5 - 10 * (number % 2), -2), textcoords="offset points", ha=("left", "right")[number % 2],
         )  # fmt: skip
     cost.set(xlabel="GFLOP of one reading", ylabel="ms of one reading on the CPU")
     if timed:
         cost.set(xscale="log", yscale="log")
+        cost.margins(x=0.3)
     for axes in (errors, cost):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
