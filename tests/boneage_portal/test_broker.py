@@ -1,8 +1,9 @@
 import os
+import time
 from queue import Empty
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Consumer, Producer, Queue
 
 from boneage_portal import broker, celery
 
@@ -49,3 +50,40 @@ def test_nobody_takes_a_message_that_is_still_being_written(channel, monkeypatch
     channel._put("inference", {"number": 1})
     assert len(looked) == 1
     assert channel._get("inference") == {"number": 1}
+
+
+@pytest.fixture
+def received(channel):
+    """The bodies of messages that came; `received.connection` takes them."""
+
+    class Received(list):
+        connection = channel.connection.client
+
+    bodies = Received()
+    Consumer(channel, [Queue("inference")], callbacks=[lambda body, message: bodies.append(body)]).consume()
+    return bodies
+
+
+@pytest.mark.parametrize(("folder_tells", "polling_interval"), [(True, 3600), (False, 0.01)])
+def test_a_message_is_taken_when_the_folder_changes_and_at_the_latest_at_the_next_look(
+    received, monkeypatch, folder_tells, polling_interval
+):
+    transport = received.connection.transport
+    transport.polling_interval = polling_interval
+    if not folder_tells:
+        monkeypatch.setattr(transport, "_changed_at", lambda: 0)
+
+    def send_meanwhile(seconds):
+        monkeypatch.setattr(broker, "sleep", time.sleep)
+        with received.connection.clone() as other:
+            Producer(other).publish({"number": 1}, routing_key="inference")
+
+    monkeypatch.setattr(broker, "sleep", send_meanwhile)
+    received.connection.drain_events(timeout=30)
+    assert received == [{"number": 1}]
+
+
+def test_a_wait_for_messages_ends(received):
+    received.connection.transport.polling_interval = 0.01
+    with pytest.raises(TimeoutError):
+        received.connection.drain_events(timeout=0.02)

@@ -22,6 +22,8 @@ SMALL = {
     "bonet": Backbone("bonet", 64, (4, 8, 8, 8, 8)),
     "vit": Backbone("vit", 32, (16,), blocks=2),
 }
+EAGERLY = keras.backend.backend() == "tensorflow"
+"""Compiling the graph of a large network takes far longer than one step, but JAX would compile every operation."""
 SINGLE = {name: preset for name, preset in PRESETS.items() if isinstance(preset, WholeHand)}
 TWO_STAGE = {name: preset for name, preset in PRESETS.items() if isinstance(preset, Preset)}
 
@@ -49,8 +51,7 @@ def test_every_preset_trains_a_step_and_reads_the_same_after_loading(name, two_h
     keras.utils.set_random_seed(4)
     network = whole_hand_network(preset)
     losses, weights = whole_hand_losses(preset)
-    # Compiling the graph of a large network for one step takes far longer than the step.
-    network.compile(keras.optimizers.Adam(1e-4), losses, loss_weights=weights, run_eagerly=True)
+    network.compile(keras.optimizers.Adam(1e-4), losses, loss_weights=weights, run_eagerly=EAGERLY)
     before = [array.copy() for array in network.get_layer(features_of("whole")).get_weights()]
     inputs, truth = WholeHandBatches(two_hands, preset, batch=2, seed=1, augment=True)[0]
     assert np.isfinite(network.train_on_batch(inputs, truth)).all()
@@ -88,7 +89,7 @@ def test_both_stages_of_every_two_stage_preset_do_the_same(name, two_hands, tmp_
                                         batch=2, seed=1, augment=True)),
     ):  # fmt: skip
         network, again = build(preset), build(preset)
-        network.compile(keras.optimizers.Adam(1e-4), loss, run_eagerly=True)
+        network.compile(keras.optimizers.Adam(1e-4), loss, run_eagerly=EAGERLY)
         inputs, truth = batches[0]
         assert np.isfinite(network.train_on_batch(inputs, truth)).all()
         save_arrays(network.get_weights(), tmp_path / "network.npz")
