@@ -84,7 +84,7 @@ def test_an_administrator_sees_the_own_hospital_only(as_user, ada, board, a_mont
     asked = client.get(f"/admin/dashboards/{name}/", MARCH | {"hospital": other_hospital.pk})
     for answer in (page, asked):
         assert "Northern General" not in answer.content.decode()
-        assert "Bob" not in answer.content.decode()
+        assert not re.search(r"\bBob\b", answer.content.decode())  # a random token may hold the three letters
     assert str(asked.context["board"]) == str(page.context["board"])
 
 

@@ -1,5 +1,6 @@
 """Ada administers the hospital, Olga another: each finds her own hospital's rows in the administration, and no more."""
 
+import re
 import uuid
 
 import pytest
@@ -89,7 +90,7 @@ def test_another_hospitals_row_is_not_found_as_if_it_did_not_exist(as_user, ada,
         for key in (row.pk, guess, "made-up"):
             answer = getattr(as_user(olga), method)(page(label, name, key))
             assert answer.status_code == 404
-            assert b"Doe" not in answer.content
+            assert not re.search(r"\bDoe\b", answer.content.decode())  # a random token may hold the three letters
     assert type(row)._base_manager.filter(pk=row.pk).exists()
 
 

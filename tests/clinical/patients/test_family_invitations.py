@@ -1,3 +1,4 @@
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -69,7 +70,7 @@ def test_neither_the_mail_nor_the_page_behind_the_link_says_anything_of_the_pati
     for text in (message.subject + message.body, page):
         assert "St. Anna Children" in text
         for secret in ("Doe", "Jane", patient.mrn, str(patient.pk), "2014", "mother", "Alice"):
-            assert secret not in text
+            assert not re.search(rf"\b{secret}\b", text)  # a random token may hold a short one
 
 
 @pytest.mark.usefixtures("unscoped")
