@@ -8,13 +8,13 @@ from allauth.mfa.signals import authenticator_added, authenticator_removed, auth
 from allauth.usersessions.adapter import get_adapter
 from allauth.usersessions.models import UserSession
 from django.conf import settings
-from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
 from django.urls import reverse
 
 SIGNED_IN_AT, SEEN_AT = "signed_in_at", "seen_at"  # seconds, in the session
+SIGNED_OUT = "signed_out"  # a cookie: a message would be gone with the first of the open tabs that shows it
 
 
 def remaining(request):
@@ -47,13 +47,18 @@ class SessionLimitMiddleware:
 
     def __call__(self, request):
         request.idle_seconds = settings.SESSION_IDLE_SECONDS
-        if request.user.is_authenticated:
-            if not remaining(request):
-                logout(request)
-                messages.info(request, "You were signed out for safety. Sign in to go on where you were.")
-            elif self.is_activity(request) and self.is_due(request):
-                see(request)
-        return self.get_response(request)
+        ends = request.user.is_authenticated and not remaining(request)
+        if ends:
+            logout(request)
+        elif request.user.is_authenticated and self.is_activity(request) and self.is_due(request):
+            see(request)
+        request.signed_out = ends or bool(request.COOKIES.get(SIGNED_OUT))  # the sign-in page says why
+        response = self.get_response(request)
+        if request.signed_out and request.user.is_authenticated:
+            response.delete_cookie(SIGNED_OUT)
+        elif ends:
+            response.set_cookie(SIGNED_OUT, "1", secure=settings.HTTPS, httponly=True, samesite="Lax")
+        return response
 
     def is_activity(self, request):
         if request.method not in ("GET", "HEAD"):

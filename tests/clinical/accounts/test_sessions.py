@@ -50,6 +50,20 @@ def test_who_does_nothing_is_signed_out_and_comes_back_to_the_same_page(client, 
     assert "signed out for safety" in response.content.decode()
 
 
+def test_every_open_tab_says_why_until_somebody_signs_in(client, sign_in, alice, clock):
+    def says_why(page):
+        return "signed out for safety" in client.get(page, follow=True).content.decode()
+
+    sign_in(alice)
+    clock(minutes=16)
+    assert client.get("/session/").status_code == 401  # the script of the first tab learns of it
+    assert says_why("/patients/?sex=F")
+    assert says_why("/studies/")
+    sign_in(alice)
+    client.post("/accounts/logout/")
+    assert not says_why("/studies/")
+
+
 def test_what_is_sent_too_late_leads_back_to_the_page_it_was_sent_from(client, sign_in, alice, patient, clock):
     sign_in(alice)
     clock(minutes=16)
