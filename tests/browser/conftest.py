@@ -1,11 +1,13 @@
 import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.embedded_portal import EmbeddedPortal
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+expect.set_options(timeout=30_000)  # milliseconds, as for Playwright's actions; a busy machine takes more than its 5 s
 
 
 def pytest_collection_modifyitems(items):

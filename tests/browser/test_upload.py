@@ -33,6 +33,7 @@ def test_the_viewer_zooms_inverts_and_shows_where_the_model_looked(open_page):
     page.get_by_role("link", name="Open the study").click(timeout=PATIENCE)
     expect(page.get_by_role("heading", name="Bone age")).to_be_visible(timeout=PATIENCE)
     viewer = page.locator("radiograph-viewer").first
+    expect(viewer).to_have_attribute("data-state", "ready")  # until then there is nothing to zoom
     zoom = viewer.locator("[data-zoom]")
     fitted = zoom.inner_text()
     viewer.get_by_role("button", name="Zoom in").click()
