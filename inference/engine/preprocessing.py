@@ -47,13 +47,21 @@ def view(image: np.ndarray, size: int, box: tuple[float, ...] = WHOLE, warp: np.
     if shrink > 1.25:  # warpAffine skips pixels when it shrinks; averaging first keeps fine bone edges
         width, height = max(1, round(width / shrink)), max(1, round(height / shrink))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    matrix = view_matrix((height, width), size, box, warp)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, matrix[:2], (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def view_matrix(
+    shape: tuple[int, int], size: int, box: tuple[float, ...], warp: np.ndarray | None = None
+) -> np.ndarray:
+    """3 x 3: from the pixels (x, y, 1) of a view to those of an image of that height and width; see `view`."""
+    height, width = shape
     half_width, half_height = (box[2] - box[0]) * width / 2, (box[3] - box[1]) * height / 2
     centre_x, centre_y = (box[0] + box[2]) * width / 2, (box[1] + box[3]) * height / 2
     to_image = np.array([[half_width, 0, centre_x - 0.5], [0, half_height, centre_y - 0.5], [0, 0, 1]])
     to_unit = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
-    matrix = to_image @ (np.eye(3) if warp is None else warp) @ to_unit
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix[:2], (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return to_image @ (np.eye(3) if warp is None else warp) @ to_unit
 
 
 def network_input(views: np.ndarray) -> np.ndarray:

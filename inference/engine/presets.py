@@ -81,7 +81,7 @@ class AgeStage:
     fit: Fit
     alone: Fit | None = None
     """Each branch is fitted alone first, where the published recipe says so."""
-    loss: Literal["mse", "huber"] = "mse"
+    loss: Literal["mse", "huber", "mae"] = "mse"
     dense: tuple[int, ...] = (128, 64, 32)
     dropout: float = 0.0
     mirrored: bool = False
@@ -185,6 +185,26 @@ _TWO_STAGE_COMPACT = Preset(
     precision="mixed_bfloat16",
     source="The same two stages on small residual networks (De and Smith, NeurIPS 2020), read beside the whole hand",
 )
+_WIDE = (48, 96, 192, 288)
+_TWO_STAGE_WIDE = replace(
+    _TWO_STAGE_COMPACT,
+    name="two_stage_wide",
+    attention=replace(
+        _TWO_STAGE_COMPACT.attention,
+        backbone=Backbone("residual", 192, _WIDE),
+    ),
+    age=replace(
+        _TWO_STAGE_COMPACT.age,
+        branches={
+            "carpal": Backbone("residual", 128, _WIDE),
+            "metacarpal": Backbone("residual", 128, _WIDE),
+            "whole": Backbone("residual", 256, _WIDE),
+        },
+        fit=replace(_TWO_STAGE_COMPACT.age.fit, batch=64),
+        loss="mae",
+    ),
+    source="As two_stage_compact, with wider networks on larger views",
+)
 
 
 def _one_region(region: str, published: str) -> Preset:
@@ -219,6 +239,7 @@ _ALL: list[AnyPreset] = [
     _one_region("carpal", "MAE 13.43 months (validation)"),
     _one_region("metacarpal", "MAE 13.60 months (validation)"),
     _TWO_STAGE_COMPACT,
+    _TWO_STAGE_WIDE,
     WholeHand(
         name="simple_cnn",
         source="Plain convolutional network, as LeCun et al., Proc. IEEE 1998, with ReLU",

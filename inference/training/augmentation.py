@@ -49,26 +49,37 @@ def random_exposure(
     """
     image = normalised
     if rng.random() < ranges.reexposed_share:
-        changed = raw
-        if rng.random() < ranges.blur_share * 2:
-            changed = cv2.GaussianBlur(changed, (0, 0), rng.uniform(0.5, 1.3))
-        levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.6, 0.6))
-        contrast = np.exp(rng.uniform(np.log(0.12), 0.1))
-        offset = rng.uniform(0, max(0.0, 1 - contrast))
-        table = np.clip((levels * contrast + offset) * 255, 0, 255).astype(np.uint8)
-        changed = cv2.LUT(changed, table)
-        if rng.random() < 0.3:
-            noise = rng.integers(-2, 3, changed.shape, dtype=np.int16)
-            changed = np.clip(changed + noise, 0, 255).astype(np.uint8)
-        image = normalise_contrast(changed)
+        image = reexposed(raw, rng, ranges)
     if rng.random() < ranges.sharpened_share:
         amount = rng.uniform(0, 0.8)
         image = cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), 1.0), -amount, 0)
-    levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.35, 0.35))
-    levels = (levels - 0.5) * rng.uniform(0.75, 1.25) + 0.5 + rng.uniform(-0.1, 0.1)
-    if rng.random() < ranges.inverted_share:
+    gamma, gain, offset, inverted = random_levels(rng, ranges)
+    levels = (np.linspace(0, 1, 256) ** gamma - 0.5) * gain + 0.5 + offset
+    if inverted:
         levels = 1 - levels
     return cv2.LUT(image, np.clip(levels * 255, 0, 255).astype(np.uint8))
+
+
+def random_levels(rng: np.random.Generator, ranges: Augmentation) -> tuple[float, float, float, bool]:
+    """Gamma, gain about the middle grey, offset, and whether black and white change places."""
+    gamma, gain, offset = np.exp(rng.uniform(-0.35, 0.35)), rng.uniform(0.75, 1.25), rng.uniform(-0.1, 0.1)
+    return gamma, gain, offset, rng.random() < ranges.inverted_share
+
+
+def reexposed(raw: np.ndarray, rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
+    """The image with another gamma, contrast and noise, sometimes blurred, and only then its contrast normalised."""
+    changed = raw
+    if rng.random() < ranges.blur_share * 2:
+        changed = cv2.GaussianBlur(changed, (0, 0), rng.uniform(0.5, 1.3))
+    levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.6, 0.6))
+    contrast = np.exp(rng.uniform(np.log(0.12), 0.1))
+    offset = rng.uniform(0, max(0.0, 1 - contrast))
+    table = np.clip((levels * contrast + offset) * 255, 0, 255).astype(np.uint8)
+    changed = cv2.LUT(changed, table)
+    if rng.random() < 0.3:
+        noise = rng.integers(-2, 3, changed.shape, dtype=np.int16)
+        changed = np.clip(changed + noise, 0, 255).astype(np.uint8)
+    return normalise_contrast(changed)
 
 
 def add_marker(view: np.ndarray, rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
@@ -95,11 +106,31 @@ def add_marker(view: np.ndarray, rng: np.random.Generator, ranges: Augmentation)
 
 def erase(view: np.ndarray, rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
     """Sometimes blacks out a rectangle, as the second pass of the attention network does with the carpal region."""
-    if rng.random() >= ranges.erased_share:
+    x0, y0, x1, y1 = erased_rectangle(view.shape, rng, ranges)
+    if x0 == x1:
         return view
-    height, width = view.shape
+    view = view.copy()
+    view[y0:y1, x0:x1] = 0
+    return view
+
+
+def erased_rectangle(
+    shape: tuple[int, ...], rng: np.random.Generator, ranges: Augmentation
+) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 in pixels of an image of that shape; empty where nothing is blacked out."""
+    if rng.random() >= ranges.erased_share:
+        return (0, 0, 0, 0)
+    height, width = shape
     sides = rng.uniform(0.2, 0.45, 2) * (width, height)
     x, y = rng.uniform(0.1, 0.9, 2) * (width, height) - sides / 2
-    view = view.copy()
-    view[max(0, int(y)) : max(0, int(y + sides[1])), max(0, int(x)) : max(0, int(x + sides[0]))] = 0
-    return view
+    return max(0, int(x)), max(0, int(y)), max(0, int(x + sides[0])), max(0, int(y + sides[1]))
+
+
+def jittered(box: tuple[float, ...], rng: np.random.Generator) -> tuple[float, ...]:
+    """The box moved by up to a twelfth of its side, and up to a tenth larger or smaller."""
+    x0, y0, x1, y1 = box
+    grow = 0.5 * np.exp(rng.uniform(-0.1, 0.1))
+    centre_x = (x0 + x1) / 2 + (x1 - x0) * rng.uniform(-1, 1) / 12
+    centre_y = (y0 + y1) / 2 + (y1 - y0) * rng.uniform(-1, 1) / 12
+    half_width, half_height = (x1 - x0) * grow, (y1 - y0) * grow
+    return (centre_x - half_width, centre_y - half_height, centre_x + half_width, centre_y + half_height)

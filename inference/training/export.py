@@ -27,7 +27,7 @@ from inference.engine import presets
 from inference.engine.networks import age_network, attention_network, whole_hand_network
 from inference.engine.preprocessing import working_image
 from inference.engine.presets import Ensemble, Preset, WholeHand
-from inference.engine.weights import fingerprint, load_arrays, read_card, save_arrays, serving_files, weights_folder
+from inference.engine.weights import fingerprint, load_arrays, read_card, serving_files, weights_folder
 from inference.training import calibrate, quantize
 from inference.training.card import CITATION, NOT_FOR
 from inference.training.datasets import read_dataset
@@ -48,10 +48,9 @@ def export_networks(preset: Preset | WholeHand, run: Path, out: Path) -> None:
     """Each network as .npz (Keras) and .onnx, from the checkpoints of the run."""
     out.mkdir(parents=True, exist_ok=True)
     for name, build in networks(preset).items():
-        trained = keras.saving.load_model(run / f"{name}.keras", compile=False)
-        save_arrays(trained.get_weights(), out / f"{name}.npz")
+        # In half precision already, so that both runtimes hold the very same numbers.
+        shutil.copy2(run / f"{name}.npz", out)
         network = build(preset)
-        # Rounded to half precision first, so that both runtimes hold the very same numbers.
         network.set_weights(load_arrays(out / f"{name}.npz"))
         export_onnx(network, out / f"{name}.onnx")
 

@@ -8,6 +8,13 @@ from pathlib import Path
 import keras
 
 from inference.engine.presets import Fit
+from inference.engine.weights import save_arrays
+
+SAME_RATE = 0.03
+"""Share by which the learning rate must have changed to be set anew."""
+SECONDS_AHEAD = 5.0
+"""How far the steps sent to an accelerator may run ahead of those done."""
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
 class Schedule(keras.callbacks.Callback):
@@ -26,6 +33,8 @@ class Schedule(keras.callbacks.Callback):
         self.steps: int = spent["steps"]
         self.seconds_before: float = spent["seconds"]
         self.started = time.monotonic()
+        self.set_rate = math.nan
+        self.met = self.started
 
     @property
     def seconds(self) -> float:
@@ -44,21 +53,30 @@ class Schedule(keras.callbacks.Callback):
         position = (self.share - self.WARM_UP) / (1 - self.WARM_UP)
         return self.fit.learning_rate * max(1e-3, (1 + math.cos(math.pi * position)) / 2)
 
+    # Nothing happens at the end of a step: Keras would wait for its result before it sends the next one.
     def on_train_batch_begin(self, batch, logs=None) -> None:
-        self.model.optimizer.learning_rate = self.rate()
-
-    def on_train_batch_end(self, batch, logs=None) -> None:
+        rate, now = self.rate(), time.monotonic()
+        if not math.isclose(rate, self.set_rate, rel_tol=SAME_RATE) or now - self.met > SECONDS_AHEAD:
+            if keras.backend.backend() == "jax":
+                # While an epoch runs its variables lie apart, and what is assigned to them is lost.
+                self.model.jax_state_sync()
+            self.model.optimizer.learning_rate = self.set_rate = rate
+            int(self.model.optimizer.iterations)  # waits for the steps that were only sent so far
+            self.met = now
         self.steps += 1
         if self.share >= 1.0:
             self.model.stop_training = True
 
 
 class Progress(keras.callbacks.Callback):
-    """Prints one line per epoch, with the mean absolute error in months on the validation data, and checkpoints."""
+    """Prints one line per epoch, with the mean absolute error in months on the validation data, and checkpoints: every
+    minute, and at the end.
+    """
 
     def __init__(self, schedule: Schedule, checkpoint: Path, months_error, history: list[dict]) -> None:
         super().__init__()
         self.schedule, self.checkpoint, self.months_error, self.history = schedule, checkpoint, months_error, history
+        self.saved = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None) -> None:
         row = {
@@ -70,15 +88,21 @@ class Progress(keras.callbacks.Callback):
         }
         self.history.append(row)
         print(json.dumps(row), flush=True)
+        if self.schedule.share < 1.0 and time.monotonic() - self.saved < SECONDS_BETWEEN_CHECKPOINTS:
+            return  # on an accelerator an epoch takes no longer than a checkpoint
         spent = {"steps": self.schedule.steps, "seconds": self.schedule.seconds, "history": self.history}
         save_checkpoint(self.model, self.checkpoint, spent)
+        self.saved = time.monotonic()
 
 
 def save_checkpoint(model: keras.Model, path: Path, spent: dict) -> None:
-    """Model with optimizer, and what was spent, beside each other; an interrupted save leaves the last one whole."""
+    """Model with optimizer, its weights alone in half precision, and what was spent, beside each other; an interrupted
+    save leaves the last one whole.
+    """
     partial = path.with_name(f"{path.stem}.partial.keras")
     model.save(partial)
     partial.replace(path)
+    save_arrays(model.get_weights(), path.with_suffix(".npz"))
     path.with_suffix(".json").write_text(json.dumps(spent))
 
 

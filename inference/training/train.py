@@ -36,10 +36,12 @@ SEX_LOSS_MONTHS = 10.0
 """Weight of the cross-entropy of a predicted sex, against losses in months."""
 
 
-def train_attention(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: float | None, seed: int) -> None:
+def train_attention(
+    preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: float | None, seed: int, accelerated: bool = False
+) -> None:
     """Stage 1: the attention network, on whole hands."""
     fit = preset.attention.fit
-    batches = AttentionBatches(train, preset, fit.batch, seed, augment=True)
+    batches = AttentionBatches(train, preset, fit.batch, seed, augment=True, accelerated=accelerated)
     checks = AttentionBatches(val, preset, fit.batch, seed, augment=False)
 
     def months_error(model: keras.Model) -> float:
@@ -80,7 +82,9 @@ def region_boxes(attention: keras.Model, data: Dataset, preset: Preset) -> dict[
     }
 
 
-def train_age(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: float | None, seed: int) -> None:
+def train_age(
+    preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: float | None, seed: int, accelerated: bool = False
+) -> None:
     """Stage 2: the age network, on the regions that stage 1 found."""
     boxes = {name: dict(np.load(run / f"regions_{name}.npz")) for name in ("train", "val")}
     if len(boxes["train"]["carpal"]) != len(train):
@@ -89,10 +93,11 @@ def train_age(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: 
     loss = _age_loss(stage.loss)
 
     def fit_views(views: tuple[str, ...], fit: Fit, checkpoint: Path, start: Callable[[keras.Model], None]) -> None:
+        common = {"views": views, "batch": fit.batch, "seed": seed}
         batches = AgeBatches(
-            train, preset, boxes["train"], views, batch=fit.batch, seed=seed, augment=True, balance=fit.balance
+            train, preset, boxes["train"], augment=True, balance=fit.balance, accelerated=accelerated, **common
         )
-        checks = AgeBatches(val, preset, boxes["val"], views, batch=fit.batch, seed=seed, augment=False)
+        checks = AgeBatches(val, preset, boxes["val"], augment=False, **common)
 
         def months_error(model: keras.Model) -> float:
             return float(np.abs(model.predict(checks, verbose=0)[:, 0] - val.ages).mean())
@@ -121,13 +126,21 @@ def train_age(preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: 
 
 
 def train_whole_hand(
-    preset: WholeHand, run: Path, train: Dataset, val: Dataset, minutes: float | None, seed: int
+    preset: WholeHand,
+    run: Path,
+    train: Dataset,
+    val: Dataset,
+    minutes: float | None,
+    seed: int,
+    accelerated: bool = False,
 ) -> None:
     """Every network of the preset, each on the radiographs of its sexes."""
     losses, weights = whole_hand_losses(preset)
     for name, sexes in preset.networks.items():
         of_sex = val.of_sexes(sexes)
-        batches = WholeHandBatches(train.of_sexes(sexes), preset, preset.fit.batch, seed, augment=True)
+        batches = WholeHandBatches(
+            train.of_sexes(sexes), preset, preset.fit.batch, seed, augment=True, accelerated=accelerated
+        )
         checks = WholeHandBatches(of_sex, preset, preset.fit.batch, seed, augment=False)
 
         def months_error(model: keras.Model, checks=checks, truth=of_sex.ages) -> float:
@@ -155,7 +168,7 @@ def whole_hand_losses(preset: WholeHand) -> tuple[dict, dict[str, float] | None]
 
 
 def _age_loss(name: str):
-    return keras.losses.Huber(delta=HUBER_MONTHS) if name == "huber" else name
+    return keras.losses.Huber(delta=HUBER_MONTHS) if name == "huber" else name  # "mse" and "mae" are Keras's own
 
 
 def record(run: Path, options: argparse.Namespace) -> None:
@@ -166,13 +179,24 @@ def record(run: Path, options: argparse.Namespace) -> None:
     minutes = f" --minutes {options.minutes:g}" if options.minutes else ""
     also = f" --also {options.also}" if options.also else ""
     precision = f" --precision {options.precision}" if options.precision else ""
+    accelerated = " --accelerated" if options.accelerated else ""
     kept["commands"].append(
         f"python -m inference.training.train --preset {options.preset} --stage {options.stage}"
-        f"{minutes}{phantoms}{also}{precision} --seed {options.seed}"
+        f"{minutes}{phantoms}{also}{precision}{accelerated} --seed {options.seed}"
     )
     kept["commit"] = commit()
-    kept["machine"] = f"{os.cpu_count()} {platform.machine()} cores, Keras on {keras.backend.backend()}"
+    kept["machine"] = f"{machine()}, Keras on {keras.backend.backend()}"
     path.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def machine() -> str:
+    """The GPU that Keras computes on, or the cores."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if jax.default_backend() == "gpu":
+            return jax.devices()[0].device_kind
+    return f"{os.cpu_count()} {platform.machine()} cores"
 
 
 def commit() -> str:
@@ -198,6 +222,9 @@ def main(arguments: list[str] | None = None) -> None:
         choices=("float32", "mixed_bfloat16"),
         help="default: the preset's; a CPU without bfloat16 instructions is many times slower with mixed_bfloat16",
     )
+    parser.add_argument(
+        "--accelerated", action="store_true", help="augment on the GPU, for a network that would wait for the CPU"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     try:
@@ -220,14 +247,14 @@ def main(arguments: list[str] | None = None) -> None:
         train += cached_phantoms(options.run / "phantoms.npz", options.phantoms, options.seed, prepare)
     print(f"{len(train)} training and {len(val)} validation radiographs", flush=True)
     if isinstance(chosen, WholeHand):
-        train_whole_hand(chosen, options.run, train, val, minutes, options.seed)
+        train_whole_hand(chosen, options.run, train, val, minutes, options.seed, options.accelerated)
         return
     if options.stage in ("attention", "all"):
-        train_attention(chosen, options.run, train, val, minutes, options.seed)
+        train_attention(chosen, options.run, train, val, minutes, options.seed, options.accelerated)
     if options.stage in ("regions", "all"):
         extract_regions(chosen, options.run, train, val)
     if options.stage in ("age", "all"):
-        train_age(chosen, options.run, train, val, minutes, options.seed)
+        train_age(chosen, options.run, train, val, minutes, options.seed, options.accelerated)
 
 
 if __name__ == "__main__":

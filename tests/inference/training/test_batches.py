@@ -6,7 +6,8 @@ import pytest
 
 from inference.engine.networks import age_network
 from inference.engine.presets import SCALED_AGE_MONTHS
-from inference.training.batches import AgeBatches, AttentionBatches, drawing_shares, jittered
+from inference.training.augmentation import jittered
+from inference.training.batches import AgeBatches, AttentionBatches, drawing_shares
 from inference.training.datasets import Dataset, OnDemand
 
 VIEWS = ("carpal", "metacarpal", "whole")
