@@ -118,6 +118,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, help="the finished run; an ensemble has none")
     parser.add_argument("--out", type=Path, required=True, help="the folder of the model is made in it")
     parser.add_argument("--rehearse", action="store_true", help="calibrate on a few radiographs: a card to try with")
+    parser.add_argument(
+        "--without-int8", action="store_true", help="leave the 8-bit copy to inference.training.quantize"
+    )
     options = parser.parse_args(arguments)
     asked = presets.preset(options.preset)
     if isinstance(asked, Ensemble):
@@ -134,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     card = calibrate.calibrate(chosen, out, train, val)
     card |= {"training": training_record(options.run, chosen), "not_for": NOT_FOR}
     calibrate.write_card(out, card)
-    if isinstance(chosen, Preset):
+    if isinstance(chosen, Preset) and not options.without_int8:
         card["int8"] = quantize.quantize(chosen, out, train, val)
         calibrate.write_card(out, card)
     told = ("version", "validation", "phantoms", "interval_check", "int8")

@@ -93,11 +93,18 @@ def train_age(
     loss = _age_loss(stage.loss)
 
     def fit_views(views: tuple[str, ...], fit: Fit, checkpoint: Path, start: Callable[[keras.Model], None]) -> None:
-        common = {"views": views, "batch": fit.batch, "seed": seed}
         batches = AgeBatches(
-            train, preset, boxes["train"], augment=True, balance=fit.balance, accelerated=accelerated, **common
+            train,
+            preset,
+            boxes["train"],
+            views,
+            batch=fit.batch,
+            seed=seed,
+            augment=True,
+            balance=fit.balance,
+            accelerated=accelerated,
         )
-        checks = AgeBatches(val, preset, boxes["val"], augment=False, **common)
+        checks = AgeBatches(val, preset, boxes["val"], views, batch=fit.batch, seed=seed, augment=False)
 
         def months_error(model: keras.Model) -> float:
             return float(np.abs(model.predict(checks, verbose=0)[:, 0] - val.ages).mean())
