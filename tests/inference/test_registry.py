@@ -2,24 +2,18 @@
 
 import json
 
-import numpy as np
-import onnx
 import pytest
-from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
 from django.db import IntegrityError, transaction
-from onnx import TensorProto, helper, numpy_helper
 
 from clinical.accounts.scope import every_hospital
 from clinical.audit.models import AccessEvent
-from inference import registry, tasks
-from inference.engine import presets
-from inference.engine.presets import Ensemble
+from inference import registry
 from inference.engine.weights import SHIPPED, fingerprint
 from inference.models import ModelVersion, ShadowAnalysis, State, VersionState
 from inference.workflow import WrongState
-from tests import radiograph_files
 from tests.factories import AnalysisFactory, UserFactory
+from tests.model_files import from_elsewhere
 
 
 @pytest.fixture(autouse=True)
@@ -330,78 +324,3 @@ def test_a_model_in_an_object_storage_is_fetched_once(folder, settings, monkeypa
     monkeypatch.setattr(storage, "_open", lambda name, mode="rb": (kept.parents[1] / name).open(mode))
     assert fingerprint(registry._local(version.sha256)) == version.sha256
     assert registry._local(version.sha256) == tmp_path / "var" / "models" / version.sha256
-
-
-# --- models from elsewhere -----------------------------------------------------------------------------------
-
-DESCRIPTION = """
-name = "{name}"
-version = "2.1"
-file = "network.onnx"
-interval90_months = 15.0
-[image]
-size = 64
-channels = 1
-[age]
-unit = "years"
-"""
-
-
-def from_elsewhere(path, age=10):
-    """The folder of a network that gives this age, in years, to whatever it is shown."""
-    nodes = [
-        helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2], keepdims=0),
-        helper.make_node("Mul", ["mean", "none"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "age"], ["years"]),
-    ]
-    constants = [
-        numpy_helper.from_array(np.array(value, np.float32), name) for name, value in (("none", 0), ("age", age))
-    ]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 64, 64, 1])
-    years = helper.make_tensor_value_info("years", TensorProto.FLOAT, ["n", 1])
-    graph = helper.make_graph(nodes, "network", [image], [years], constants)
-    path.mkdir(parents=True)
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path / "network.onnx"
-    )
-    (path / "model.toml").write_text(DESCRIPTION.format(name=path.name))
-    return path
-
-
-@pytest.fixture
-def analysed(hospital):
-    """An analysis of a radiograph, read by the active version."""
-
-    def read():
-        picture = storages["private"].save("radiographs/elsewhere", ContentFile(radiograph_files.png()))
-        with every_hospital():
-            analysis = AnalysisFactory(hospital=hospital, radiograph=picture)
-            tasks.analyse.apply(kwargs={"analysis_id": str(analysis.pk), "hospital_id": hospital.pk})
-            analysis.refresh_from_db()
-        return analysis
-
-    return read
-
-
-def test_a_model_from_elsewhere_is_registered_activated_and_reads(tmp_path, analysed):
-    version = registry.register(from_elsewhere(tmp_path / "elsewhere"))
-    registry.activate(version, seen=None)
-    assert str(version) == "elsewhere 2.1"
-    analysis = analysed()
-    assert (analysis.state, analysis.reason) == (State.ANALYSED, "")
-    assert analysis.bone_age_months == pytest.approx(120)
-    assert analysis.model_version == version
-
-
-def test_an_ensemble_is_registered_with_its_members_and_reads_their_mean(tmp_path, monkeypatch, analysed):
-    monkeypatch.setitem(presets.PRESETS, "both", Ensemble("both", "two of them", ("younger", "older")))
-    path = tmp_path / "both"
-    from_elsewhere(path / "younger", age=8)
-    older = from_elsewhere(path / "older", age=12)
-    (path / "card.json").write_text(json.dumps({"name": "both", "version": "1"}))
-    version = registry.register(path)
-    registry.activate(version, seen=None)
-    from_elsewhere(tmp_path / "replaced", age=18).joinpath("network.onnx").replace(older / "network.onnx")
-    assert analysed().bone_age_months == pytest.approx(120)
-    with pytest.raises(WrongState, match="need a version of their own"):
-        registry.register(path)
