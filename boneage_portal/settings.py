@@ -242,6 +242,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "inference.tasks.analyse": {"queue": "inference"},
     "inference.tasks.read_shadow": {"queue": "inference"},
+    "inference.tasks.try_version": {"queue": "inference"},
     "clinical.studies.tasks.draw_row": {"queue": "inference"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -31,6 +31,8 @@ class ModelVersion(models.Model):
         "shadow run", default=False, help_text="Reads new studies beside the active version, seen by nobody."
     )
     registered_at = models.DateTimeField(auto_now_add=True)
+    tried_at = models.DateTimeField(null=True, help_text="When a worker last loaded it and had it read a drawn hand.")
+    problem = models.CharField(max_length=400, blank=True, help_text="Why it cannot serve: what went wrong then.")
     activated_at = models.DateTimeField(null=True, help_text="The last time.")
     activated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

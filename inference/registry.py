@@ -5,6 +5,7 @@ they came from, the version that was registered is the one that serves, also whe
 """
 
 import logging
+import math
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from django.utils import timezone
 
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
-from inference.engine import BoneAgeModel
+from inference.engine import BoneAgeModel, Refusal
 from inference.engine.weights import fingerprint, read_card, serving_files, weights_folder
 from inference.models import ModelVersion, ShadowAnalysis, State, VersionState
+from inference.training.phantom import draw_phantom
 from inference.workflow import WrongState
 
 logger = logging.getLogger(__name__)
@@ -121,14 +123,44 @@ def register(folder, actor=None):
         version.save(update_fields=["card", "sha256"])
         if adopted:
             record(Verb.REGISTER_MODEL, version, actor=actor, detail=str(version))
+            ask_for_trial(version)
     return version
+
+
+def ask_for_trial(version, actor=None):
+    """Have a worker try the version out; the web process loads no model."""
+    from inference.tasks import try_version
+
+    transaction.on_commit(lambda: try_version.delay(version_id=version.pk), robust=True)
+
+
+def try_out(version):
+    """Load the version and have it read a drawn hand: one that cannot is kept from serving, and says why.
+
+    A refusal is no fault: the hand is drawn, and a gate may well tell.
+    """
+    problem = ""
+    try:
+        # Past the cache: what may never serve does not take the place of what does.
+        [outcome] = _load.__wrapped__(version.sha256, str(version)).predict(
+            [draw_phantom(120, "F", seed=1, size=700)], ["F"]
+        )
+        if not isinstance(outcome, Refusal) and not all(
+            map(math.isfinite, (outcome.low_months, outcome.bone_age_months, outcome.high_months))
+        ):
+            problem = "It reads no number in a drawn hand."
+    except Exception as error:  # whatever it is, it would happen with a study too
+        logger.error("%s cannot serve: %s", version, error)
+        problem = f"{error}"[:400] or type(error).__name__
+    ModelVersion.objects.filter(pk=version.pk).update(tried_at=timezone.now(), problem=problem)
 
 
 @transaction.atomic
 def activate(version, actor=None, *, seen):
     """Let `version` read studies from now on, in place of the version whose key is `seen` (None: of none).
 
-    Raises WrongState when another one serves by now, when it serves already, or when its files were never kept.
+    Raises WrongState when another one serves by now, when it serves already, when its files were never kept, or when
+    a worker found that it cannot serve.
     """
     # Of two activations at once the second waits here, and then sees that another version serves.
     rows = {row.pk: row for row in ModelVersion.objects.select_for_update().order_by("pk")}
@@ -138,6 +170,8 @@ def activate(version, actor=None, *, seen):
         raise WrongState(MOVED_ON)
     if not version.sha256:
         raise WrongState(f"The files of {version} were never kept. Register it from its folder first.")
+    if version.problem:
+        raise WrongState(f"{version} cannot serve: {version.problem}")
     if version.shadows:
         end_shadow_run(version, actor)
     ModelVersion.objects.filter(pk=serving).update(state=VersionState.RETIRED)
@@ -162,7 +196,8 @@ def start_shadow_run(version, actor=None):
     """Let the candidate read new studies beside the active version. Raises WrongState while another one does."""
     try:
         with transaction.atomic():
-            _change(version, actor, Verb.START_SHADOW_RUN, Q(shadows=False), ~Q(sha256=""), shadows=True)
+            ready = Q(shadows=False, problem="") & ~Q(sha256="")
+            _change(version, actor, Verb.START_SHADOW_RUN, ready, shadows=True)
     except IntegrityError:
         raise WrongState("Another candidate is in its shadow run. End that one first.") from None
 

@@ -10,7 +10,7 @@ from inference import registry, shadow, workflow
 from inference.engine import Refusal, UnreadableRadiograph, read_radiograph
 from inference.engine.weights import MissingWeights
 from inference.heat_map import overlay_png
-from inference.models import Analysis
+from inference.models import Analysis, ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,12 @@ def read_shadow(self):
         if run is not None:
             _run(run, lambda: (registry.load(run.model_version), run.model_version))
             shadow.wake()
+
+
+@tenant_task
+def try_version(*, version_id):
+    """See `registry.try_out`."""
+    registry.try_out(ModelVersion.objects.get(pk=version_id))
 
 
 def _run(run, model_of):

@@ -30,7 +30,7 @@ def from_elsewhere(path, age=10):
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 64, 64, 1])
     years = helper.make_tensor_value_info("years", TensorProto.FLOAT, ["n", 1])
     graph = helper.make_graph(nodes, "network", [image], [years], constants)
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     onnx.save(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path / "network.onnx"
     )

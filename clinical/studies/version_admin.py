@@ -43,7 +43,7 @@ VERBS = {
         "Activate",
         "Every study that is analysed from now on is read by it. What was read before stays as it is.",
         "{} reads studies from now on.",
-        lambda version: version.state != VersionState.ACTIVE and version.sha256,
+        lambda version: version.state != VersionState.ACTIVE and version.sha256 and not version.problem,
     ),
     "start-shadow-run": _Verb(
         registry.start_shadow_run,
@@ -51,7 +51,16 @@ VERBS = {
         "It reads every new study too, after the active version and when no study waits. Nobody sees what it reads but "
         "the platform's staff, here.",
         "{} reads new studies in the shadow.",
-        lambda version: version.state == VersionState.CANDIDATE and not version.shadows and version.sha256,
+        lambda version: (
+            version.state == VersionState.CANDIDATE and not version.shadows and version.sha256 and not version.problem
+        ),
+    ),
+    "try-again": _Verb(
+        registry.ask_for_trial,
+        "Try it again",
+        "A worker loads it and has it read a drawn hand. Its page says what came of it; nothing else changes.",
+        "A worker tries {} as soon as it is free. Load this page again to see what came of it.",
+        lambda version: version.sha256 and (version.problem or not version.tried_at),
     ),
     "end-shadow-run": _Verb(
         registry.end_shadow_run,
@@ -86,8 +95,13 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     @admin.display(description="state", ordering="state")
     def badge(self, version):
         tone = {VersionState.ACTIVE: "released", VersionState.CANDIDATE: "reviewed"}.get(version.state, "")
-        shadow = ", shadow run" if version.shadows else ""
-        return format_html('<span class="badge plain {}">{}{}</span>', tone, version.get_state_display(), shadow)
+        more = ", cannot serve" if version.problem else ", shadow run" if version.shadows else ""
+        return format_html(
+            '<span class="badge plain {}">{}{}</span>',
+            "failed" if version.problem else tone,
+            version.get_state_display(),
+            more,
+        )
 
     @admin.display(description="MAE, months")
     def error(self, version):
@@ -161,7 +175,9 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             if serving:
                 facts.append(f"{serving} serves until then, and can be activated again.")
             read = ShadowAnalysis.objects.filter(model_version=version, state=State.ANALYSED).count()
-            facts.append(f"It has read {read} studies of this installation in a shadow run." if read else NOT_TRIED)
+            facts.append(f"It has read {read} studies of this installation in a shadow run." if read else NOT_SHADOWED)
+            if not version.tried_at:
+                facts.append("No worker has loaded it yet: if it cannot be loaded, studies fail until you go back.")
         return self._page(
             request,
             "versions/confirm.html",
@@ -198,7 +214,11 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         except (WrongState, OSError, ValueError) as error:
             messages.error(request, str(error))
             return again
-        messages.success(request, f"{version} is registered. Run it in the shadow, then decide.")
+        messages.success(
+            request,
+            f"{version} is registered. A worker tries it out now, this page will say what came of it; then run it in "
+            "the shadow, and decide.",
+        )
         return redirect("admin:inference_modelversion_change", version.pk)
 
     def shadow_run_view(self, request, pk):
@@ -217,7 +237,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         return self._page(request, "versions/shadow_run.html", f"Shadow run of {version}", **context)
 
 
-NOT_TRIED = "It has read no study of this installation yet. A shadow run shows first what it makes of them."
+NOT_SHADOWED = "It has read no study of this installation yet. A shadow run shows first what it makes of them."
 
 
 @admin.register(ShadowAnalysis)

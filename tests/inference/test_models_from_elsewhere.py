@@ -56,3 +56,74 @@ def test_an_ensemble_is_registered_with_its_members_and_reads_their_mean(tmp_pat
     assert analysed().bone_age_months == pytest.approx(120)
     with pytest.raises(WrongState, match="need a version of their own"):
         registry.register(path)
+
+
+# --- tried out ----------------------------------------------------------------------------------------------
+
+
+def tried(path):
+    """The version of that folder, after a worker has tried it."""
+    version = registry.register(path)
+    tasks.try_version.apply(kwargs={"version_id": version.pk})
+    version.refresh_from_db()
+    return version
+
+
+def test_a_worker_tries_what_is_registered(tmp_path, monkeypatch, django_capture_on_commit_callbacks):
+    asked = []
+    monkeypatch.setattr(tasks.try_version, "delay", lambda **given: asked.append(given))
+    with django_capture_on_commit_callbacks(execute=True):
+        version = registry.register(from_elsewhere(tmp_path / "elsewhere"))
+    assert asked == [{"version_id": version.pk}]
+    with django_capture_on_commit_callbacks(execute=True):
+        registry.register(tmp_path / "elsewhere")
+    assert len(asked) == 1  # it was tried
+
+
+def test_one_that_reads_a_drawn_hand_may_serve(tmp_path):
+    version = tried(from_elsewhere(tmp_path / "elsewhere"))
+    assert version.tried_at is not None
+    assert version.problem == ""
+    registry.start_shadow_run(version)
+    registry.activate(version, seen=None)
+
+
+def test_trying_one_takes_nothing_from_the_memory_of_what_serves(tmp_path):
+    serving = registry.register(from_elsewhere(tmp_path / "serving"))
+    model = registry.load(serving)
+    for number in range(3):
+        tried(from_elsewhere(tmp_path / f"other-{number}"))
+    assert registry.load(serving) is model
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda path: (path / "network.onnx").write_bytes(b"no network"), "is not an ONNX network"),
+        (lambda path: from_elsewhere(path, age=float("nan")), "reads no number"),
+    ],
+)
+def test_one_that_cannot_serve_says_why_and_is_kept_from_it(tmp_path, spoil, says):
+    path = from_elsewhere(tmp_path / "elsewhere")
+    spoil(path)
+    version = tried(path)
+    assert says in version.problem
+    with pytest.raises(WrongState, match=says):
+        registry.activate(version, seen=None)
+    with pytest.raises(WrongState):
+        registry.start_shadow_run(version)
+    version.refresh_from_db()
+    assert (version.state, version.shadows) == ("candidate", False)
+
+
+def test_what_was_missing_at_the_first_trial_is_there_at_the_next(tmp_path):
+    version = registry.register(from_elsewhere(tmp_path / "elsewhere"))
+    kept = registry._local(version.sha256)
+    away = kept.rename(kept.with_name("away"))
+    registry.try_out(version)
+    version.refresh_from_db()
+    assert "cannot be read" in version.problem
+    away.rename(kept)
+    registry.try_out(version)
+    version.refresh_from_db()
+    assert version.problem == ""

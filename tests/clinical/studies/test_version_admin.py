@@ -4,9 +4,11 @@ import json
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.test import TestCase
+from django.utils import timezone
 
 from clinical.studies import version_admin
-from inference import registry
+from inference import registry, tasks
 from inference.models import ModelVersion, ShadowAnalysis
 from tests.factories import AnalysisFactory, StudyFactory, UserFactory
 
@@ -94,10 +96,34 @@ def test_an_activation_in_sight_of_another_version_changes_nothing(as_user, root
 @pytest.mark.parametrize("verb", version_admin.VERBS)
 def test_a_page_offers_what_fits_and_asking_changes_nothing(as_user, root, active, candidate, verb):
     offered = [name for name, _ in as_user(root).get(page(candidate, "change")).context["verbs"]]
-    assert offered == ["activate", "start-shadow-run", "retire"]
+    assert offered == ["activate", "start-shadow-run", "try-again", "retire"]
     before = list(ModelVersion.objects.values())
     assert as_user(root).get(page(candidate, "do", verb)).status_code == 200
     assert list(ModelVersion.objects.values()) == before
+
+
+def test_a_version_that_cannot_serve_says_why_and_offers_another_trial(as_user, root, active, candidate, monkeypatch):
+    ModelVersion.objects.filter(pk=candidate.pk).update(problem="The network takes no image.", tried_at=timezone.now())
+    client = as_user(root)
+    response = client.get(page(candidate, "change"))
+    assert "The network takes no image." in response.content.decode()
+    assert [name for name, _ in response.context["verbs"]] == ["try-again", "retire"]
+    assert "Candidate, cannot serve" in client.get(LIST).content.decode()
+    assert "cannot serve" in do(client, candidate, "activate", seen=active.pk).content.decode()
+    assert registry.active() == active
+    asked = []
+    monkeypatch.setattr(tasks.try_version, "delay", lambda **given: asked.append(given))
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        do(client, candidate, "try-again")
+    assert asked == [{"version_id": candidate.pk}]
+
+
+def test_one_that_was_not_tried_is_activated_with_a_warning(as_user, root, active, candidate):
+    client = as_user(root)
+    assert "No worker has loaded it yet" in client.get(page(candidate, "do", "activate")).content.decode()
+    ModelVersion.objects.filter(pk=candidate.pk).update(tried_at=timezone.now())
+    assert "No worker has loaded it yet" not in client.get(page(candidate, "do", "activate")).content.decode()
+    assert "had it read a drawn hand" in client.get(page(candidate, "change")).content.decode()
 
 
 def test_a_shadow_run_is_started_and_ended(as_user, root, active, candidate):
