@@ -34,7 +34,7 @@ FIGURES = (
 
 def markdown(card: dict) -> str:
     """The card for people."""
-    training, evaluations = card["training"], card.get("evaluation", {})
+    evaluations = card.get("evaluation", {})
     lines = [
         f"# {card['name']} {card['version']}",
         "",
@@ -42,17 +42,7 @@ def markdown(card: dict) -> str:
         "",
         f"**{card['not_for']}**",
         "",
-        "## Training",
-        "",
-        f"- Data: {training['data']}. {training['citation']}.",
-        f"- Split: {training['split']}",
-        f"- Code: commit {training['commit']}",
-        *(f"- `{command}`" for command in training["commands"]),
-        *(
-            f"- {name}: {fit['steps']} steps in {fit['seconds'] / 60:.0f} minutes on {training['machine']}"
-            for name, fit in training["fits"].items()
-        ),
-        *(f"- {note}" for note in training.get("notes", ())),
+        *(_members(card["members"]) if "members" in card else _training(card["training"])),
         "",
         "## Measured",
         "",
@@ -68,17 +58,46 @@ def markdown(card: dict) -> str:
             "",
         ]
         lines += _details(next(iter(evaluations.values())))
+    if "interval_check" in card:
+        lines += [
+            "",
+            "90 % interval, each validation radiograph checked by an interval that was fitted on others:",
+            "",
+            *_coverage(card["interval_check"]),
+        ]
     lines += [
-        "",
-        "90 % interval, each validation radiograph checked by an interval that was fitted on others:",
-        "",
-        *_coverage(card["interval_check"]),
         *_int8(card.get("int8")),
         "",
         "The radiographs may be used for research and education; no image of them is part of these weights' files.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _training(training: dict) -> list[str]:
+    return [
+        "## Training",
+        "",
+        f"- Data: {training['data']}. {training['citation']}.",
+        f"- Split: {training['split']}",
+        f"- Code: commit {training['commit']}",
+        *(f"- `{command}`" for command in training["commands"]),
+        *(
+            f"- {name}: {fit['steps']} steps in {fit['seconds'] / 60:.0f} minutes on {training['machine']}"
+            for name, fit in training["fits"].items()
+        ),
+        *(f"- {note}" for note in training.get("notes", ())),
+    ]
+
+
+def _members(members: dict[str, str]) -> list[str]:
+    return [
+        "## Members",
+        "",
+        "The mean of these models, each trained alone; its interval is the mean of theirs. Their cards lie beside them.",
+        "",
+        *(f"- {name} {version}" for name, version in members.items()),
+    ]
 
 
 def _int8(figures: dict | None) -> list[str]:

@@ -34,6 +34,9 @@ def keep_card(kept: dict, card: dict) -> None:
     """Takes over how a model was trained, and its evaluation, into what is known of its preset."""
     if EVALUATION not in card.get("evaluation", {}):
         return
+    keep_evaluation(kept, card["evaluation"][EVALUATION])
+    if "training" not in card:  # an ensemble: its members were trained
+        return
     training = card["training"]
     kept["training"] = {
         "commit": training["commit"],
@@ -44,7 +47,6 @@ def keep_card(kept: dict, card: dict) -> None:
             for name, fit in training["fits"].items()
         },
     }
-    keep_evaluation(kept, card["evaluation"][EVALUATION])
 
 
 def keep_evaluation(kept: dict, figures: dict) -> None:

@@ -95,7 +95,7 @@ def gather(ensemble: Ensemble, out: Path) -> dict:
         "members": {name: read_card(out / name)["version"] for name in ensemble.members},
         "not_for": NOT_FOR,
     }
-    (out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    calibrate.write_card(out, card)
     return card
 
 

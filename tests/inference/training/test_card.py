@@ -50,3 +50,14 @@ def test_an_evaluation_becomes_a_column(weights, tmp_path):
     assert "| its 95 % interval | 7.00 to 8.00 |" in text
     assert "| F | 3 | 7.50 | -0.50 |" in text
     assert json.loads((weights / "card.json").read_text())["evaluation"]["validation"]["n"] == 3
+
+
+def test_the_card_of_an_ensemble_names_its_members_and_takes_an_evaluation(tmp_path):
+    both = {"name": "both", "version": "3", "members": {"younger": "1", "older": "2"}, "not_for": card.NOT_FOR}
+    (tmp_path / "card.json").write_text(json.dumps(both))
+    (tmp_path / "metrics.json").write_text(json.dumps({"n": 3, "mae_months": 7.25, "refused": 0}))
+    card.main(["--weights", str(tmp_path), "--evaluation", f"validation={tmp_path}"])
+    text = (tmp_path / "MODEL_CARD.md").read_text()
+    assert "- younger 1\n- older 2" in text
+    assert "| MAE, months | 7.25 |" in text
+    assert "fitted on others" not in text

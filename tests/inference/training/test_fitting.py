@@ -53,6 +53,16 @@ def test_the_minutes_hurry_the_schedule_on():
     assert Schedule(ONE_CYCLE, 100, 1.0, spent(steps=10, seconds=31.5)).rate() == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_rate_that_changes_within_an_epoch_counts(tmp_path, monkeypatch):
+    """On JAX a variable that is assigned while an epoch runs is lost, unless the model is told first."""
+    weights = []
+    for late_rate in (0.0, 0.1):
+        monkeypatch.setattr(Schedule, "rate", lambda self, late=late_rate: late if self.steps >= 4 else 0.0)
+        keras.utils.set_random_seed(3)
+        weights.append(fitted(tmp_path / f"{late_rate}.keras", epochs=1).get_weights()[0])
+    assert np.abs(weights[1] - weights[0]).min() > 0.05
+
+
 def test_the_published_schedule_is_constant():
     fit = Fit(epochs=2, batch=4, learning_rate=3e-4)
     assert {Schedule(fit, 100, None, spent(steps=steps)).rate() for steps in (0, 100, 200)} == {3e-4}

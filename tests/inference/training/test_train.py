@@ -63,6 +63,13 @@ def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, 
             assert one.bone_age_months == pytest.approx(other.bone_age_months, abs=0.1)
 
 
+def test_the_views_can_be_made_on_the_accelerator(tiny, radiographs, tmp_path):
+    run = tmp_path / "run"
+    train.main(["--preset", "tiny", "--data", str(radiographs), "--run", str(run), "--accelerated"])
+    assert len(json.loads((run / "age.json").read_text())["history"]) == 2
+    assert "--accelerated" in json.loads((run / "record.json").read_text())["commands"][0]
+
+
 def test_regions_of_other_radiographs_are_not_trained_on(tiny, radiographs, tmp_path):
     for name in ("train", "val"):
         np.savez(tmp_path / f"regions_{name}.npz", carpal=np.zeros((3, 4)), metacarpal=np.zeros((3, 4)))
