@@ -94,7 +94,7 @@ def _members(members: dict[str, str]) -> list[str]:
     return [
         "## Members",
         "",
-        "The mean of these models, each trained alone; its interval is the mean of theirs. Their cards lie beside them.",
+        "The mean of these models, each trained alone; its interval is the mean of theirs, their cards lie beside it.",
         "",
         *(f"- {name} {version}" for name, version in members.items()),
     ]

@@ -74,32 +74,47 @@ def test_every_preset_trains_a_step_and_reads_the_same_after_loading(name, two_h
     assert np.isfinite(maps["whole"]).all()
 
 
-@pytest.mark.parametrize("name", TWO_STAGE)
-def test_both_stages_of_every_two_stage_preset_do_the_same(name, two_hands, tmp_path):
-    preset = TWO_STAGE[name]
+def small_stages(preset):
+    """The two-stage preset on inputs small enough for a test."""
     backbone = preset.attention.backbone
     stage = replace(preset.attention, backbone=SMALL.get(backbone.kind) or replace(backbone, size=75), cbam_ratio=4)
     branches = {view: SMALL.get(spec.kind) or replace(spec, size=32) for view, spec in preset.age.branches.items()}
-    preset = replace(preset, attention=stage, age=replace(preset.age, branches=branches, dense=(8,)))
-    whole = np.tile(np.array([0.0, 0.0, 1.0, 1.0]), (2, 1))
+    return replace(preset, attention=stage, age=replace(preset.age, branches=branches, dense=(8,)))
+
+
+def trained_a_step(build, loss, batch, path):
+    """The network after a step on the batch, if one that takes its weights from their file reads as it does."""
+    network, again = build(), build()
+    network.compile(keras.optimizers.Adam(1e-4), loss, run_eagerly=EAGERLY)
+    inputs, truth = batch
+    assert np.isfinite(network.train_on_batch(inputs, truth)).all()
+    save_arrays(network.get_weights(), path)
+    for kept in (network, again):
+        kept.set_weights(load_arrays(path))
+    read, reread = (read_by(kept, inputs) for kept in (network, again))
+    for one, other in zip(keras.tree.flatten(read), keras.tree.flatten(reread), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+    return network
+
+
+# Presets that differ in stage 2 alone share their attention network.
+@pytest.mark.parametrize("name", {preset.attention: name for name, preset in TWO_STAGE.items()}.values())
+def test_every_attention_network_does_the_same(name, two_hands, tmp_path):
+    preset = small_stages(TWO_STAGE[name])
     losses = {"age": "binary_crossentropy", "heat": None, "embedding": None}
-    for build, loss, batches in (
-        (attention_network, losses, AttentionBatches(two_hands, preset, 2, 1, augment=True)),
-        (age_network, "mse", AgeBatches(two_hands, preset, {"carpal": whole, "metacarpal": whole}, tuple(branches),
-                                        batch=2, seed=1, augment=True)),
-    ):  # fmt: skip
-        network, again = build(preset), build(preset)
-        network.compile(keras.optimizers.Adam(1e-4), loss, run_eagerly=EAGERLY)
-        inputs, truth = batches[0]
-        assert np.isfinite(network.train_on_batch(inputs, truth)).all()
-        save_arrays(network.get_weights(), tmp_path / "network.npz")
-        for kept in (network, again):
-            kept.set_weights(load_arrays(tmp_path / "network.npz"))
-        read, reread = (read_by(kept, inputs) for kept in (network, again))
-        for one, other in zip(keras.tree.flatten(read), keras.tree.flatten(reread), strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
-    maps = grad_cam(network, inputs)  # of the last, the age network
-    assert set(maps) == set(branches)
+    batch = AttentionBatches(two_hands, preset, 2, 1, augment=True)[0]
+    trained_a_step(lambda: attention_network(preset), losses, batch, tmp_path / "attention.npz")
+
+
+@pytest.mark.parametrize("name", TWO_STAGE)
+def test_every_age_network_does_the_same(name, two_hands, tmp_path):
+    preset = small_stages(TWO_STAGE[name])
+    views = tuple(preset.age.branches)
+    whole = dict.fromkeys(("carpal", "metacarpal"), np.tile(np.array([0.0, 0.0, 1.0, 1.0]), (2, 1)))
+    batch = AgeBatches(two_hands, preset, whole, views, batch=2, seed=1, augment=True)[0]
+    network = trained_a_step(lambda: age_network(preset), preset.age.loss, batch, tmp_path / "age.npz")
+    maps = grad_cam(network, batch[0])
+    assert set(maps) == set(views)
     assert all(np.isfinite(values).all() and len(values) == 2 for values in maps.values())
 
 
