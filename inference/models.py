@@ -135,6 +135,7 @@ class Analysis(Run):
 
     class Meta(Run.Meta):
         verbose_name_plural = "analyses"
+        indexes = [*Run.Meta.indexes, models.Index(fields=["queued_at"])]  # lists and dashboards are of a period
 
 
 class ShadowAnalysis(Run):

@@ -7,6 +7,7 @@ markers come from a stock.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -118,7 +119,7 @@ def _marker_stock(size: int, ranges: Augmentation, seed: int) -> list:
 
     Drawing a marker is linear in the grey below it: what it makes of a black and of a white view says all.
     """
-    always = Augmentation(marker_share=1.0)
+    always = replace(ranges, marker_share=1.0)
     added, let_through = [np.zeros((size, size), np.uint8)], [np.full((size, size), 255, np.uint8)]
     for number in range(MARKERS):
         black, white = (
