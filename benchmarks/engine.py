@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.engine import BoneAgeModel, Prediction
+from inference.engine.model import DEFAULT_MODEL
 from inference.engine.presets import preset
 from inference.engine.runtimes import RUNTIMES
 from inference.engine.weights import QUANTIZED_AGE, weights_folder
@@ -151,7 +152,7 @@ def table(name, size, rounds):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="two_stage_compact")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--size", type=int, default=1500, help="height of the radiographs in pixels")
     parser.add_argument("--runtime", choices=RUNTIMES, help=argparse.SUPPRESS)

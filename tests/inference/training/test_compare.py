@@ -30,6 +30,7 @@ def systems(monkeypatch):
 @pytest.fixture(autouse=True)
 def few_phantoms(monkeypatch):
     monkeypatch.setattr(calibrate, "PHANTOMS", 4)
+    monkeypatch.setattr(calibrate, "GATE_PHANTOMS", 4)
 
 
 def run(command, *arguments):

@@ -13,6 +13,7 @@ from inference.training import calibrate, evaluate, export, train
 @pytest.fixture(autouse=True)
 def few_phantoms(monkeypatch):
     monkeypatch.setattr(calibrate, "PHANTOMS", 4)
+    monkeypatch.setattr(calibrate, "GATE_PHANTOMS", 4)
 
 
 def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, capsys):
