@@ -3,8 +3,8 @@
     python -m inference.training.calibrate --weights DIR --data DIR
 
 does it anew for weights that were exported before, and writes it into their card. The gate is fitted on training
-radiographs and some drawn hands, its limit and the interval on validation radiographs; whether the interval holds is checked on each of
-these by an interval fitted on the others.
+radiographs and some drawn hands, its limit and the interval on validation radiographs; whether the interval holds is
+checked on each of these by an interval fitted on the others.
 """
 
 import argparse
