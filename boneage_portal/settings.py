@@ -295,7 +295,7 @@ if CELERY_BROKER_URL.startswith("filesystem://"):
 
 # --- inference -----------------------------------------------------------------------------------------------
 
-INFERENCE_MODEL = env.str("INFERENCE_MODEL", "two_stage_wide")
+INFERENCE_MODEL = env.str("INFERENCE_MODEL", "two_stage_compact")
 # A version of the model that comes with an update: serves at once, or waits as a candidate for an administrator.
 INFERENCE_ACTIVATE_ON_DEPLOY = env.bool("INFERENCE_ACTIVATE_ON_DEPLOY", True)
 INFERENCE_RUNTIME = env.str("INFERENCE_RUNTIME", "onnx")

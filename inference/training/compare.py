@@ -24,7 +24,7 @@ EVALUATION = "validation"
 """The evaluation of a card that is compared."""
 KEPT = (
     "model", "n", "mae_months", "mae_ci95", "rmse_months", "r2", "bias_months", "within_6", "within_12", "within_18",
-    "within_24", "classes", "refused", "robustness",
+    "within_24", "classes", "refused", "robustness", "attention",
 )  # fmt: skip
 NOT_TRAINED = "not trained"
 EMPTY = "–"
@@ -126,13 +126,13 @@ def markdown(rows: list[dict]) -> str:
         "## Errors on the validation radiographs",
         "",
         "Months; R2; share within half a year to two years; two-year classes (precision, recall and F1 are means over "
-        "the classes); and the largest rise of the MAE among worse copies: rotated, mirrored, inverted, darker, "
-        "brighter, flat, half resolution.",
+        "the classes); the largest rise of the MAE among worse copies: rotated, mirrored, inverted, darker, brighter, "
+        "flat, half resolution; and how much of the wrist's box the carpal region covers, where there is one.",
         "",
         *_table(
             (
                 "System", "n", "MAE", "RMSE", "R2", "bias", "6 mo", "12 mo", "18 mo", "24 mo", "accuracy", "precision",
-                "recall", "F1", "worst copy",
+                "recall", "F1", "worst copy", "wrist covered",
             ),
             [_errors(one) for one in trained],
         ),
@@ -183,6 +183,7 @@ def _mae(one: dict) -> str:
 def _errors(one: dict) -> list[str]:
     figures = one["evaluation"]
     copies = figures.get("robustness", {})
+    wrist = figures.get("attention", {}).get("wrist_covered_by_carpal_region")
     worst = max(copies, key=lambda name: copies[name]["change_months"], default=None)
     return [
         _name(one),
@@ -193,6 +194,7 @@ def _errors(one: dict) -> list[str]:
         *(f"{figures[f'within_{months}']:.1f} %" for months in (6, 12, 18, 24)),
         *(f"{figures['classes'][name]:.3f}" for name in ("accuracy", "precision", "recall", "f1")),
         f"{copies[worst]['change_months']:+.2f} ({worst})" if worst else EMPTY,
+        EMPTY if wrist is None else f"{100 * wrist:.0f} %",
     ]
 
 

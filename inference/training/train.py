@@ -22,6 +22,7 @@ from inference.engine.networks import age_network, attention_network, whole_hand
 from inference.engine.preprocessing import WHOLE, normalise_contrast, view, working_image
 from inference.engine.presets import PRESETS, SCALED_AGE_MONTHS, Fit, Preset, WholeHand
 from inference.engine.regions import Attention, find_regions
+from inference.training.attention import hand_of, mass_inside
 from inference.training.batches import AgeBatches, AttentionBatches, WholeHandBatches
 from inference.training.datasets import Dataset, OnDemand, read_dataset
 from inference.training.fitting import run_fit
@@ -60,26 +61,34 @@ def train_attention(
 
 
 def extract_regions(preset: Preset, run: Path, train: Dataset, val: Dataset) -> None:
-    """Finds both regions of every radiograph with the attention network of the run, and keeps them in it."""
+    """Finds both regions of every radiograph with the attention network of the run, and keeps them in it.
+
+    Prints how much hotter hands are than what is around them: a network may read bone age well and yet look beside
+    the hand, and its regions are then of nothing.
+    """
     model = attention_network(preset)
     model.set_weights(keras.saving.load_model(run / "attention.keras", compile=False).get_weights())
     for name, data in (("train", train), ("val", val)):
-        boxes = region_boxes(model, data, preset)
-        np.savez(run / f"regions_{name}.npz", carpal=boxes["carpal"], metacarpal=boxes["metacarpal"])
+        found = attended(model, data, preset)
+        np.savez(
+            run / f"regions_{name}.npz",
+            carpal=np.array([one.carpal.box if one.carpal else WHOLE for one in found]),
+            metacarpal=np.array([one.metacarpal.box if one.metacarpal else WHOLE for one in found]),
+        )
+    hands = [hand_of(image) for image in val.images]
+    inside = np.mean([mass_inside(one.heat, hand) for one, hand in zip(found, hands, strict=True)])
+    print(json.dumps({"heat_in_hand_times_uniform": round(float(inside / np.mean(hands)), 2)}), flush=True)
 
 
-def region_boxes(attention: keras.Model, data: Dataset, preset: Preset) -> dict[str, np.ndarray]:
-    """{"carpal": (N, 4), "metacarpal": (N, 4)} in fractions; a hand without a region gets the whole image."""
+def attended(attention: keras.Model, data: Dataset, preset: Preset) -> list[Attention]:
+    """What the attention network finds in every radiograph."""
     size = preset.attention.backbone.size
     views = OnDemand(lambda image: view(normalise_contrast(image), size), data.images)
     found: list[Attention] = []
     for start in range(0, len(data), REGION_BATCH):
         batch = np.stack(views[start : start + REGION_BATCH])
         found += find_regions(attention.predict_on_batch, batch, preset.attention)
-    return {
-        "carpal": np.array([one.carpal.box if one.carpal else WHOLE for one in found]),
-        "metacarpal": np.array([one.metacarpal.box if one.metacarpal else WHOLE for one in found]),
-    }
+    return found
 
 
 def train_age(

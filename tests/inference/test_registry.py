@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from clinical.accounts.scope import every_hospital
 from clinical.audit.models import AccessEvent
 from inference import registry
+from inference.engine.model import DEFAULT_MODEL
 from inference.engine.weights import SHIPPED, fingerprint
 from inference.models import ModelVersion, ShadowAnalysis, State, VersionState
 from inference.workflow import WrongState
@@ -32,7 +33,7 @@ def root(db):
 def folder(tmp_path):
     """Writes a folder that holds "a model": `folder(version, weights)`."""
 
-    def make(version="1", weights=b"weights", name="two_stage_compact"):
+    def make(version="1", weights=b"weights", name=DEFAULT_MODEL):
         path = tmp_path / "trained" / name
         path.mkdir(parents=True, exist_ok=True)
         (path / "card.json").write_text(json.dumps({"name": name, "version": version, "interval": {}}))
@@ -173,7 +174,7 @@ def test_what_still_waits_of_a_shadow_run_is_cancelled_with_it(hospital, root, e
 def test_a_registered_model_keeps_its_files_whatever_becomes_of_the_folder(folder, root):
     path = folder("1", b"first")
     version = registry.register(path, root)
-    assert (version.name, version.version, version.state) == ("two_stage_compact", "1", VersionState.CANDIDATE)
+    assert (version.name, version.version, version.state) == (DEFAULT_MODEL, "1", VersionState.CANDIDATE)
     assert version.sha256 == fingerprint(path)
     folder("2", b"second")
     with storages["private"].open(f"models/{version.sha256}/age.onnx") as file:
@@ -235,7 +236,7 @@ def test_a_worker_that_starts_again_leaves_the_administrators_choice(deployed, r
 
 
 def test_a_version_of_before_files_were_kept_goes_on_with_its_files(deployed):
-    old = ModelVersion.objects.create(name="two_stage_compact", version="1", state="active")
+    old = ModelVersion.objects.create(name=DEFAULT_MODEL, version="1", state="active")
     path = deployed("1")
     registry.register_deployed()
     old.refresh_from_db()
@@ -244,7 +245,7 @@ def test_a_version_of_before_files_were_kept_goes_on_with_its_files(deployed):
 
 def test_a_version_whose_files_were_never_kept_gives_way_to_the_deployed_one(deployed, settings):
     settings.INFERENCE_ACTIVATE_ON_DEPLOY = False
-    ModelVersion.objects.create(name="two_stage_compact", version="0", state="active")
+    ModelVersion.objects.create(name=DEFAULT_MODEL, version="0", state="active")
     deployed("1")
     registry.register_deployed()
     assert registry.active().version == "1"

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import psycopg2
 import pytest
 
+from inference.engine.model import DEFAULT_MODEL
 from inference.engine.weights import SHIPPED
 from tests.embedded_portal import EmbeddedPortal
 
@@ -88,8 +89,8 @@ def trained(tmp_path):
     """The shipped weights as another version, in a folder of their own."""
 
     def copy(version):
-        folder = tmp_path / "trained" / version / "two_stage_compact"
-        shutil.copytree(SHIPPED / "two_stage_compact", folder)
+        folder = tmp_path / "trained" / version / DEFAULT_MODEL
+        shutil.copytree(SHIPPED / DEFAULT_MODEL, folder)
         card = json.loads((folder / "card.json").read_text()) | {"version": version}
         (folder / "card.json").write_text(json.dumps(card))
         return str(folder)
@@ -112,7 +113,7 @@ def analysed(portal):
 
 
 def test_a_running_worker_follows_the_administrators(portal, trained):
-    shipped = json.loads((SHIPPED / "two_stage_compact" / "card.json").read_text())["version"]
+    shipped = json.loads((SHIPPED / DEFAULT_MODEL / "card.json").read_text())["version"]
     with portal.worker() as worker:
         assert analysed(portal) == ("analysed", shipped, "")
 

@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from inference.engine import BoneAgeModel, Prediction, Refusal, available_models, presets
 from inference.engine.external import read_description
+from inference.engine.model import DEFAULT_MODEL
 from inference.engine.presets import Ensemble
 from inference.engine.weights import fingerprint, read_card
 from inference.training import export
@@ -100,8 +101,8 @@ def test_its_folder_is_listed_beside_the_shipped_ones(folder):
     listed = {model.name: model for model in available_models()}
     assert (listed["elsewhere"].version, listed["elsewhere"].kind) == ("2.1", "external")
     assert listed["elsewhere"].path == folder
-    assert listed["two_stage_compact"].kind == "two_stage"
-    assert listed["two_stage_compact"].problem == ""
+    assert listed[DEFAULT_MODEL].kind == "two_stage"
+    assert listed[DEFAULT_MODEL].problem == ""
     assert read_card(folder)["description"]["age"]["unit"] == "years"
 
 

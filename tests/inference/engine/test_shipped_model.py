@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from inference.engine import BoneAgeModel, Prediction, Refusal, read_radiograph
+from inference.engine.model import DEFAULT_MODEL
+from inference.engine.weights import SHIPPED
 from inference.training.non_hands import draw_non_hands
 from inference.training.phantom_set import draw_phantoms
 
 
-@pytest.fixture(scope="module")
-def model():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("BONEAGE_WEIGHTS", raising=False)
-        yield BoneAgeModel.load()
+@pytest.fixture(scope="module", params=sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()))
+def model(request):
+    return BoneAgeModel.load(request.param, folder=SHIPPED / request.param)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,10 @@ def read(model, data):
     return model.predict(data.images, [label.sex for label in data.labels])
 
 
+def test_the_default_is_shipped():
+    assert (SHIPPED / DEFAULT_MODEL / "card.json").exists()
+
+
 def test_drawn_hands_are_read_within_a_year_on_average(model, phantoms):
     outcomes = read(model, phantoms)
     assert all(isinstance(outcome, Prediction) for outcome in outcomes)
@@ -35,9 +39,9 @@ def test_drawn_hands_are_read_within_a_year_on_average(model, phantoms):
     assert np.abs(errors).mean() < 12
 
 
-def test_both_runtimes_agree_within_a_tenth_of_a_month(model, phantoms, monkeypatch):
-    monkeypatch.delenv("BONEAGE_WEIGHTS", raising=False)
-    for one, other in zip(read(model, phantoms), read(BoneAgeModel.load(runtime="tensorflow"), phantoms), strict=True):
+def test_both_runtimes_agree_within_a_tenth_of_a_month(model, phantoms):
+    in_keras = BoneAgeModel.load(model.name, "tensorflow", SHIPPED / model.name)
+    for one, other in zip(read(model, phantoms), read(in_keras, phantoms), strict=True):
         assert one.bone_age_months == pytest.approx(other.bone_age_months, abs=0.1)
 
 

@@ -22,6 +22,8 @@ def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, 
     train.main(["--preset", "tiny", "--data", data, "--run", run, "--phantoms", "8"])
     boxes = np.load(tmp_path / "run" / "regions_train.npz")
     assert boxes["carpal"].shape == boxes["metacarpal"].shape == (32, 4)
+    [told] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "heat_in_hand" in line]
+    assert 0.2 < told["heat_in_hand_times_uniform"] < 5
     history = json.loads((tmp_path / "run" / "age.json").read_text())["history"]
     assert [row["epoch"] for row in history] == [1, 2]
 
