@@ -3,10 +3,12 @@ import time
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
+from allauth.mfa.totp.internal import auth
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
 from clinical.accounts import second_factor
 from tests.factories import PASSWORD
+from tests.one_time_codes import code_of, of_the_clock
 
 
 @pytest.fixture
@@ -30,17 +32,14 @@ def authenticator_app():
     return give
 
 
-def code_of(key):
-    return format_hotp_value(hotp_value(key, int(time.time()) // 30))
-
-
 def recovery_codes_of(user):
     return Authenticator.objects.get(user=user, type="recovery_codes").wrap().get_unused_codes()
 
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands, for whatever asks `time.time`; `clock(minutes=5)` lets so much time pass."""
+    """A clock that stands, for whatever asks `time.time`; `clock(minutes=5)` lets so much time pass. Codes end by it."""
+    monkeypatch.setattr(auth, "yield_hotp_counters_from_time", of_the_clock)
     began, passed = time.time(), [0.0]
     monkeypatch.setattr(time, "time", lambda: began + passed[0])
 

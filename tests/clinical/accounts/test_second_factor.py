@@ -6,8 +6,9 @@ from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.core.cache import cache
 
-from tests.clinical.accounts.conftest import code_of, recovery_codes_of
+from tests.clinical.accounts.conftest import recovery_codes_of
 from tests.factories import PASSWORD, InvitationFactory, UserFactory
+from tests.one_time_codes import code_of
 
 SET_UP = "/accounts/2fa/set-up/"
 CODES = "/accounts/2fa/recovery-codes/"

@@ -12,8 +12,8 @@ from django_scopes import scopes_disabled
 from clinical.accounts.tasks import clear_sessions
 from clinical.accounts.templatetags.sessions import device
 from clinical.audit.models import AccessEvent
-from tests.clinical.accounts.conftest import code_of
 from tests.factories import PASSWORD
+from tests.one_time_codes import code_of
 
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0"
 NEW = "a quite different sentence"
