@@ -38,7 +38,7 @@ def recovery_codes_of(user):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands, for whatever asks `time.time`; `clock(minutes=5)` lets so much time pass. Codes end by it."""
+    """A clock that stands, for `time.time` and for codes; `clock(minutes=5)` lets so much time pass."""
     monkeypatch.setattr(auth, "yield_hotp_counters_from_time", of_the_clock)
     began, passed = time.time(), [0.0]
     monkeypatch.setattr(time, "time", lambda: began + passed[0])
