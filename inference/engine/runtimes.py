@@ -39,7 +39,7 @@ def onnx_session(path: Path):
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
-        raise ValueError(f"{path} is not an ONNX network.") from error
+        raise ValueError(f"{path.name} is not an ONNX network.") from error
 
 
 class OnnxRuntime:
