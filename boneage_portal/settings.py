@@ -219,6 +219,7 @@ SESSION_IDLE_SECONDS = 60 * env.float("SESSION_IDLE_MINUTES", 15)
 # --- audit and privacy ---------------------------------------------------------------------------------------
 
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", 0)  # 0: access events are kept for ever
+NOTIFICATION_DAYS = env.int("NOTIFICATION_DAYS", 365)  # 0: notifications are kept for ever
 ERASURE_WAIT_DAYS = env.int("ERASURE_WAIT_DAYS", 7)
 PATIENT_EXPORT_HOURS = env.int("PATIENT_EXPORT_HOURS", 48)
 
@@ -268,6 +269,10 @@ CELERY_BEAT_SCHEDULE = {
     },
     "remove-old-access-events": {
         "task": "clinical.audit.tasks.remove_old",
+        "schedule": 24 * 3600,
+    },
+    "remove-old-notifications": {
+        "task": "clinical.notices.tasks.remove_old",
         "schedule": 24 * 3600,
     },
     "clear-sessions": {

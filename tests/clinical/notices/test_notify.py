@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.utils import timezone
 
+from clinical.notices import tasks
 from clinical.notices.models import Frequency, Kind, MailPreference, Notification
 from clinical.notices.notify import notify, take_back
 from tests.factories import NotificationFactory, UserFactory
@@ -115,3 +116,15 @@ def test_what_is_taken_back_is_gone_unless_it_was_read(hospital, charlie):
     take_back(Kind.REPORT_READY, "/family/1/")
     assert set(charlie.notifications.all()) == {read, other_kind}
     assert not Notification.objects.filter(pk=unread.pk).exists()
+
+
+def test_what_was_told_long_ago_is_forgotten(charlie, settings):
+    now = timezone.now()
+    for days in (364, 366):
+        Notification.objects.filter(pk=NotificationFactory(user=charlie).pk).update(created_at=now - timedelta(days))
+    settings.NOTIFICATION_DAYS = 0
+    tasks.remove_old()
+    assert charlie.notifications.count() == 2
+    settings.NOTIFICATION_DAYS = 365
+    tasks.remove_old()
+    assert [(now - row.created_at).days for row in charlie.notifications.all()] == [364]
