@@ -63,10 +63,13 @@ def bars(drawn, name, names, numbers, colour, **options):
     values = [number.value for number in numbers]
     links = [number.rows for number in numbers]
     across = {"x": names, "y": values}
+    # A bar among few is not a block.
     if options.get("orientation") == "h":
-        # Long names leave room for the bars on a phone, and a bar among few is not a block.
+        # Long names leave room for the bars on a phone.
         lines = ["<br>".join(wrap(name, 18)) for name in names]
         across = {"x": values, "y": lines, "width": min(0.8, 0.16 * len(names))}
+    else:
+        drawn.layout.bargap = 1 - min(0.8, 0.08 * len(names))
     return drawn.add_bar(**across, name=name, customdata=links, marker={"color": colour}, **options)
 
 
