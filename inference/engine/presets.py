@@ -205,6 +205,18 @@ _TWO_STAGE_WIDE = replace(
     ),
     source="As two_stage_compact, with wider networks on larger views",
 )
+# The regions of two_stage_compact read by its own small networks, the whole hand by the wide one.
+_TWO_STAGE_WIDE_HAND = replace(
+    _TWO_STAGE_COMPACT,
+    name="two_stage_wide_hand",
+    age=replace(
+        _TWO_STAGE_COMPACT.age,
+        branches={**_TWO_STAGE_COMPACT.age.branches, "whole": _TWO_STAGE_WIDE.age.branches["whole"]},
+        loss="mae",
+        start_from_attention=False,
+    ),
+    source="As two_stage_compact, with a wider network on a larger view of the whole hand",
+)
 
 
 def _one_region(region: str, published: str) -> Preset:
@@ -240,6 +252,7 @@ _ALL: list[AnyPreset] = [
     _one_region("metacarpal", "MAE 13.60 months (validation)"),
     _TWO_STAGE_COMPACT,
     _TWO_STAGE_WIDE,
+    _TWO_STAGE_WIDE_HAND,
     WholeHand(
         name="simple_cnn",
         source="Plain convolutional network, as LeCun et al., Proc. IEEE 1998, with ReLU",

@@ -7,6 +7,7 @@ Each evaluation is a folder that inference.training.evaluate wrote.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 CITATION = (
@@ -83,11 +84,22 @@ def _training(training: dict) -> list[str]:
         f"- Code: commit {training['commit']}",
         *(f"- `{command}`" for command in training["commands"]),
         *(
-            f"- {name}: {fit['steps']} steps in {fit['seconds'] / 60:.0f} minutes on {training['machine']}"
+            f"- {name}: {fit['steps']} steps in {fit['seconds'] / 60:.0f} minutes on "
+            f"{fit.get('machine', training['machine'])}"
+            + (f", taken from {fit['taken_from']}" if "taken_from" in fit else "")
             for name, fit in training["fits"].items()
         ),
+        *_origins(training.get("started_from", ())),
         *(f"- {note}" for note in training.get("notes", ())),
     ]
+
+
+def _origins(started_from: Sequence[dict]) -> list[str]:
+    lines = []
+    for origin in started_from:
+        lines.append(f"- Its age network started from {origin['model']} ({origin['machine']}):")
+        lines += [f"    - `{command}`" for command in origin["commands"]]
+    return lines
 
 
 def _members(members: dict[str, str]) -> list[str]:

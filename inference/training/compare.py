@@ -47,6 +47,8 @@ def keep_card(kept: dict, card: dict) -> None:
             for name, fit in training["fits"].items()
         },
     }
+    if "started_from" in training:
+        kept["training"]["started_from"] = [origin["model"] for origin in training["started_from"]]
 
 
 def keep_evaluation(kept: dict, figures: dict) -> None:
@@ -74,9 +76,12 @@ def status(preset: AnyPreset, kept: dict) -> str:
         for name, epochs in planned_epochs(preset).items()
         if fits[name]["epochs"] < epochs
     }
-    if not part:
-        return "trained"
-    return "trained in part: " + ", ".join(part.values() if len(fits) == 1 else map(" ".join, part.items()))
+    told = "trained"
+    if part:
+        told += " in part: " + ", ".join(part.values() if len(fits) == 1 else map(" ".join, part.items()))
+    if earlier := kept["training"].get("started_from"):
+        told += ", started from " + " and ".join(earlier)
+    return told
 
 
 def row(preset: AnyPreset, kept: dict) -> dict:

@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +19,11 @@ import keras
 import numpy as np
 
 from inference.engine import presets
-from inference.engine.networks import age_network, attention_network, whole_hand_network
+from inference.engine.networks import age_network, attention_network, features_of, whole_hand_network
 from inference.engine.preprocessing import WHOLE, normalise_contrast, view, working_image
 from inference.engine.presets import PRESETS, SCALED_AGE_MONTHS, Fit, Preset, WholeHand
 from inference.engine.regions import Attention, find_regions
+from inference.engine.weights import load_arrays, read_card, weights_folder
 from inference.training.attention import hand_of, mass_inside
 from inference.training.batches import AgeBatches, AttentionBatches, WholeHandBatches
 from inference.training.datasets import Dataset, OnDemand, read_dataset
@@ -67,7 +69,7 @@ def extract_regions(preset: Preset, run: Path, train: Dataset, val: Dataset) -> 
     the hand, and its regions are then of nothing.
     """
     model = attention_network(preset)
-    model.set_weights(keras.saving.load_model(run / "attention.keras", compile=False).get_weights())
+    model.set_weights(load_arrays(run / "attention.npz"))
     for name, data in (("train", train), ("val", val)):
         found = attended(model, data, preset)
         np.savez(
@@ -91,17 +93,64 @@ def attended(attention: keras.Model, data: Dataset, preset: Preset) -> list[Atte
     return found
 
 
+def take_attention(preset: Preset, run: Path, name: str) -> None:
+    """Puts the attention network of an exported model, and how it was fitted, into the run in place of stage 1.
+
+    Raises ValueError where its architecture or its rule for regions is not the preset's.
+    """
+    other = presets.trainable(name)
+    if not isinstance(other, Preset) or other.attention != preset.attention:
+        raise ValueError(f"{name} has another attention stage than {preset.name}: train stage 1 of {preset.name}.")
+    folder = weights_folder(name)
+    shutil.copy2(folder / "attention.npz", run)
+    card = read_card(folder)
+    fit = card["training"]["fits"]["attention"]
+    taken = {"taken_from": f"{name} {card['version']}", "machine": card["training"]["machine"]}
+    (run / "attention.json").write_text(json.dumps(fit | taken))
+
+
+def start_branches(model: keras.Model, preset: Preset, names: list[str]) -> None:
+    """Gives every branch of the age network the weights of the first of these exported models whose branch of that
+    view has the same architecture. Raises ValueError for a branch that none has.
+    """
+    missing = set(preset.age.branches)
+    for name in names:
+        other = presets.trainable(name)
+        theirs = other.age.branches if isinstance(other, Preset) else {}
+        shared = {view for view in missing if theirs.get(view) == preset.age.branches[view]}
+        if shared:
+            assert isinstance(other, Preset)
+            network = age_network(other)
+            network.set_weights(load_arrays(weights_folder(name) / "age.npz"))
+            for view in shared:
+                model.get_layer(features_of(view)).set_weights(network.get_layer(features_of(view)).get_weights())
+        missing -= shared
+    if missing:
+        raise ValueError(f"None of {', '.join(names)} has the branch {min(missing)} of {preset.name}.")
+
+
 def train_age(
-    preset: Preset, run: Path, train: Dataset, val: Dataset, minutes: float | None, seed: int, accelerated: bool = False
+    preset: Preset,
+    run: Path,
+    train: Dataset,
+    val: Dataset,
+    minutes: float | None,
+    seed: int,
+    accelerated: bool = False,
+    start: list[str] | None = None,
+    frozen: list[str] | None = None,
 ) -> None:
-    """Stage 2: the age network, on the regions that stage 1 found."""
+    """Stage 2: the age network, on the regions that stage 1 found.
+
+    start: exported models that its branches start from; frozen: views whose branches keep what they started from.
+    """
     boxes = {name: dict(np.load(run / f"regions_{name}.npz")) for name in ("train", "val")}
     if len(boxes["train"]["carpal"]) != len(train):
         raise ValueError(f"{run}/regions_train.npz is of other radiographs: run --stage regions again.")
     stage = preset.age
     loss = _age_loss(stage.loss)
 
-    def fit_views(views: tuple[str, ...], fit: Fit, checkpoint: Path, start: Callable[[keras.Model], None]) -> None:
+    def fit_views(views: tuple[str, ...], fit: Fit, checkpoint: Path, begin: Callable[[keras.Model], None]) -> None:
         batches = AgeBatches(
             train,
             preset,
@@ -119,25 +168,28 @@ def train_age(
             return float(np.abs(model.predict(checks, verbose=0)[:, 0] - val.ages).mean())
 
         model = age_network(preset, views)
-        start(model)
+        begin(model)
         run_fit(model, batches, fit, checkpoint=checkpoint, loss=loss, months_error=months_error, minutes=minutes)
 
     def start_from_earlier(model: keras.Model) -> None:
-        if stage.start_from_attention:
-            weights = (
-                keras.saving.load_model(run / "attention.keras", compile=False).get_layer("attention").get_weights()
-            )
+        if start:
+            start_branches(model, preset, start)
+        elif stage.start_from_attention:
+            attention = attention_network(preset)
+            attention.set_weights(load_arrays(run / "attention.npz"))
             for name in stage.branches:
-                model.get_layer(f"{name}_branch").set_weights(weights)
+                model.get_layer(features_of(name)).set_weights(attention.get_layer("attention").get_weights())
         if stage.alone:
             for name in stage.branches:
-                alone = keras.saving.load_model(run / f"age_{name}.keras", compile=False)
-                branch = f"{name}_branch"
-                model.get_layer(branch).set_weights(alone.get_layer(branch).get_weights())
+                alone = age_network(preset, (name,))
+                alone.set_weights(load_arrays(run / f"age_{name}.npz"))
+                model.get_layer(features_of(name)).set_weights(alone.get_layer(features_of(name)).get_weights())
+        for name in frozen or ():
+            model.get_layer(features_of(name)).trainable = False
 
     if stage.alone:
         for name in stage.branches:
-            fit_views((name,), stage.alone, run / f"age_{name}.keras", start=lambda model: None)
+            fit_views((name,), stage.alone, run / f"age_{name}.keras", lambda model: None)
     fit_views(tuple(stage.branches), stage.fit, run / "age.keras", start_from_earlier)
 
 
@@ -196,13 +248,28 @@ def record(run: Path, options: argparse.Namespace) -> None:
     also = f" --also {options.also}" if options.also else ""
     precision = f" --precision {options.precision}" if options.precision else ""
     accelerated = " --accelerated" if options.accelerated else ""
+    attention = f" --attention-of {options.attention_of}" if options.attention_of else ""
+    start = f" --start {' '.join(options.start)}" if options.start else ""
+    frozen = f" --frozen {' '.join(options.frozen)}" if options.frozen else ""
+    rate = f" --learning-rate {options.learning_rate:g}" if options.learning_rate else ""
     kept["commands"].append(
         f"python -m inference.training.train --preset {options.preset} --stage {options.stage}"
-        f"{minutes}{phantoms}{also}{precision}{accelerated} --seed {options.seed}"
+        f"{minutes}{phantoms}{also}{precision}{accelerated}{attention}{start}{frozen}{rate} --seed {options.seed}"
     )
+    if options.start:
+        kept["started_from"] = [origin(name) for name in options.start]
     kept["commit"] = commit()
     kept["machine"] = f"{machine()}, Keras on {keras.backend.backend()}"
     path.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def origin(name: str) -> dict:
+    """How the age network of an exported model was trained, for the record of a run that starts from it."""
+    card = read_card(weights_folder(name))
+    training = card["training"]
+    return {"model": f"{name} {card['version']}"} | {
+        told: training[told] for told in ("commands", "commit", "machine") if told in training
+    }
 
 
 def machine() -> str:
@@ -241,6 +308,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--accelerated", action="store_true", help="augment on the GPU, for a network that would wait for the CPU"
     )
+    parser.add_argument("--attention-of", metavar="MODEL", help="an exported model whose stage 1 is taken as it is")
+    parser.add_argument(
+        "--start", nargs="+", metavar="MODEL", help="exported models that stage 2's branches start from"
+    )
+    parser.add_argument(
+        "--frozen", nargs="+", metavar="VIEW", help="branches of stage 2 that keep what they start from"
+    )
+    parser.add_argument("--learning-rate", type=float, help="highest rate of stage 2; default: the preset's")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     try:
@@ -249,6 +324,10 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(str(error))
     if isinstance(chosen, WholeHand) and options.stage not in ("age", "all"):
         parser.error(f"{chosen.name} has one stage: --stage age, or all.")
+    if isinstance(chosen, WholeHand) and (options.attention_of or options.start or options.frozen):
+        parser.error(f"--attention-of, --start and --frozen are of presets with two stages; {chosen.name} has one.")
+    if isinstance(chosen, Preset) and (unknown := set(options.frozen or ()) - set(chosen.age.branches)):
+        parser.error(f"{chosen.name} has no branch {min(unknown)}. Choose from: {', '.join(chosen.age.branches)}.")
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.precision or chosen.precision)
     options.run.mkdir(parents=True, exist_ok=True)
@@ -265,12 +344,19 @@ def main(arguments: list[str] | None = None) -> None:
     if isinstance(chosen, WholeHand):
         train_whole_hand(chosen, options.run, train, val, minutes, options.seed, options.accelerated)
         return
-    if options.stage in ("attention", "all"):
+    if options.attention_of:
+        take_attention(chosen, options.run, options.attention_of)
+    elif options.stage in ("attention", "all"):
         train_attention(chosen, options.run, train, val, minutes, options.seed, options.accelerated)
     if options.stage in ("regions", "all"):
         extract_regions(chosen, options.run, train, val)
     if options.stage in ("age", "all"):
-        train_age(chosen, options.run, train, val, minutes, options.seed, options.accelerated)
+        if options.learning_rate:
+            fit = replace(chosen.age.fit, learning_rate=options.learning_rate)
+            chosen = replace(chosen, age=replace(chosen.age, fit=fit))
+        train_age(
+            chosen, options.run, train, val, minutes, options.seed, options.accelerated, options.start, options.frozen
+        )
 
 
 if __name__ == "__main__":

@@ -91,6 +91,8 @@ def test_part_of_a_training_is_said_with_its_epochs():
     assert compare.status(BY_SEX, kept) == "trained in part: age_M 1 of 2 epochs"
     fits["age_M"]["epochs"] = 2
     assert compare.status(BY_SEX, kept) == "trained"
+    kept["training"]["started_from"] = ["one 1", "other 2"]
+    assert compare.status(BY_SEX, kept) == "trained, started from one 1 and other 2"
 
 
 def test_the_operations_of_a_network_are_those_of_its_convolutions_and_products():

@@ -1,13 +1,16 @@
 import csv
 import json
+from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
-from inference.engine import BoneAgeModel, Prediction
+from inference.engine import BoneAgeModel, Prediction, presets
 from inference.engine.networks import age_network, attention_network
 from inference.engine.presets import preset
-from inference.training import calibrate, evaluate, export, train
+from inference.engine.weights import load_arrays, save_arrays
+from inference.training import calibrate, card, evaluate, export, train
 
 
 @pytest.fixture(autouse=True)
@@ -56,11 +59,11 @@ def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, 
     assert (tmp_path / "out" / "bland_altman.png").stat().st_size > 1000
 
     sample = evaluate.read_dataset(radiographs, "val", limit=4)
-    onnx, keras = (
+    of_onnx, of_keras = (
         BoneAgeModel.load("tiny", runtime).predict(sample.images, [label.sex for label in sample.labels])
         for runtime in ("onnx", "tensorflow")
     )
-    for one, other in zip(onnx, keras, strict=True):
+    for one, other in zip(of_onnx, of_keras, strict=True):
         assert type(one) is type(other)
         if isinstance(one, Prediction):
             assert one.bone_age_months == pytest.approx(other.bone_age_months, abs=0.1)
@@ -71,6 +74,72 @@ def test_the_views_can_be_made_on_the_accelerator(tiny, radiographs, tmp_path):
     train.main(["--preset", "tiny", "--data", str(radiographs), "--run", str(run), "--accelerated"])
     assert len(json.loads((run / "age.json").read_text())["history"]) == 2
     assert "--accelerated" in json.loads((run / "record.json").read_text())["commands"][0]
+
+
+@pytest.fixture
+def earlier(tiny, tmp_path, monkeypatch):
+    """tiny as exported, and a preset of the same stage 1 whose age network sees the whole hand larger than tiny's."""
+    larger = replace(tiny.age.branches["whole"], size=64)
+    branches = {**tiny.age.branches, "whole": larger}
+    later = replace(tiny, name="later", age=replace(tiny.age, branches=branches, start_from_attention=False))
+    other = replace(tiny, name="other", age=replace(tiny.age, branches={"whole": larger}))
+    for number, one in enumerate((tiny, other)):
+        monkeypatch.setitem(presets.PRESETS, one.name, one)
+        folder = tmp_path / "weights" / one.name
+        folder.mkdir(parents=True)
+        keras.utils.set_random_seed(number)
+        save_arrays(attention_network(one).get_weights(), folder / "attention.npz")
+        save_arrays(age_network(one).get_weights(), folder / "age.npz")
+        fit = {"steps": 6, "seconds": 2.5, "history": [{"epoch": 1}]}
+        told = {"commands": [f"train --preset {one.name}"], "commit": "c0ffee", "machine": "a GPU"}
+        (folder / "card.json").write_text(
+            json.dumps({"version": f"2026-{one.name}", "training": {**told, "fits": {"attention": fit}}})
+        )
+    monkeypatch.setitem(presets.PRESETS, "later", later)
+    monkeypatch.setenv("BONEAGE_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights"
+
+
+def test_a_run_goes_on_from_exported_models(earlier, radiographs, tmp_path):
+    """Stage 1 as it is, every branch of stage 2 from the model that has the same one, one of them frozen."""
+    run = tmp_path / "run"
+    options = ["--attention-of", "tiny", "--start", "tiny", "other", "--frozen", "whole", "--learning-rate", "1e-3"]
+    train.main(["--preset", "later", "--data", str(radiographs), "--run", str(run), *options])
+    later = presets.preset("later")
+    started, fitted = age_network(later), age_network(later)
+    train.start_branches(started, later, ["tiny", "other"])
+    fitted.set_weights(load_arrays(run / "age.npz"))
+    for view, source in (("carpal", "tiny"), ("metacarpal", "tiny"), ("whole", "other")):
+        theirs = age_network(presets.preset(source))
+        theirs.set_weights(load_arrays(earlier / source / "age.npz"))
+        first = [network.get_layer(f"{view}_branch").get_weights()[0] for network in (started, theirs, fitted)]
+        assert np.array_equal(first[0], first[1])
+        assert np.array_equal(first[0], first[2]) == (view == "whole")
+    assert (run / "attention.npz").read_bytes() == (earlier / "tiny" / "attention.npz").read_bytes()
+    assert json.loads((run / "attention.json").read_text())["taken_from"] == "tiny 2026-tiny"
+    kept = json.loads((run / "record.json").read_text())
+    assert [origin["model"] for origin in kept["started_from"]] == ["tiny 2026-tiny", "other 2026-other"]
+    assert " ".join(options).replace("1e-3", "0.001") in kept["commands"][0]
+    told = card.markdown(
+        {"name": "later", "version": "1", "not_for": "", "training": export.training_record(run, later)}
+    )
+    assert "- attention: 6 steps in 0 minutes on a GPU, taken from tiny 2026-tiny\n" in told
+    assert "- Its age network started from other 2026-other (a GPU):\n    - `train --preset other`\n" in told
+
+
+def test_what_a_run_cannot_go_on_from_is_said(earlier, radiographs, tmp_path, capsys):
+    begun = ["--preset", "later", "--data", str(radiographs), "--run", str(tmp_path / "run")]
+    with pytest.raises(ValueError, match="None of tiny has the branch whole of later"):
+        train.main([*begun, "--attention-of", "tiny", "--start", "tiny"])
+    with pytest.raises(ValueError, match="two_stage has another attention stage than later"):
+        train.main([*begun, "--attention-of", "two_stage"])
+    for options, told in (
+        (["--frozen", "thumb"], "later has no branch thumb. Choose from: carpal, metacarpal, whole."),
+        (["--preset", "vit", "--start", "tiny"], "vit has one."),
+    ):
+        with pytest.raises(SystemExit):
+            train.main([*begun, *options])
+        assert told in capsys.readouterr().err
 
 
 def test_regions_of_other_radiographs_are_not_trained_on(tiny, radiographs, tmp_path):
