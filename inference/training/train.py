@@ -324,8 +324,12 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(str(error))
     if isinstance(chosen, WholeHand) and options.stage not in ("age", "all"):
         parser.error(f"{chosen.name} has one stage: --stage age, or all.")
-    if isinstance(chosen, WholeHand) and (options.attention_of or options.start or options.frozen):
-        parser.error(f"--attention-of, --start and --frozen are of presets with two stages; {chosen.name} has one.")
+    going_on = (options.attention_of, options.start, options.frozen, options.learning_rate)
+    if isinstance(chosen, WholeHand) and any(going_on):
+        parser.error(
+            f"--attention-of, --start, --frozen and --learning-rate are of presets with two stages; {chosen.name} has "
+            "one."
+        )
     if isinstance(chosen, Preset) and (unknown := set(options.frozen or ()) - set(chosen.age.branches)):
         parser.error(f"{chosen.name} has no branch {min(unknown)}. Choose from: {', '.join(chosen.age.branches)}.")
     keras.utils.set_random_seed(options.seed)

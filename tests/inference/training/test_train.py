@@ -135,7 +135,8 @@ def test_what_a_run_cannot_go_on_from_is_said(earlier, radiographs, tmp_path, ca
         train.main([*begun, "--attention-of", "two_stage"])
     for options, told in (
         (["--frozen", "thumb"], "later has no branch thumb. Choose from: carpal, metacarpal, whole."),
-        (["--preset", "vit", "--start", "tiny"], "vit has one."),
+        (["--preset", "vit", "--start", "tiny"], "vit has"),
+        (["--preset", "vit", "--learning-rate", "1e-4"], "vit has"),
     ):
         with pytest.raises(SystemExit):
             train.main([*begun, *options])
