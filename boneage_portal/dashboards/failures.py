@@ -71,6 +71,7 @@ def board(selection):
             ]
             days = [day.isoformat() for day in periods]
             figures.bars(charts["rate"], State(state).label, days, numbers, colour)
+        figures.name_each(charts["rate"], periods)
     rows = [
         [in_words(reason), State(state).label, of(state, reason), percent(by_reason[state, reason], total)]
         for state, reason in ranked

@@ -50,6 +50,13 @@ def days(drawn, selection, weekly=None):
     return drawn.update_xaxes(type="date", range=[before.isoformat(), after.isoformat()])
 
 
+def name_each(drawn, periods):
+    """Put its date under each of a few bars: Plotly would write times of the day between them."""
+    if len(periods) <= FEW:
+        drawn.update_xaxes(type="date", tickvals=[period.isoformat() for period in periods], tickformat="%-d %b")
+    return drawn
+
+
 def nothing(sentence):
     """In place of a chart: why there is none."""
     empty = figure("", "").update_xaxes(visible=False).update_yaxes(visible=False)

@@ -60,6 +60,7 @@ def board(selection):
         if by_state[state]:
             numbers = [of_period(period, state) for period in periods]
             figures.bars(chart, state.label, [period.isoformat() for period in periods], numbers, colour)
+    figures.name_each(chart, periods)
     states = [[state.label, of_state(state), percent(by_state[state], total)] for state in State if by_state[state]]
     days = [[f"{period:%a %d %b %Y}", of_period(period)] for period in reversed(periods) if of_period(period).value]
     unit = "week" if selection.is_weekly else "day"
