@@ -16,7 +16,7 @@ PALETTE = [ACCENT, WARN, INFO, GOOD, BAD, SOFT, "var(--accent-strong)", INK]
 SCALE = [[0, "var(--accent-soft)"], [1, "var(--accent)"]]
 
 
-FEW = 5  # an axis of counts reaches at least here, so that its steps are whole
+FEW = 5  # an axis of counts reaches at least here, so that its steps are whole; of so many bars each has its date
 
 
 def figure(x, y, counted="", **layout):

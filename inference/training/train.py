@@ -116,17 +116,22 @@ def start_branches(model: keras.Model, preset: Preset, names: list[str]) -> None
     missing = set(preset.age.branches)
     for name in names:
         other = presets.trainable(name)
-        theirs = other.age.branches if isinstance(other, Preset) else {}
-        shared = {view for view in missing if theirs.get(view) == preset.age.branches[view]}
+        if not isinstance(other, Preset):
+            continue
+        shared = {view for view in missing if other.age.branches.get(view) == preset.age.branches[view]}
         if shared:
-            assert isinstance(other, Preset)
             network = age_network(other)
             network.set_weights(load_arrays(weights_folder(name) / "age.npz"))
             for view in shared:
-                model.get_layer(features_of(view)).set_weights(network.get_layer(features_of(view)).get_weights())
+                copy_features(network, model, view)
         missing -= shared
     if missing:
         raise ValueError(f"None of {', '.join(names)} has the branch {min(missing)} of {preset.name}.")
+
+
+def copy_features(source: keras.Model, model: keras.Model, view: str) -> None:
+    """Gives the branch of that view the weights that it has in another age network."""
+    model.get_layer(features_of(view)).set_weights(source.get_layer(features_of(view)).get_weights())
 
 
 def train_age(
@@ -183,7 +188,7 @@ def train_age(
             for name in stage.branches:
                 alone = age_network(preset, (name,))
                 alone.set_weights(load_arrays(run / f"age_{name}.npz"))
-                model.get_layer(features_of(name)).set_weights(alone.get_layer(features_of(name)).get_weights())
+                copy_features(alone, model, name)
         for name in frozen or ():
             model.get_layer(features_of(name)).trainable = False
 

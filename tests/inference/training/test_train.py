@@ -143,6 +143,25 @@ def test_what_a_run_cannot_go_on_from_is_said(earlier, radiographs, tmp_path, ca
         assert told in capsys.readouterr().err
 
 
+def test_branches_fitted_alone_first_are_where_the_joint_fit_starts(tiny, radiographs, tmp_path, monkeypatch):
+    alone = replace(tiny.age.fit, epochs=1)
+    published = replace(tiny, name="published", age=replace(tiny.age, alone=alone, start_from_attention=False))
+    monkeypatch.setitem(presets.PRESETS, "published", published)
+    run = tmp_path / "run"
+    train.main(["--preset", "published", "--data", str(radiographs), "--run", str(run), "--frozen", *tiny.age.branches])
+    together = age_network(published)
+    together.set_weights(load_arrays(run / "age.npz"))
+    for view in tiny.age.branches:
+        network = age_network(published, (view,))
+        network.set_weights(load_arrays(run / f"age_{view}.npz"))
+        for one, other in zip(
+            together.get_layer(f"{view}_branch").get_weights(),
+            network.get_layer(f"{view}_branch").get_weights(),
+            strict=True,
+        ):
+            assert np.array_equal(one, other)
+
+
 def test_regions_of_other_radiographs_are_not_trained_on(tiny, radiographs, tmp_path):
     for name in ("train", "val"):
         np.savez(tmp_path / f"regions_{name}.npz", carpal=np.zeros((3, 4)), metacarpal=np.zeros((3, 4)))
