@@ -53,13 +53,18 @@ def view(image: np.ndarray, size: int, box: tuple[float, ...] = WHOLE, warp: np.
 
 
 def view_matrix(
-    shape: tuple[int, int], size: int, box: tuple[float, ...], warp: np.ndarray | None = None
+    shape: tuple[int, int], size: int, box: tuple[float, ...] | np.ndarray, warp: np.ndarray | None = None
 ) -> np.ndarray:
-    """3 x 3: from the pixels (x, y, 1) of a view to those of an image of that height and width; see `view`."""
+    """3 x 3: from the pixels (x, y, 1) of a view to those of an image of that height and width; see `view`.
+
+    Of boxes (N, 4) and warps (N, 3, 3), or of one of each for all, N such matrices.
+    """
     height, width = shape
-    half_width, half_height = (box[2] - box[0]) * width / 2, (box[3] - box[1]) * height / 2
-    centre_x, centre_y = (box[0] + box[2]) * width / 2, (box[1] + box[3]) * height / 2
-    to_image = np.array([[half_width, 0, centre_x - 0.5], [0, half_height, centre_y - 0.5], [0, 0, 1]])
+    corners = np.asarray(box).reshape(*np.shape(box)[:-1], 2, 2) * (width, height)
+    to_image = np.zeros((*corners.shape[:-2], 3, 3))
+    to_image[..., [0, 1], [0, 1]] = (corners[..., 1, :] - corners[..., 0, :]) / 2
+    to_image[..., :2, 2] = corners.mean(axis=-2) - 0.5
+    to_image[..., 2, 2] = 1
     to_unit = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
     return to_image @ (np.eye(3) if warp is None else warp) @ to_unit
 

@@ -87,7 +87,7 @@ class AgeStage:
     mirrored: bool = False
     """Read every hand and its mirror image, and take the mean."""
     start_from_attention: bool = False
-    """Start every branch from the attention network's backbone: both are then the same architecture."""
+    """Start from the attention network's backbone every branch that has the same architecture."""
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,8 @@ _TWO_STAGE_WIDE_HAND = replace(
     age=replace(
         _TWO_STAGE_COMPACT.age,
         branches={**_TWO_STAGE_COMPACT.age.branches, "whole": _TWO_STAGE_WIDE.age.branches["whole"]},
+        fit=replace(_TWO_STAGE_COMPACT.age.fit, epochs=95),
         loss="mae",
-        start_from_attention=False,
     ),
     source="As two_stage_compact, with a wider network on a larger view of the whole hand",
 )

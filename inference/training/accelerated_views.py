@@ -20,7 +20,7 @@ from inference.training.augmentation import (
     erased_rectangle,
     jittered,
     random_levels,
-    random_warp,
+    random_warps,
     reexposed,
 )
 from inference.training.datasets import in_threads
@@ -80,20 +80,18 @@ class AcceleratedViews:
         ranges, count = self.ranges, len(chosen)
         other = np.where(rng.random(count) < ranges.reexposed_share, rng.integers(1, 1 + EXPOSURES, count), 0)
         sharpening = np.where(rng.random(count) < ranges.sharpened_share, rng.uniform(0, 0.8, count), 0)
-        levels = np.array([random_levels(rng, ranges) for _ in range(count)])
+        levels = random_levels(rng, ranges, count).T
         images = self._exposed(
             self.pools, chosen.astype(np.int32), other.astype(np.int32), sharpening.astype(np.float32),
             levels.astype(np.float32),
         )  # fmt: skip
         # All views of one hand turn and mirror together, each about its own centre.
-        warps = [random_warp(rng, ranges) for _ in range(count)]
+        warps = random_warps(rng, ranges, count)
         views = {}
         for name, size in self.sizes.items():
             fine = size * self.oversampling(name)
-            matrices = np.empty((count, 2, 3), np.float32)
-            for row, index in enumerate(chosen):
-                box = jittered(tuple(self.boxes[name][index]), rng) if name in self.boxes else WHOLE
-                matrices[row] = view_matrix(self.shape, fine, box, warps[row])[:2]
+            boxes = jittered(self.boxes[name][chosen], rng) if name in self.boxes else np.array([WHOLE])
+            matrices = view_matrix(self.shape, fine, boxes, warps)[:, :2].astype(np.float32)
             marker = np.where(rng.random(count) < ranges.marker_share, rng.integers(1, 1 + MARKERS, count), 0)
             holes = np.zeros((count, 4), np.float32)
             if self.erased:

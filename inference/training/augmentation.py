@@ -30,14 +30,23 @@ class Augmentation:
 
 def random_warp(rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
     """A 3 x 3 matrix for `preprocessing.view`: rotation, zoom per axis, shear, shift and mirror."""
-    angle = np.deg2rad(rng.uniform(-1, 1) * ranges.rotation_degrees)
-    zoom = np.exp(rng.uniform(-1, 1) * ranges.zoom)
-    zoom_x, zoom_y = zoom * np.exp(rng.uniform(-0.3, 0.3, 2) * ranges.zoom)
-    mirror = -1.0 if rng.random() < ranges.flip_share else 1.0
-    shear = rng.uniform(-1, 1) * ranges.shear
-    shift = rng.uniform(-2, 2, 2) * ranges.shift
-    turn = np.array([[np.cos(angle), -np.sin(angle), shift[0]], [np.sin(angle), np.cos(angle), shift[1]], [0, 0, 1]])
-    return turn @ np.array([[zoom_x * mirror, shear, 0], [0, zoom_y, 0], [0, 0, 1]])
+    return random_warps(rng, ranges, 1)[0]
+
+
+def random_warps(rng: np.random.Generator, ranges: Augmentation, count: int) -> np.ndarray:
+    """Such a matrix for each of several radiographs: (count, 3, 3)."""
+    angle = np.deg2rad(rng.uniform(-1, 1, count) * ranges.rotation_degrees)
+    zoom = rng.uniform(-1, 1, count) * ranges.zoom
+    zoom_x, zoom_y = np.exp(zoom + rng.uniform(-0.3, 0.3, (2, count)) * ranges.zoom)
+    mirror = np.where(rng.random(count) < ranges.flip_share, -1.0, 1.0)
+    turn, zoomed = np.tile(np.eye(3), (2, count, 1, 1))
+    turn[:, 0, 0] = turn[:, 1, 1] = np.cos(angle)
+    turn[:, 1, 0] = np.sin(angle)
+    turn[:, 0, 1] = -turn[:, 1, 0]
+    turn[:, :2, 2] = rng.uniform(-2, 2, (count, 2)) * ranges.shift
+    zoomed[:, 0, 0], zoomed[:, 1, 1] = zoom_x * mirror, zoom_y
+    zoomed[:, 0, 1] = rng.uniform(-1, 1, count) * ranges.shear
+    return turn @ zoomed
 
 
 def random_exposure(
@@ -53,17 +62,17 @@ def random_exposure(
     if rng.random() < ranges.sharpened_share:
         amount = rng.uniform(0, 0.8)
         image = cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), 1.0), -amount, 0)
-    gamma, gain, offset, inverted = random_levels(rng, ranges)
+    gamma, gain, offset, inverted = random_levels(rng, ranges)[:, 0]
     levels = (np.linspace(0, 1, 256) ** gamma - 0.5) * gain + 0.5 + offset
     if inverted:
         levels = 1 - levels
     return cv2.LUT(image, np.clip(levels * 255, 0, 255).astype(np.uint8))
 
 
-def random_levels(rng: np.random.Generator, ranges: Augmentation) -> tuple[float, float, float, bool]:
-    """Gamma, gain about the middle grey, offset, and whether black and white change places."""
-    gamma, gain, offset = np.exp(rng.uniform(-0.35, 0.35)), rng.uniform(0.75, 1.25), rng.uniform(-0.1, 0.1)
-    return gamma, gain, offset, rng.random() < ranges.inverted_share
+def random_levels(rng: np.random.Generator, ranges: Augmentation, count: int = 1) -> np.ndarray:
+    """Gamma, gain about the middle grey, offset, and 1 where black and white change places: (4, count)."""
+    gamma, gain = np.exp(rng.uniform(-0.35, 0.35, count)), rng.uniform(0.75, 1.25, count)
+    return np.stack([gamma, gain, rng.uniform(-0.1, 0.1, count), rng.random(count) < ranges.inverted_share])
 
 
 def reexposed(raw: np.ndarray, rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:
@@ -126,11 +135,9 @@ def erased_rectangle(
     return max(0, int(x)), max(0, int(y)), max(0, int(x + sides[0])), max(0, int(y + sides[1]))
 
 
-def jittered(box: tuple[float, ...], rng: np.random.Generator) -> tuple[float, ...]:
-    """The box moved by up to a twelfth of its side, and up to a tenth larger or smaller."""
-    x0, y0, x1, y1 = box
-    grow = 0.5 * np.exp(rng.uniform(-0.1, 0.1))
-    centre_x = (x0 + x1) / 2 + (x1 - x0) * rng.uniform(-1, 1) / 12
-    centre_y = (y0 + y1) / 2 + (y1 - y0) * rng.uniform(-1, 1) / 12
-    half_width, half_height = (x1 - x0) * grow, (y1 - y0) * grow
-    return (centre_x - half_width, centre_y - half_height, centre_x + half_width, centre_y + half_height)
+def jittered(boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The boxes (N, 4) moved by up to a twelfth of their sides, and up to a tenth larger or smaller."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    centres = boxes[:, :2] + sides * (0.5 + rng.uniform(-1, 1, sides.shape) / 12)
+    halves = sides * 0.5 * np.exp(rng.uniform(-0.1, 0.1, (len(boxes), 1)))
+    return np.hstack([centres - halves, centres + halves])

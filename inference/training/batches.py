@@ -102,7 +102,7 @@ class _Batches(keras.utils.PyDataset):
             # All views of one hand turn and mirror together, each about its own centre.
             warp = random_warp(rng, self.ranges)
             for name, size in self.sizes.items():
-                box = jittered(self.box(name, index), rng) if name in self.boxes else WHOLE
+                box = tuple(jittered(self.boxes[name][[index]], rng)[0]) if name in self.boxes else WHOLE
                 marked = add_marker(view(image, size, box, warp), rng, self.ranges)
                 stacks[name][row] = erase(marked, rng, self.ranges) if self.erased else marked
         return {name: network_input(stack) for name, stack in stacks.items()}

@@ -94,11 +94,13 @@ def _training(training: dict) -> list[str]:
     ]
 
 
-def _origins(started_from: Sequence[dict]) -> list[str]:
+def _origins(started_from: Sequence[dict], of: str = "Its age network", indent: str = "") -> list[str]:
     lines = []
     for origin in started_from:
-        lines.append(f"- Its age network started from {origin['model']} ({origin['machine']}):")
-        lines += [f"    - `{command}`" for command in origin["commands"]]
+        lines.append(f"{indent}- {of} started from {origin['model']} ({origin['machine']}):")
+        lines += [f"{indent}    - `{command}`" for command in origin["commands"]]
+        lines += [f"{indent}    - {note}" for note in origin.get("notes", ())]
+        lines += _origins(origin.get("started_from", ()), "That", f"{indent}    ")
     return lines
 
 

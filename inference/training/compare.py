@@ -47,8 +47,11 @@ def keep_card(kept: dict, card: dict) -> None:
             for name, fit in training["fits"].items()
         },
     }
-    if "started_from" in training:
-        kept["training"]["started_from"] = [origin["model"] for origin in training["started_from"]]
+    if started_from := training.get("started_from"):
+        kept["training"]["started_from"] = [origin["model"] for origin in started_from]
+        first = started_from[0]
+        if first["model"] == f"{card['name']} {first['model'].split()[-1]}":  # the same system, trained further
+            kept["training"]["fits"]["age"]["epochs"] += first["epochs"]
 
 
 def keep_evaluation(kept: dict, figures: dict) -> None:

@@ -111,8 +111,12 @@ def take_attention(preset: Preset, run: Path, name: str) -> None:
 
 def start_branches(model: keras.Model, preset: Preset, names: list[str]) -> None:
     """Gives every branch of the age network the weights of the first of these exported models whose branch of that
-    view has the same architecture. Raises ValueError for a branch that none has.
+    view has the same architecture; the first model itself, where it is of the same preset, all that it has. Raises
+    ValueError for a branch that none has.
     """
+    if names[0] == preset.name:
+        model.set_weights(load_arrays(weights_folder(preset.name) / "age.npz"))
+        return
     missing = set(preset.age.branches)
     for name in names:
         other = presets.trainable(name)
@@ -182,8 +186,9 @@ def train_age(
         elif stage.start_from_attention:
             attention = attention_network(preset)
             attention.set_weights(load_arrays(run / "attention.npz"))
-            for name in stage.branches:
-                model.get_layer(features_of(name)).set_weights(attention.get_layer("attention").get_weights())
+            for name, branch in stage.branches.items():
+                if replace(branch, size=preset.attention.backbone.size) == preset.attention.backbone:
+                    model.get_layer(features_of(name)).set_weights(attention.get_layer("attention").get_weights())
         if stage.alone:
             for name in stage.branches:
                 alone = age_network(preset, (name,))
@@ -272,8 +277,9 @@ def origin(name: str) -> dict:
     """How the age network of an exported model was trained, for the record of a run that starts from it."""
     card = read_card(weights_folder(name))
     training = card["training"]
-    return {"model": f"{name} {card['version']}"} | {
-        told: training[told] for told in ("commands", "commit", "machine") if told in training
+    epochs = len(training["fits"]["age"]["history"])
+    return {"model": f"{name} {card['version']}", "epochs": epochs} | {
+        told: training[told] for told in ("commands", "commit", "machine", "notes", "started_from") if told in training
     }
 
 

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from inference.engine import presets
-from inference.engine.preprocessing import network_input, normalise_contrast, percentiles, view, working_image
+from inference.engine.preprocessing import (
+    network_input,
+    normalise_contrast,
+    percentiles,
+    view,
+    view_matrix,
+    working_image,
+)
 
 
 @pytest.fixture
@@ -58,3 +65,13 @@ def test_the_compact_preset_squashes_uploads_to_what_training_saw():
 
 def test_network_input_spans_minus_one_to_one():
     np.testing.assert_allclose(network_input(np.array([[[0, 255]]], np.uint8))[0, 0, :, 0], [-1, 1])
+
+
+def test_the_matrices_of_many_boxes_are_those_of_each():
+    rng = np.random.default_rng(3)
+    boxes, warps = rng.uniform((0, 0, 0.6, 0.6), (0.4, 0.4, 1, 1), (5, 4)), rng.normal(size=(5, 3, 3))
+    together = view_matrix((200, 150), 64, boxes, warps)
+    for matrix, box, warp in zip(together, boxes, warps, strict=True):
+        np.testing.assert_allclose(matrix, view_matrix((200, 150), 64, tuple(box), warp))
+    corners = view_matrix((200, 150), 64, (0.1, 0.2, 0.5, 0.8)) @ np.array([[-0.5, 63.5], [-0.5, 63.5], [1, 1]])
+    np.testing.assert_allclose(corners[:2], [[14.5, 74.5], [39.5, 159.5]])

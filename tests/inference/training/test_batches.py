@@ -86,6 +86,6 @@ def test_age_batches_hold_every_view_and_the_sex(drawn, tiny, boxes):
 def test_a_jittered_box_still_covers_most_of_its_own():
     rng = np.random.default_rng(0)
     for _ in range(100):
-        x0, y0, x1, y1 = jittered((0.2, 0.4, 0.6, 0.8), rng)
+        x0, y0, x1, y1 = jittered(np.array([(0.2, 0.4, 0.6, 0.8)]), rng)[0]
         covered = (min(x1, 0.6) - max(x0, 0.2)) * (min(y1, 0.8) - max(y0, 0.4)) / 0.16
         assert covered > 0.65

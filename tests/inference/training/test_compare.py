@@ -95,6 +95,18 @@ def test_part_of_a_training_is_said_with_its_epochs():
     assert compare.status(BY_SEX, kept) == "trained, started from one 1 and other 2"
 
 
+def test_a_system_trained_further_has_the_epochs_of_both_trainings():
+    fit = {"history": [{}, {}], "seconds": 60}
+    training = {"commit": "c", "commands": [], "machine": "m", "fits": {"attention": fit, "age": fit}}
+    training["started_from"] = [{"model": "one 2026-1", "epochs": 5}, {"model": "other 2026-2", "epochs": 7}]
+    card = {"name": "one", "evaluation": {compare.EVALUATION: {}}, "training": training}
+    for name, epochs in (("one", 7), ("another", 2)):
+        kept: dict = {}
+        compare.keep_card(kept, card | {"name": name})
+        assert kept["training"]["fits"]["age"]["epochs"] == epochs
+        assert kept["training"]["fits"]["attention"]["epochs"] == 2
+
+
 def test_the_operations_of_a_network_are_those_of_its_convolutions_and_products():
     kernel = numpy_helper.from_array(np.zeros((4, 2, 3, 3), np.float32), "kernel")
     matrix = numpy_helper.from_array(np.zeros((4, 5), np.float32), "matrix")

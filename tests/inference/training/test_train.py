@@ -93,7 +93,7 @@ def earlier(tiny, tmp_path, monkeypatch):
         fit = {"steps": 6, "seconds": 2.5, "history": [{"epoch": 1}]}
         told = {"commands": [f"train --preset {one.name}"], "commit": "c0ffee", "machine": "a GPU"}
         (folder / "card.json").write_text(
-            json.dumps({"version": f"2026-{one.name}", "training": {**told, "fits": {"attention": fit}}})
+            json.dumps({"version": f"2026-{one.name}", "training": {**told, "fits": {"attention": fit, "age": fit}}})
         )
     monkeypatch.setitem(presets.PRESETS, "later", later)
     monkeypatch.setenv("BONEAGE_WEIGHTS", str(tmp_path / "weights"))
@@ -125,6 +125,26 @@ def test_a_run_goes_on_from_exported_models(earlier, radiographs, tmp_path):
     )
     assert "- attention: 6 steps in 0 minutes on a GPU, taken from tiny 2026-tiny\n" in told
     assert "- Its age network started from other 2026-other (a GPU):\n    - `train --preset other`\n" in told
+
+
+def test_a_run_goes_on_from_the_same_preset_with_all_that_it_has(earlier, radiographs, tmp_path):
+    """The head too, not the branches alone; seen at a learning rate so small that the weights hardly move."""
+    run = tmp_path / "run"
+    options = ["--attention-of", "tiny", "--start", "tiny", "--learning-rate", "1e-9"]
+    train.main(["--preset", "tiny", "--data", str(radiographs), "--run", str(run), *options])
+    for before, after in zip(load_arrays(earlier / "tiny" / "age.npz"), load_arrays(run / "age.npz"), strict=True):
+        np.testing.assert_allclose(before, after, atol=1e-3)
+
+
+def test_the_card_tells_every_start_back_to_the_first(earlier, radiographs, tmp_path):
+    training = json.loads((earlier / "other" / "card.json").read_text())
+    training["training"] |= {"started_from": [train.origin("tiny")], "notes": ["Ended by a deadline."]}
+    (earlier / "other" / "card.json").write_text(json.dumps(training))
+    told = "\n".join(card._origins([train.origin("other")]))
+    assert told == (
+        "- Its age network started from other 2026-other (a GPU):\n    - `train --preset other`\n"
+        "    - Ended by a deadline.\n    - That started from tiny 2026-tiny (a GPU):\n        - `train --preset tiny`"
+    )
 
 
 def test_what_a_run_cannot_go_on_from_is_said(earlier, radiographs, tmp_path, capsys):
