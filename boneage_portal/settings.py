@@ -300,7 +300,7 @@ if CELERY_BROKER_URL.startswith("filesystem://"):
 
 # --- inference -----------------------------------------------------------------------------------------------
 
-INFERENCE_MODEL = env.str("INFERENCE_MODEL", "two_stage_compact")
+INFERENCE_MODEL = env.str("INFERENCE_MODEL", "two_stage_wide_hand")
 # A version of the model that comes with an update: serves at once, or waits as a candidate for an administrator.
 INFERENCE_ACTIVATE_ON_DEPLOY = env.bool("INFERENCE_ACTIVATE_ON_DEPLOY", True)
 INFERENCE_RUNTIME = env.str("INFERENCE_RUNTIME", "onnx")

@@ -18,7 +18,7 @@ from inference.engine.regions import Attention, Region, scaled
 from inference.engine.runtimes import RUNTIMES
 from inference.engine.weights import has_weights, kind, read_card, weights_folder
 
-DEFAULT_MODEL = "two_stage_compact"
+DEFAULT_MODEL = "two_stage_wide_hand"
 BATCH = 16
 NO_ATTENTION = (
     "This model has no attention network: it shows no regions, and cannot tell whether this is a radiograph of a hand."

@@ -144,7 +144,8 @@ def _details(figures: dict) -> list[str]:
         f"| {name} | {row['n']} | {row['mae_months']:.2f} | {row['bias_months']:+.2f} |" for name, row in rows.items()
     ]
     if "robustness" in figures:
-        lines += ["", "| Worse copy | MAE | change | refused |", "|---|---:|---:|---:|"]
+        [count] = {row.get("n", figures["n"] + figures["refused"]) for row in figures["robustness"].values()}
+        lines += ["", f"| Worse copy of {count} radiographs | MAE | change | refused |", "|---|---:|---:|---:|"]
         lines += [
             f"| {name} | {row['mae_months']:.2f} | {row['change_months']:+.2f} | {row['refused']} |"
             for name, row in figures["robustness"].items()

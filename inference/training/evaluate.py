@@ -73,14 +73,15 @@ def summary(cases: list[Case]) -> dict:
 
 
 def robustness(model: BoneAgeModel, data: Dataset, plain: list[Case]) -> dict[str, dict]:
-    """For each worse copy: MAE, its change against the plain images, and refusals."""
+    """For each worse copy: how many were read or refused, MAE, its change against the plain images, and refusals."""
     before = _mae(plain)
     rows = {}
     for name, change in COPIES.items():
         cases = evaluate(model, data, change)
         mae = _mae(cases)
         refused = sum(isinstance(case.outcome, Refusal) for case in cases)
-        rows[name] = {"mae_months": round(mae, 2), "change_months": round(mae - before, 2), "refused": refused}
+        figures = {"mae_months": round(mae, 2), "change_months": round(mae - before, 2), "refused": refused}
+        rows[name] = {"n": len(cases), **figures}
     return rows
 
 
@@ -188,7 +189,7 @@ def report(figures: dict, plots: list[str]) -> str:
         rows = {name.replace("_", " "): {"": value} for name, value in figures["attention"].items()}
         lines += ["", *_table("Attention", rows, ("",))]
     if "robustness" in figures:
-        lines += ["", *_table("Copy", figures["robustness"], ("mae_months", "change_months", "refused"))]
+        lines += ["", *_table("Copy", figures["robustness"], ("n", "mae_months", "change_months", "refused"))]
     lines += ["", *(f"![{name}]({name})" for name in plots), ""]
     return "\n".join(lines)
 
