@@ -80,7 +80,7 @@ class AcceleratedViews:
         ranges, count = self.ranges, len(chosen)
         other = np.where(rng.random(count) < ranges.reexposed_share, rng.integers(1, 1 + EXPOSURES, count), 0)
         sharpening = np.where(rng.random(count) < ranges.sharpened_share, rng.uniform(0, 0.8, count), 0)
-        levels = random_levels(rng, ranges, count).T
+        levels = random_levels(rng, ranges, count)
         images = self._exposed(
             self.pools, chosen.astype(np.int32), other.astype(np.int32), sharpening.astype(np.float32),
             levels.astype(np.float32),

@@ -62,7 +62,7 @@ def random_exposure(
     if rng.random() < ranges.sharpened_share:
         amount = rng.uniform(0, 0.8)
         image = cv2.addWeighted(image, 1 + amount, cv2.GaussianBlur(image, (0, 0), 1.0), -amount, 0)
-    gamma, gain, offset, inverted = random_levels(rng, ranges)[:, 0]
+    gamma, gain, offset, inverted = random_levels(rng, ranges)[0]
     levels = (np.linspace(0, 1, 256) ** gamma - 0.5) * gain + 0.5 + offset
     if inverted:
         levels = 1 - levels
@@ -70,9 +70,10 @@ def random_exposure(
 
 
 def random_levels(rng: np.random.Generator, ranges: Augmentation, count: int = 1) -> np.ndarray:
-    """Gamma, gain about the middle grey, offset, and 1 where black and white change places: (4, count)."""
+    """Gamma, gain about the middle grey, offset, and 1 where black and white change places: (count, 4)."""
     gamma, gain = np.exp(rng.uniform(-0.35, 0.35, count)), rng.uniform(0.75, 1.25, count)
-    return np.stack([gamma, gain, rng.uniform(-0.1, 0.1, count), rng.random(count) < ranges.inverted_share])
+    offset, inverted = rng.uniform(-0.1, 0.1, count), rng.random(count) < ranges.inverted_share
+    return np.column_stack([gamma, gain, offset, inverted])
 
 
 def reexposed(raw: np.ndarray, rng: np.random.Generator, ranges: Augmentation) -> np.ndarray:

@@ -50,7 +50,7 @@ def keep_card(kept: dict, card: dict) -> None:
     if started_from := training.get("started_from"):
         kept["training"]["started_from"] = [origin["model"] for origin in started_from]
         first = started_from[0]
-        if first["model"] == f"{card['name']} {first['model'].split()[-1]}":  # the same system, trained further
+        if first["model"].split()[0] == card["name"]:  # the same system, trained further
             kept["training"]["fits"]["age"]["epochs"] += first["epochs"]
 
 
