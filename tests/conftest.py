@@ -166,7 +166,11 @@ def private_files(settings, tmp_path):
     settings.STORAGES = {**settings.STORAGES, "private": {**private, "OPTIONS": options}}
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(item.fixturenames):
+            item.add_marker("database")
     missing = [name for name in ("DATABASE_URL", "BROKER_URL") if name not in os.environ]
     if missing:
         for item in items:

@@ -26,6 +26,7 @@ CHARTS = {
     "overruled": ("Share overruled by sex and age", f"The doctor's value differs by {AGREED_MONTHS} months or more."),
 }
 HEIGHT = 3  # months of a square; the middle ones are around no difference
+LEAST = 12  # months that the axis reaches each way: differences of none are no wall of squares
 
 
 @dataclass
@@ -103,12 +104,13 @@ def _board(selection, overall, bands, squares):
         for (mean, step), n in squares.items()
     }
     altman = figures.counts_by_cell(cells, "Mean of AI and doctor (years)", "AI minus doctor (months)", 1, HEIGHT)
-    far = max(max(abs(step), abs(step + HEIGHT)) for _, step in cells)
+    far = max(LEAST, *(max(abs(step), abs(step + HEIGHT)) for _, step in cells))
     altman.update_yaxes(range=[-far, far])
     for value, dash in ((overall.bias, "solid"), (low, "dash"), (high, "dash")):
         if value is not None:
             altman.add_hline(y=value, line={"color": figures.WARN, "width": 1.5, "dash": dash})
-    bias = figures.figure("Age (completed years)", "Months").update_yaxes(rangemode="normal")
+    bias = figures.figure("Age (completed years)", "Months", scattermode="group", scattergap=0.8)
+    bias.update_yaxes(rangemode="normal")
     overruled = figures.figure("Age (completed years)", "Share").update_yaxes(tickformat=".0%")
     for sex, colour in (("F", figures.ACCENT), ("M", figures.WARN)):
         own = [(band, each) for (its, band), each in bands.items() if its == sex]

@@ -55,16 +55,18 @@ def paths(keys):
 
 
 @pytest.mark.parametrize("person", PEOPLE)
-def test_no_page_and_no_file_tells_of_a_shadow(request, sent, shadow, report, person):
+def test_no_page_and_no_file_tells_of_a_shadow(request, as_user, shadow, report, person):
     keys = [report.study_id, report.study.patient_id, report.pk, shadow.analysis_id, shadow.pk, uuid.uuid4()]
+    client = as_user(None if person == "anonymous" else request.getfixturevalue(person))
     found = 0
     for path in sorted(set(paths(keys))):
-        response = sent(person, "get", path)
+        response = client.get(path)
         if response.status_code != 200:
             continue
         found += 1
         content = response.getvalue().decode(errors="replace")
         assert [word for word in (*LOOKED_FOR, str(shadow.pk)) if word in content] == [], path
+    assert ("_auth_user_id" in client.session) == (person != "anonymous")  # all the way
     assert found > (5 if person == "anonymous" else 15)
 
 

@@ -137,8 +137,7 @@ def test_a_doctor_of_another_hospital_sees_no_chart(open_page, followed):
         assert other.request.get(source + below).status == 404
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
 def test_axe_finds_nothing_on_the_page_nor_in_the_frame(open_page, followed, width, scheme):
     page = open_page("doctor@demo.example", viewport={"width": width, "height": 800}, color_scheme=scheme)
     go_to_patient(page, followed)

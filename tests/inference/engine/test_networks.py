@@ -24,6 +24,8 @@ SMALL = {
 }
 EAGERLY = keras.backend.backend() == "tensorflow"
 """Compiling the graph of a large network takes far longer than one step, but JAX would compile every operation."""
+STEP = {"class_name": "SGD", "config": {"learning_rate": 1e-3, "clipnorm": 1.0}}
+"""Of a large network the moments of Adam take longer to make than the step."""
 SINGLE = {name: preset for name, preset in PRESETS.items() if isinstance(preset, WholeHand)}
 TWO_STAGE = {name: preset for name, preset in PRESETS.items() if isinstance(preset, Preset)}
 
@@ -51,7 +53,7 @@ def test_every_preset_trains_a_step_and_reads_the_same_after_loading(name, two_h
     keras.utils.set_random_seed(4)
     network = whole_hand_network(preset)
     losses, weights = whole_hand_losses(preset)
-    network.compile(keras.optimizers.Adam(1e-4), losses, loss_weights=weights, run_eagerly=EAGERLY)
+    network.compile(STEP, losses, loss_weights=weights, run_eagerly=EAGERLY)
     before = [array.copy() for array in network.get_layer(features_of("whole")).get_weights()]
     inputs, truth = WholeHandBatches(two_hands, preset, batch=2, seed=1, augment=True)[0]
     assert np.isfinite(network.train_on_batch(inputs, truth)).all()
@@ -85,7 +87,7 @@ def small_stages(preset):
 def trained_a_step(build, loss, batch, path):
     """The network after a step on the batch, if one that takes its weights from their file reads as it does."""
     network, again = build(), build()
-    network.compile(keras.optimizers.Adam(1e-4), loss, run_eagerly=EAGERLY)
+    network.compile(STEP, loss, run_eagerly=EAGERLY)
     inputs, truth = batch
     assert np.isfinite(network.train_on_batch(inputs, truth)).all()
     save_arrays(network.get_weights(), path)

@@ -1,6 +1,8 @@
 import csv
+import warnings
 
 import cv2
+import keras
 import pytest
 
 from inference.engine import presets
@@ -37,6 +39,20 @@ def tiny(monkeypatch):
     """A preset small enough to train in a moment, known by its name."""
     monkeypatch.setitem(presets.PRESETS, TINY.name, TINY)
     return TINY
+
+
+@pytest.fixture
+def eagerly():
+    """Without graphs: to make that of a training takes many times as long as its few steps."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow
+
+    warnings.filterwarnings("ignore", "Even though")  # that the batches themselves still come by a graph
+    tensorflow.config.run_functions_eagerly(True)
+    yield
+    tensorflow.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

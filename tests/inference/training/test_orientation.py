@@ -3,6 +3,7 @@ import pytest
 
 from inference.engine import orientation
 from inference.engine.orientation import SIDE, eight_features, thumbnail
+from inference.training import orientation as orientation_training
 from inference.training.orientation import fit, measure, moved
 
 
@@ -14,6 +15,8 @@ def pictures(drawn):
 def test_what_was_fitted_tells_hands_that_it_has_not_seen(pictures, monkeypatch):
     rng = np.random.default_rng(0)
     train = np.concatenate([pictures[:28], *([moved(one, rng)[np.newaxis] for one in pictures[:28]])])
+    monkeypatch.setattr(orientation_training, "STEPS", 200)
+    monkeypatch.setattr(orientation_training, "BATCH", 128)
     weights = fit(eight_features(train))
     monkeypatch.setattr(orientation, "_weights", lambda: weights)
     figures = measure(pictures[28:])

@@ -69,7 +69,7 @@ def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, 
             assert one.bone_age_months == pytest.approx(other.bone_age_months, abs=0.1)
 
 
-def test_the_views_can_be_made_on_the_accelerator(tiny, radiographs, tmp_path):
+def test_the_views_can_be_made_on_the_accelerator(tiny, radiographs, tmp_path, eagerly):
     run = tmp_path / "run"
     train.main(["--preset", "tiny", "--data", str(radiographs), "--run", str(run), "--accelerated"])
     assert len(json.loads((run / "age.json").read_text())["history"]) == 2
@@ -77,7 +77,7 @@ def test_the_views_can_be_made_on_the_accelerator(tiny, radiographs, tmp_path):
 
 
 @pytest.fixture
-def earlier(tiny, tmp_path, monkeypatch):
+def earlier(tiny, tmp_path, monkeypatch, eagerly):
     """tiny as exported, and a preset of the same stage 1 whose age network sees the whole hand larger than tiny's."""
     larger = replace(tiny.age.branches["whole"], size=64)
     branches = {**tiny.age.branches, "whole": larger}
@@ -163,7 +163,7 @@ def test_what_a_run_cannot_go_on_from_is_said(earlier, radiographs, tmp_path, ca
         assert told in capsys.readouterr().err
 
 
-def test_branches_fitted_alone_first_are_where_the_joint_fit_starts(tiny, radiographs, tmp_path, monkeypatch):
+def test_branches_fitted_alone_first_are_where_the_joint_fit_starts(tiny, radiographs, tmp_path, monkeypatch, eagerly):
     alone = replace(tiny.age.fit, epochs=1)
     published = replace(tiny, name="published", age=replace(tiny.age, alone=alone, start_from_attention=False))
     monkeypatch.setitem(presets.PRESETS, "published", published)
