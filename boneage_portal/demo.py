@@ -230,7 +230,7 @@ def _submit(patient, doctor, child, number, age, mishap):
             measured_on=acquired_on,
             defaults={"height_cm": round(height, 1), "source": "clinic", "entered_by": doctor},
         )
-    seed = 100 * number + round(age * 4)
+    seed = 100 * (number + 1) + round(age * 4)
     if mishap == "not a hand":
         pixels = _empty_exposure(seed)
     else:

@@ -118,7 +118,7 @@ def _int8(figures: dict | None) -> list[str]:
     if figures is None:
         return []
     full, int8 = figures["full"], figures["int8"]
-    fate = "is part of the files" if figures["kept"] else "did not pay and is left out"
+    fate = "is part of the files" if figures["kept"] else "is less accurate and left out"
     return [
         "",
         f"The 8-bit copy of the age network {fate}: MAE {int8['mae_months']:.2f} against {full['mae_months']:.2f} "

@@ -1,11 +1,11 @@
-"""The 8-bit copy of a two-stage model's age network, for CPUs: faster, kept where it costs no accuracy.
+"""The 8-bit copy of a two-stage model's age network, for CPUs with VNNI: kept where it costs no accuracy.
 
     python -m inference.training.quantize --weights DIR --data DIR
 
 DIR is a model's folder as export, which ends with this very step, wrote it. Weights and activations become integers,
 each with the range that it has on training radiographs. Validation radiographs are read by both copies, and one JSON
-line tells the decision with its figures: age.int8.onnx stays where the MAE worsens by at most MAX_WORSE months and a
-reading is faster; else it is removed. The attention network stays as it is: an 8-bit copy of that moved regions, and
+line tells the decision with its figures: age.int8.onnx stays where the MAE worsens by at most MAX_WORSE months; else it
+is removed. How long each takes is told of the machine at hand; others differ. The attention network stays as it is: an 8-bit copy of that moved regions, and
 the gate, which is fitted on its embeddings, refused drawn hands.
 """
 
@@ -38,6 +38,8 @@ MAX_WORSE = 0.1
 SAMPLE = 96
 """Training radiographs that show the ranges of the activations."""
 TIMED = 24
+OF_ITS_OWN = "-int8"
+"""Ends the version of a model that got its 8-bit copy after its export."""
 
 
 class Recorder(OnnxRuntime):
@@ -83,6 +85,9 @@ def quantized(preset: Preset, folder: Path, train: Dataset) -> None:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            # Weights of seven bits: sums of products of eight do not fit the 16 bits in which CPUs without VNNI keep
+            # them, and the age read by a wide network is then months off.
+            reduce_range=True,
         )
 
 
@@ -109,17 +114,16 @@ def compare(preset: Preset, folder: Path, val: Dataset) -> dict:
     return {"n": len(val), **figures, "mean_difference": round(float(np.abs(np.subtract(*months.values())).mean()), 2)}
 
 
-def pays(figures: dict) -> bool:
-    """Whether the 8-bit copy is worth having."""
-    full, int8 = figures["full"], figures["int8"]
-    return int8["mae_months"] <= full["mae_months"] + MAX_WORSE and int8["milliseconds"] < full["milliseconds"]
+def as_good(figures: dict) -> bool:
+    """Whether the 8-bit copy reads as well as the full one."""
+    return figures["int8"]["mae_months"] <= figures["full"]["mae_months"] + MAX_WORSE
 
 
 def quantize(preset: Preset, folder: Path, train: Dataset, val: Dataset) -> dict:
-    """Makes the 8-bit copy, keeps it where it pays, and gives the figures for the card."""
+    """Makes the 8-bit copy, keeps it where it is as good, and gives the figures for the card."""
     quantized(preset, folder, train)
     figures = compare(preset, folder, val)
-    figures["kept"] = pays(figures)
+    figures["kept"] = as_good(figures)
     if not figures["kept"]:
         (folder / QUANTIZED_AGE).unlink()
     return figures
@@ -138,6 +142,8 @@ def main(arguments: list[str] | None = None) -> None:
     train = read_dataset(options.data, "train", prepare, limit=SAMPLE)
     val = read_dataset(options.data, "val", prepare)
     card["int8"] = quantize(preset, options.weights, train, val)
+    # Other files are another version to a portal that has these already.
+    card["version"] = card["version"].removesuffix(OF_ITS_OWN) + (OF_ITS_OWN if card["int8"]["kept"] else "")
     calibrate.write_card(options.weights, card)
     print(json.dumps(card["int8"]))
 

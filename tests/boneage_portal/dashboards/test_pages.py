@@ -66,7 +66,7 @@ def numbers(board):
 @pytest.mark.parametrize("person", ["ada", "root"])
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_every_count_is_that_of_the_rows_behind_it(request, as_user, board, a_month, name, person):
-    a_month(3)
+    a_month(2)
     user = request.getfixturevalue(person)
     client, checked = as_user(user), 0
     for value, rows in set(numbers(board(user, name))):

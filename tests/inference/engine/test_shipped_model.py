@@ -21,7 +21,7 @@ def model(request):
 
 @pytest.fixture(scope="module")
 def phantoms():
-    return draw_phantoms(16, seed=90_000)
+    return draw_phantoms(8, seed=90_000)
 
 
 def read(model, data):
