@@ -3,7 +3,8 @@
     python -m inference.training.export --preset NAME --run DIR --data DIR --out DIR
 
 Both networks in half precision, for ONNX Runtime and for Keras; the gate against images of no hand; the interval;
-the model card; the 8-bit copy where it is as good. --data is the training data: the gate and the interval are fitted on it.
+the model card; the 8-bit copy where it is as good. --data is the training data: the gate and the interval are fitted
+on it.
 An ensemble, which has no run, is exported by copying its members, exported before, into one folder.
 """
 

@@ -4,9 +4,9 @@
 
 DIR is a model's folder as export, which ends with this very step, wrote it. Weights and activations become integers,
 each with the range that it has on training radiographs. Validation radiographs are read by both copies, and one JSON
-line tells the decision with its figures: age.int8.onnx stays where the MAE worsens by at most MAX_WORSE months; else it
-is removed. How long each takes is told of the machine at hand; others differ. The attention network stays as it is: an 8-bit copy of that moved regions, and
-the gate, which is fitted on its embeddings, refused drawn hands.
+line tells the decision with its figures: age.int8.onnx stays where the MAE worsens by at most MAX_WORSE months; else
+it is removed. How long each takes is told of the machine at hand; others differ. The attention network stays as it is:
+an 8-bit copy of that moved regions, and the gate, which is fitted on its embeddings, refused drawn hands.
 """
 
 import argparse
