@@ -13,6 +13,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -29,7 +30,7 @@ from inference.engine.preprocessing import working_image
 from inference.engine.presets import Preset
 from inference.engine.runtimes import OnnxRuntime
 from inference.engine.two_stage import TwoStageModel
-from inference.engine.weights import QUANTIZED_AGE, read_card
+from inference.engine.weights import QUANTIZED_AGE, fingerprint, read_card
 from inference.training import calibrate
 from inference.training.datasets import Dataset, read_dataset
 
@@ -38,8 +39,6 @@ MAX_WORSE = 0.1
 SAMPLE = 96
 """Training radiographs that show the ranges of the activations."""
 TIMED = 24
-OF_ITS_OWN = "-int8"
-"""Ends the version of a model that got its 8-bit copy after its export."""
 
 
 class Recorder(OnnxRuntime):
@@ -129,6 +128,12 @@ def quantize(preset: Preset, folder: Path, train: Dataset, val: Dataset) -> dict
     return figures
 
 
+def revised(version: str) -> str:
+    """The version after this one of the same networks: it ends in -r2, -r3, ..."""
+    found = re.fullmatch(r"(.+)-r(\d+)", version)
+    return f"{found[1]}-r{int(found[2]) + 1}" if found else f"{version}-r2"
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m inference.training.quantize", description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
@@ -141,9 +146,10 @@ def main(arguments: list[str] | None = None) -> None:
     prepare = partial(working_image, preset=preset)
     train = read_dataset(options.data, "train", prepare, limit=SAMPLE)
     val = read_dataset(options.data, "val", prepare)
+    before = fingerprint(options.weights)
     card["int8"] = quantize(preset, options.weights, train, val)
-    # Other files are another version to a portal that has these already.
-    card["version"] = card["version"].removesuffix(OF_ITS_OWN) + (OF_ITS_OWN if card["int8"]["kept"] else "")
+    if fingerprint(options.weights) != before:  # a portal that has the version already would refuse other files
+        card["version"] = revised(card["version"])
     calibrate.write_card(options.weights, card)
     print(json.dumps(card["int8"]))
 

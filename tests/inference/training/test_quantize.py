@@ -54,9 +54,9 @@ def test_a_copy_is_as_good_that_errs_by_a_tenth_of_a_month_more_at_most(months, 
     assert quantize.as_good({"full": {"mae_months": 8.0}, "int8": {"mae_months": months}}) == good
 
 
-def test_the_command_keeps_the_copy_as_a_version_of_its_own(tiny, folder, radiographs, monkeypatch):
+def test_a_copy_that_comes_or_goes_makes_another_version(tiny, folder, radiographs, monkeypatch):
     monkeypatch.setattr(calibrate, "markdown", lambda card: "")  # of a model that was never trained it tells nothing
-    for good, version in ((True, "test-int8"), (True, "test-int8"), (False, "test")):
+    for good, version in ((True, "test-r2"), (True, "test-r2"), (False, "test-r3")):
         monkeypatch.setattr(quantize, "as_good", lambda figures, good=good: good)
         quantize.main(["--weights", str(folder), "--data", str(radiographs)])
         assert read_card(folder)["version"] == version
