@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from inference.engine.presets import Preset, WholeHand
 
@@ -12,12 +13,16 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def working_image(pixels: np.ndarray, preset: Preset | WholeHand) -> np.ndarray:
-    """The radiograph (H, W) uint8 at the size the preset works on, contrast not yet normalised."""
+    """The radiograph (H, W) uint8 at the size the preset works on, contrast not yet normalised.
+
+    It is shrunk as the 299-pixel training set was, to judge by its spectrum: by a triangle as wide as the step.
+    """
     if preset.working_size is None or pixels.shape == (preset.working_size,) * 2:
         return pixels
-    shrinks = max(pixels.shape) > preset.working_size
     side = (preset.working_size, preset.working_size)
-    return cv2.resize(pixels, side, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    if max(pixels.shape) > preset.working_size:
+        return np.asarray(Image.fromarray(pixels).resize(side, Image.Resampling.BILINEAR))
+    return cv2.resize(pixels, side, interpolation=cv2.INTER_CUBIC)
 
 
 def normalise_contrast(image: np.ndarray) -> np.ndarray:

@@ -63,6 +63,16 @@ def test_the_compact_preset_squashes_uploads_to_what_training_saw():
     assert working_image(np.zeros((1200, 900), np.uint8), presets.preset("two_stage")).shape == (1200, 900)
 
 
+def test_an_upload_loses_as_much_of_its_finest_detail_as_the_training_set_did():
+    period = 2.5  # in pixels of the small image
+    places = (np.arange(4 * 299) + 0.5) / 4
+    stripes = np.tile(128 + 100 * np.cos(2 * np.pi * places / period), (4 * 299, 1)).round().astype(np.uint8)
+    row = working_image(stripes, presets.preset("two_stage_compact"))[150].astype(float)
+    wave = np.exp(2j * np.pi * (np.arange(299) + 0.5) / period)
+    left = 2 * abs(np.mean((row - row.mean()) * wave)) / 100
+    assert left == pytest.approx(np.sinc(1 / period) ** 2, abs=0.02)  # of a triangle; 0.757 of a mean over pixels
+
+
 def test_network_input_spans_minus_one_to_one():
     np.testing.assert_allclose(network_input(np.array([[[0, 255]]], np.uint8))[0, 0, :, 0], [-1, 1])
 
