@@ -17,7 +17,8 @@ def svg(sex, reference, readings):
     norms = [norm for norm in band(sex, reference) if 12 * first <= norm.age_months <= 12 * last]
     heights = [reading.bone_age_months for reading in readings]
     heights += [limit for norm in norms for limit in (norm.low, norm.high)]
-    bottom, top = max(0, floor(min(heights) / 12)), ceil(max(heights) / 12)
+    bottom = max(0, floor(min(heights) / 12))
+    top = max(ceil(max(heights) / 12), bottom + 1)  # readings of one whole year, and no row of the table beside them
 
     def x(months):
         return round(LEFT + (months / 12 - first) / (last - first) * (WIDTH - LEFT - RIGHT), 1)

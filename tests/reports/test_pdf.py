@@ -287,6 +287,12 @@ def test_the_chart_keeps_every_reading_inside_its_axes(ages, reference):
     assert all(chart.TOP <= y <= chart.HEIGHT - chart.BOTTOM for y in points[1::2])
 
 
+@pytest.mark.parametrize("reference", ["brush", "greulich_pyle"])
+def test_the_chart_is_drawn_of_readings_of_one_whole_year_beyond_the_table(reference):
+    grown = [Reading(date(2023, 1, 2), 228.0, 216.0, None), Reading(date(2023, 7, 2), 234.0, 216.0, None)]
+    assert chart.svg("F", reference, grown).count("<circle") == 2
+
+
 def test_the_name_of_the_signer_stands_even_when_another_read(reviewed, patient):
     study = reviewed(patient)
     chief = UserFactory(name="Chief Charlie")
