@@ -1,6 +1,6 @@
 """Height, weight and BMI for age by the LMS method, CDC 2000: z = ((X/M)^L - 1)/(L S), or ln(X/M)/S when L = 0.
 
-"height" is length lying down below 24 months and stature from then on, 0.8 cm less, so its curves step down there.
+"height" is length lying down below 24 months and stature from then on, which is less: its curves step down there.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from clinical.growth.tables import OutsideTable, Sex, Table
 
 Measure = Literal["height", "weight", "bmi"]
 STANDING_MONTHS = 24
+STANDING_LESS_CM = 0.8  # stature than length, in one child: the step between the tables, see their source
 
 UNITS = {"height": "cm", "weight": "kg", "bmi": "kg/m²"}
 # Wider than any child's: what lies outside was typed in another unit or at the wrong place.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from clinical.growth.ages import age_in_months
-from clinical.growth.centiles import plausible
+from clinical.growth.centiles import STANDING_LESS_CM, STANDING_MONTHS, plausible
 from clinical.growth.tables import checked_age
 
 # In less, the error of measuring outweighs the growth.
@@ -20,9 +20,15 @@ class Velocity:
     reason: str = ""
 
 
-def growth_velocity(earlier: date, earlier_cm: float, later: date, later_cm: float) -> Velocity:
-    """Growth in cm/year. Raises ValueError for an implausible height, or days in the wrong order."""
-    return _velocity(earlier, later, plausible("height", later_cm) - plausible("height", earlier_cm))
+def growth_velocity(born: date, earlier: date, earlier_cm: float, later: date, later_cm: float) -> Velocity:
+    """Growth in cm/year. Raises ValueError for an implausible height, or days in the wrong order.
+
+    A child who was measured lying, before 24 months, and standing since did not lose the difference.
+    """
+    change = plausible("height", later_cm) - plausible("height", earlier_cm)
+    if age_in_months(born, earlier) < STANDING_MONTHS <= age_in_months(born, later):
+        change += STANDING_LESS_CM
+    return _velocity(earlier, later, change)
 
 
 def bone_age_velocity(earlier: date, earlier_months: float, later: date, later_months: float) -> Velocity:

@@ -110,16 +110,18 @@ def _row(patient, measurement, measurements, found):
         judged("weight", weight),
         bmi,
         judged("bmi", bmi),
-        _velocity(measurement, measurements) if height else None,
+        _velocity(patient, measurement, measurements) if height else None,
         reading,
         reading and adult_height.predict(height, reading.bone_age_months, reading.age_months, patient.sex),
     )
 
 
-def _velocity(measurement, measurements):
+def _velocity(patient, measurement, measurements):
     """Growth since the last height at least three months earlier, or None."""
     earlier = [
-        growth_velocity(each.measured_on, each.height_cm, measurement.measured_on, measurement.height_cm)
+        growth_velocity(
+            patient.date_of_birth, each.measured_on, each.height_cm, measurement.measured_on, measurement.height_cm
+        )
         for each in measurements
         if each.height_cm and each.measured_on < measurement.measured_on
     ]

@@ -1,4 +1,5 @@
 from datetime import date, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -10,10 +11,11 @@ days = st.dates(date(2000, 1, 1), date(2040, 12, 31))
 apart = st.integers(93, 5000)
 heights = st.floats(50, 200)
 bone_ages = st.floats(0, 228)
+BORN = date(1997, 3, 9)
 
 
 def test_a_child_grows_three_centimetres_in_half_a_year():
-    velocity = growth_velocity(date(2024, 1, 10), 120.0, date(2024, 7, 10), 123.0)
+    velocity = growth_velocity(BORN, date(2024, 1, 10), 120.0, date(2024, 7, 10), 123.0)
     assert (velocity.months, velocity.reason) == (6, "")
     assert velocity.value == pytest.approx((123 - 120) / (6 / 12)) == 6
 
@@ -24,12 +26,24 @@ def test_a_childs_bones_mature_half_as_fast_as_time_goes():
 
 
 def test_three_calendar_months_are_enough_even_over_february():
-    velocity = growth_velocity(date(2023, 12, 10), 120, date(2024, 3, 10), 121)
+    velocity = growth_velocity(BORN, date(2023, 12, 10), 120, date(2024, 3, 10), 121)
     assert velocity.months == 3
     assert velocity.value == pytest.approx(4)
 
 
-@pytest.mark.parametrize("velocity_of", [growth_velocity, bone_age_velocity])
+@pytest.mark.parametrize(
+    ("born", "cm_per_year"),
+    [
+        (date(2022, 4, 1), (86.0 + 0.8 - 84.0) / 0.25),  # 21 months lying, 24 standing
+        (date(2022, 4, 2), (86.0 - 84.0) / 0.25),  # the day before, still lying
+        (date(2022, 1, 1), (86.0 - 84.0) / 0.25),  # 24 months already, standing both times
+    ],
+)
+def test_who_stands_for_the_first_time_at_two_years_has_not_shrunk_by_that(born, cm_per_year):
+    assert growth_velocity(born, date(2024, 1, 1), 84.0, date(2024, 4, 1), 86.0).value == pytest.approx(cm_per_year)
+
+
+@pytest.mark.parametrize("velocity_of", [partial(growth_velocity, BORN), bone_age_velocity])
 @pytest.mark.parametrize("later", [date(2024, 1, 10), date(2024, 1, 11), date(2024, 4, 9)])
 def test_less_than_three_months_give_the_reason_and_no_number(velocity_of, later):
     velocity = velocity_of(date(2024, 1, 10), 120, later, 121)
@@ -38,7 +52,7 @@ def test_less_than_three_months_give_the_reason_and_no_number(velocity_of, later
     assert velocity.months < 3
 
 
-@pytest.mark.parametrize("velocity_of", [growth_velocity, bone_age_velocity])
+@pytest.mark.parametrize("velocity_of", [partial(growth_velocity, BORN), bone_age_velocity])
 def test_days_in_the_wrong_order_are_refused(velocity_of):
     with pytest.raises(ValueError, match="The later day lies before the earlier one"):
         velocity_of(date(2024, 4, 9), 120, date(2024, 1, 10), 121)
@@ -47,8 +61,9 @@ def test_days_in_the_wrong_order_are_refused(velocity_of):
 @given(days, apart, heights, st.floats(0.5, 30))
 def test_growth_at_a_velocity_is_found_again(earlier, lived, height, cm_per_year):
     years = lived / 365.25
-    velocity = growth_velocity(earlier, height, earlier + timedelta(lived), min(height + cm_per_year * years, 250))
-    expected = (min(height + cm_per_year * years, 250) - height) / years
+    taller = min(height + cm_per_year * years, 250)
+    velocity = growth_velocity(BORN, earlier, height, earlier + timedelta(lived), taller)
+    expected = (taller - height) / years
     # Calendar months differ from mean months by up to two days in a quarter, three over a February.
     assert velocity.value == pytest.approx(expected, rel=0.04)
 
@@ -63,9 +78,9 @@ def test_exchanging_two_readings_turns_the_sign(earlier, lived, first, second):
 @pytest.mark.parametrize("cm", [1.2, 1200, float("nan")])
 def test_an_implausible_height_is_refused(cm):
     with pytest.raises(ValueError, match="A height is given in cm"):
-        growth_velocity(date(2023, 1, 1), cm, date(2024, 1, 1), 120)
+        growth_velocity(BORN, date(2023, 1, 1), cm, date(2024, 1, 1), 120)
     with pytest.raises(ValueError, match="A height is given in cm"):
-        growth_velocity(date(2023, 1, 1), 120, date(2024, 1, 1), cm)
+        growth_velocity(BORN, date(2023, 1, 1), 120, date(2024, 1, 1), cm)
 
 
 @pytest.mark.parametrize("bone_age", [-1, float("nan")])

@@ -3,6 +3,7 @@ from datetime import date
 import pytest
 
 from clinical.growth import adult_height, centiles
+from clinical.growth.centiles import STANDING_LESS_CM
 from clinical.patients.growth_record import growth_record
 from clinical.patients.templatetags.growth import judged
 from tests.factories import AnalysisFactory, MeasurementFactory, ReviewFactory, StudyFactory
@@ -59,6 +60,12 @@ def test_velocity_is_taken_over_the_last_height_at_least_three_months_earlier(pa
     assert newest.velocity.months == pytest.approx(12)
     assert before.velocity.value == pytest.approx(6 / before.velocity.months * 12)
     assert weighed.velocity is None
+
+
+def test_velocity_over_the_second_birthday_adds_what_is_lost_by_standing(patient, measured):
+    measured(date(2015, 12, 9), 84)
+    measured(date(2016, 3, 9), 86)
+    assert growth_record(patient).rows[0].velocity.value == pytest.approx((86 + STANDING_LESS_CM - 84) / 0.25)
 
 
 def test_the_adult_height_is_predicted_from_the_nearest_bone_age_within_six_months(patient, measured, read):

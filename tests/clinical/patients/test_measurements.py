@@ -6,6 +6,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from clinical.audit.models import AccessEvent
+from clinical.growth.centiles import STANDING_LESS_CM
 from clinical.patients.models import FormerMeasurement, Measurement
 from tests.factories import MeasurementFactory, PatientFactory
 
@@ -54,6 +55,11 @@ def test_entering_changing_removing_and_putting_back_are_on_record(entered, as_u
     assert [event.verb for event in events] == ["create", "edit", "remove", "restore"]
     assert {(event.actor, event.patient_key) for event in events} == {(alice, str(patient.pk))}
     assert "138" not in "".join(event.detail for event in events)
+
+
+def test_the_page_says_what_is_added_to_growth_over_the_second_birthday(as_user, alice, measurement):
+    page = as_user(alice).get(reverse("patients:detail", args=[measurement.patient_id])).content.decode()
+    assert f"two years, {STANDING_LESS_CM:g} cm are added" in " ".join(page.split())
 
 
 @pytest.mark.parametrize("values", [{"height_cm": ""}, {"weight_kg": ""}])
