@@ -177,15 +177,19 @@ def requeue_due():
 @transaction.atomic
 def _requeue(run):
     """Queue what its worker has lost, or give it up after too many attempts. Whether it waits now."""
-    if run.attempt >= settings.INFERENCE_MAX_ATTEMPTS:
+    waits = run.attempt < settings.INFERENCE_MAX_ATTEMPTS
+    if waits:
+        verb, detail, changes = Verb.REQUEUE, f"after attempt {run.attempt}", {"state": State.QUEUED}
+    else:
         reason = (
             f"The analysis was started {run.attempt} times and its worker was lost each time. "
             "Try again later, or ask the platform's staff to look at the workers."
         )
-        _end(run, Verb.FAIL, State.FAILED, "worker-lost", reason_code="worker-lost", reason=reason)
-        return False
-    if not _held(run).filter(lease_until=run.lease_until).update(state=State.QUEUED, lease_until=None):
+        verb, detail = Verb.FAIL, "worker-lost"
+        changes = {"state": State.FAILED, "finished_at": timezone.now(), "reason_code": detail, "reason": reason}
+    # A worker that was only slow may have shown itself, or brought its result, since the sweep looked.
+    if not _held(run).filter(lease_until=run.lease_until).update(lease_until=None, **changes):
         return False
     run.refresh_from_db()
-    _changed(run, Verb.REQUEUE, detail=f"after attempt {run.attempt}")
-    return True
+    _changed(run, verb, detail)
+    return waits

@@ -181,6 +181,44 @@ def test_after_the_last_attempt_the_sweep_gives_up_in_words(hospital, settings):
     assert "its worker was lost" in analysis.reason
 
 
+@pytest.fixture
+def lost_in_the_last_attempt(hospital, settings):
+    past = timezone.now() - timedelta(seconds=1)
+    return [
+        in_state(hospital, State.ANALYSING, attempt=settings.INFERENCE_MAX_ATTEMPTS, lease_until=past) for _ in range(2)
+    ]
+
+
+def once_the_sweep_has_looked(monkeypatch, act):
+    """Have `act` done by a worker between the sweep's look and what the sweep does to the first row."""
+    requeue = workflow._requeue
+
+    def late(run):
+        monkeypatch.setattr(workflow, "_requeue", requeue)
+        act()
+        return requeue(run)
+
+    monkeypatch.setattr(workflow, "_requeue", late)
+
+
+def test_a_worker_that_shows_itself_while_the_sweep_looks_keeps_its_last_attempt(lost_in_the_last_attempt, monkeypatch):
+    slow, gone = lost_in_the_last_attempt
+    once_the_sweep_has_looked(monkeypatch, lambda: workflow.extend_lease(slow))
+    workflow.requeue_due()
+    assert workflow.finish(slow, **RESULT).state == State.ANALYSED
+    gone.refresh_from_db()
+    assert gone.state == State.FAILED
+
+
+def test_a_result_that_comes_while_the_sweep_looks_stays_and_the_sweep_goes_on(lost_in_the_last_attempt, monkeypatch):
+    slow, gone = lost_in_the_last_attempt
+    once_the_sweep_has_looked(monkeypatch, lambda: workflow.finish(slow, **RESULT))
+    workflow.requeue_due()
+    for analysis, state in ((slow, State.ANALYSED), (gone, State.FAILED)):
+        analysis.refresh_from_db()
+        assert analysis.state == state
+
+
 def test_a_retry_is_a_new_analysis_of_the_same_picture_and_the_old_one_stays(hospital):
     old = in_state(hospital, State.FAILED, reason="It broke.")
     new = workflow.retry(old)
