@@ -5,6 +5,7 @@ from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.urls import reverse
+from django_scopes import scopes_disabled
 
 from clinical.accounts.models import Hospital, Membership, User
 from clinical.audit.record import Verb, record
@@ -153,10 +154,15 @@ def test_a_mistake_in_a_new_account_is_shown(as_user, root, alice, field):
     assert not User.objects.filter(name="Dora").exists()
 
 
+def row_of(membership, **changes):
+    """The fields of one that there is."""
+    fields = {"id": membership.pk, "user": membership.user_id, "hospital": membership.hospital_id}
+    return fields | {"role": membership.role} | changes
+
+
 def change(client, user, email):
-    [membership] = user.memberships.all()
-    row = {"id": membership.pk, "user": user.pk, "hospital": membership.hospital_id, "role": membership.role}
-    fields = {"email": email, "name": user.name, "is_active": "on"} | inline(row, initial=1)
+    fields = {"email": email, "name": user.name, "is_active": "on"}
+    fields |= inline(row_of(user.memberships.get()), initial=1)
     return client.post(f"/admin/accounts/user/{user.pk}/change/", fields)
 
 
@@ -191,6 +197,42 @@ def test_an_operator_opens_a_hospital_with_its_first_administrator(as_user, root
     assert response.status_code == 302
     assert Hospital.objects.get().memberships.get().user == charlie
     assert as_user(charlie).get("/members/").status_code == 200
+
+
+@pytest.fixture
+def send_and_confirm(client, root):
+    """As platform staff who is asked first to confirm that it is they, and does."""
+
+    def post(path, fields):
+        client.post("/accounts/login/", {"login": root.email, "password": PASSWORD})
+        assert client.post(path, fields)["Location"].startswith("/accounts/reauthenticate/")
+        return client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": path})
+
+    return post
+
+
+@pytest.mark.servers
+def test_behind_row_level_security_what_waited_for_the_confirmation_is_carried_out(
+    send_and_confirm, root, charlie, web_role
+):
+    fields = {"name": "Southern General", "paper": "a4", "bone_age_reference": "brush"}
+    fields |= inline({"user": charlie.pk, "role": "hospital_admin"})
+    response = send_and_confirm("/admin/accounts/hospital/add/", fields)
+    assert response["Location"] == "/admin/accounts/hospital/"
+    with scopes_disabled():
+        assert Hospital.objects.get(name="Southern General").memberships.get().user == charlie
+
+
+@pytest.mark.servers
+def test_behind_row_level_security_a_mistake_is_shown_after_the_confirmation(
+    send_and_confirm, root, alice, hospital, web_role
+):
+    fields = {"name": "", "paper": "a4", "bone_age_reference": "brush"}
+    with scopes_disabled():
+        fields |= inline(row_of(alice.memberships.get()), initial=1)
+    response = send_and_confirm(f"/admin/accounts/hospital/{hospital.pk}/change/", fields)
+    assert response.context["adminform"].errors["name"]
+    assert "Alice" in response.content.decode()
 
 
 def test_hospitals_and_people_are_never_deleted(as_user, root, alice, hospital):
