@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from django.apps import apps
 from django.db import connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import ForeignKey
 from psycopg2 import sql
 
@@ -90,10 +91,12 @@ def _quote(name):
 
 
 def turn_on(role):
-    """Make every policy anew for `role`, and give it these tables and no others."""
+    """Make every policy anew for `role`, and give it these tables to write, and no others."""
     with connection.cursor() as cursor:
         name = sql.Identifier(role).as_string(cursor.cursor)
         cursor.execute(f"GRANT USAGE ON SCHEMA public TO {name}")
+        # Commands that run as the portal, such as `createsuperuser`, ask first whether a migration is due.
+        cursor.execute(f"GRANT SELECT ON {_quote(MigrationRecorder.Migration._meta.db_table)} TO {name}")
         for model in tables():
             with _alone_with(cursor, model) as table:
                 cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {name}")

@@ -7,13 +7,14 @@ from django.db import DatabaseError, ProgrammingError, connection, models, trans
 from django_scopes import scope, scopes_disabled
 
 from clinical.accounts import row_security
-from clinical.accounts.models import Hospital, Membership
+from clinical.accounts.models import Hospital, Membership, User
 from clinical.accounts.scope import every_hospital
 from clinical.notices.models import Notification
 from clinical.notices.tasks import mail_due
 from clinical.patients.models import Patient
 from clinical.studies.models import Study
 from tests.factories import (
+    PASSWORD,
     FamilyInvitationFactory,
     FormerMeasurementFactory,
     GuardianshipFactory,
@@ -177,6 +178,11 @@ class TestAsThePortalsRole:
             Notification.objects.update(mail_due_at="2020-01-01T00:00Z")
         mail_due(user_id=user.pk)
         assert [mail.to for mail in mailoutbox] == [[user.email]]
+
+    def test_the_first_account_is_made(self, monkeypatch):
+        monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+        call_command("createsuperuser", interactive=False, email="root@example.org", name="Root")
+        assert User.objects.get(email="root@example.org").is_superuser
 
     def test_status_finds_every_table_guarded(self, settings, capsys):
         settings.ROW_SECURITY = True
