@@ -115,8 +115,10 @@ def carry_out(key):
     patient = Patient.objects.select_for_update().get(pk=erasure.patient_id)
     if patient.studies.filter(Q(state__in=PENDING) | Q(reanalysis__isnull=False)).exists():
         return False
+    # The reason to erase before the end of retention was given without knowing of this report.
+    signed_meanwhile = patient.studies.filter(reports__signed_at__gt=erasure.requested_at).exists()
     until = retained_until(patient)
-    if until and until > timezone.localdate() and not erasure.override:
+    if signed_meanwhile or (until and until > timezone.localdate() and not erasure.override):
         cancel(erasure, detail="a report was signed meanwhile")
         return False
     files = []

@@ -270,8 +270,11 @@ def test_what_was_never_signed_may_go(patient):
     assert erasure.retained_until(patient) is None
 
 
-def test_a_report_signed_in_the_meantime_keeps_the_record(ask, patient):
-    ask()
+@pytest.mark.parametrize("override", ["", "A court said so."])
+def test_a_report_signed_in_the_meantime_keeps_the_record(ask, patient, override):
+    if override:
+        signed(patient, timezone.now() - timedelta(days=400))
+    assert ask(override=override).status_code == 302
     signed(patient, timezone.now())
     Erasure.objects.update(due_at=timezone.now())
     tasks.keep_up()
