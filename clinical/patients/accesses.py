@@ -1,10 +1,11 @@
 """Who saw, changed or took what: for the hospital's administrators, for a child's doctors, and for the family."""
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 import django_filters
 from django import forms
 from django.core.paginator import Paginator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Count, Max
 from django.db.models.functions import TruncDate
 from django.shortcuts import get_object_or_404, render
@@ -57,6 +58,9 @@ PLAIN = {
     Verb.CANCEL_ERASURE: "decided not to erase the record",
 }
 
+# Moments of the first and the last years that a date may have do not exist in every time zone.
+DAYS = [MinValueValidator(date(1900, 1, 1)), MaxValueValidator(date(2199, 12, 31))]
+
 
 class AccessFilter(django_filters.FilterSet):
     who = django_filters.CharFilter(field_name="actor_name", lookup_expr="icontains", label="Who", max_length=200)
@@ -64,9 +68,11 @@ class AccessFilter(django_filters.FilterSet):
         choices=[(verb, verb.label) for verb in Verb], label="What", empty_label="Anything"
     )
     since = django_filters.DateFilter(
-        method="filter_since", label="From", widget=forms.DateInput(attrs={"type": "date"})
+        method="filter_since", label="From", widget=forms.DateInput(attrs={"type": "date"}), validators=DAYS
     )
-    until = django_filters.DateFilter(method="filter_until", label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    until = django_filters.DateFilter(
+        method="filter_until", label="To", widget=forms.DateInput(attrs={"type": "date"}), validators=DAYS
+    )
 
     class Meta:
         model = AccessEvent

@@ -62,6 +62,15 @@ def test_it_is_filtered_by_person_verb_and_day(as_user, ada, history, query, fou
     assert len(rows(response)) == found
 
 
+@pytest.mark.parametrize("query", ["until=9999-12-31", "since=9999-12-31", "since=0001-01-01", "until=0001-01-01"])
+def test_a_day_of_no_year_of_ours_finds_nothing_and_is_told(as_user, ada, history, query):
+    for path in (history, "/audit/"):
+        response = as_user(ada).get(f"{path}?{query}")
+        assert rows(response) == []
+        assert "of the years 1900 to 2199" in response.content.decode()
+    assert as_user(ada).get(f"/audit/export/?{query}").status_code == 200
+
+
 def test_today_lies_within_today(as_user, ada, history):
     today = timezone.localdate()
     assert len(rows(as_user(ada).get(f"{history}?since={today}&until={today}"))) == 6
