@@ -78,5 +78,10 @@ class Report(models.Model):
         return self.study.patient_id
 
     @property
+    def is_removed(self):
+        """It was made, and may have been handed out; the portal has let go of the PDF since."""
+        return self.state == State.FAILED and self.sha256 != ""
+
+    @property
     def filename(self):
         return f"{self.number}-v{self.version}.pdf"

@@ -57,6 +57,8 @@ def _next_number(hospital):
 def release_report(sender, study, actor, **kwargs):
     """Let the family have the current report. Raises WrongState while there is no file."""
     report = Report.objects.current(study)
+    if report and report.is_removed:
+        raise WrongState(f"{report.reason} There is nothing to release.")
     if report is None or report.state == State.FAILED:
         raise WrongState("The report could not be made. Make it again on this page, then release it.")
     if report.state == State.MAKING:
@@ -114,9 +116,10 @@ def fail(report, reason):
 
 @transaction.atomic
 def retry(report, actor):
-    """Make a failed report once more. Raises WrongState when it is not failed."""
+    """Make a failed report once more. Raises WrongState when it is not failed, or was made before."""
     again = {"state": State.MAKING, "attempt": 0, "reason": ""}
-    if not Report.objects.filter(pk=report.pk, state=State.FAILED).update(**again):
+    # Another PDF has another hash: what was handed out under this code would be called a forgery.
+    if not Report.objects.filter(pk=report.pk, state=State.FAILED, sha256="").update(**again):
         raise WrongState("This report has moved on meanwhile; look at where it stands now.")
     record(Verb.RETRY, report, actor=actor)
     deliver(report)

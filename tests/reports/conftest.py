@@ -5,6 +5,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
+from clinical.patients import erasure
 from clinical.studies import workflow
 from clinical.studies.models import Study
 from inference.heat_map import overlay_png
@@ -12,7 +13,7 @@ from inference.models import ModelVersion
 from reports import tasks
 from reports.models import Report
 from tests import radiograph_files
-from tests.factories import StudyFactory
+from tests.factories import ErasureFactory, StudyFactory
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +100,19 @@ def made():
 def report(signed, made, patient):
     """A report that is ready, of the patient."""
     return made(signed(patient))
+
+
+@pytest.fixture
+def anonymised(ada):
+    """Anonymise the patient of a report; returns the report as it is then."""
+
+    def anonymise(report):
+        scheduled = ErasureFactory(patient=report.study.patient, requested_by=ada, override="A court said so.")
+        erasure.carry_out(scheduled.pk)
+        report.refresh_from_db()
+        return report
+
+    return anonymise
 
 
 @pytest.fixture

@@ -163,6 +163,14 @@ def test_a_failed_report_is_made_again_from_the_page(as_user, alice, signed, pat
     assert "moved on" in again.content.decode()
 
 
+def test_a_report_that_was_removed_can_be_checked_and_not_made_again(as_user, alice, report, anonymised):
+    card = reports_card(as_user, alice, anonymised(report).study)
+    assert "removed when the patient was anonymised" in card
+    assert report.code in card
+    assert report.sha256 in card
+    assert "Make it again" not in card
+
+
 def test_the_queries_of_the_reports_do_not_grow_with_their_versions(as_user, alice, report, amended):
     client = as_user(alice)
 

@@ -60,6 +60,13 @@ def test_an_amended_report_is_superseded(client, report, amended):
     assert ask(client, code=report.code, sha256=report.sha256)[0] == "superseded"
 
 
+def test_a_report_whose_patient_was_anonymised_is_still_what_it_was(client, report, anonymised):
+    file = SimpleUploadedFile("report.pdf", file_of(report))
+    with scopes_disabled():
+        assert anonymised(report).pdf == ""
+    assert ask(client, code=report.code, file=file)[0] == "genuine"
+
+
 def test_a_changed_file_a_wrong_code_and_a_wrong_hash_are_unknown(client, report):
     changed = SimpleUploadedFile("report.pdf", file_of(report) + b" ")
     assert ask(client, code=report.code, file=changed)[0] == "unknown"

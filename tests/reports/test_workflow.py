@@ -168,6 +168,19 @@ def test_only_a_failed_report_is_made_again(report, alice):
         workflow.retry(report, alice)
 
 
+def test_a_report_that_was_handed_out_is_never_made_with_another_hash(report, alice, anonymised):
+    signed = report.sha256
+    with pytest.raises(workflow.WrongState):
+        workflow.retry(anonymised(report), alice)
+    assert Report.objects.get().sha256 == signed
+
+
+def test_a_report_whose_patient_was_anonymised_has_nothing_to_release(report, alice, anonymised):
+    anonymised(report)
+    with pytest.raises(studies.WrongState, match="nothing to release"):
+        studies.release(Study.objects.get(), alice)
+
+
 def test_a_report_that_is_not_ready_cannot_be_released(signed, patient, made, alice):
     study = signed(patient)
     with pytest.raises(studies.WrongState, match="still being made"):
