@@ -1,13 +1,15 @@
 """What people do with a study: one function a verb. The worker's verbs are in `inference.workflow`."""
 
-from django.db import IntegrityError, transaction
+import uuid
+
+from django.db import transaction
 from django.dispatch import Signal, receiver
 
 from clinical.accounts.models import Role
 from clinical.accounts.permissions import CLINICAL_ROLES
 from clinical.audit.record import Verb, record
 from clinical.studies.judgement import judge
-from clinical.studies.models import Review, State, Study
+from clinical.studies.models import Radiograph, Review, State, Study
 from inference import registry
 from inference import workflow as inference
 from inference.workflow import WrongState
@@ -75,39 +77,40 @@ def _move(study, verb, to, **conditions):
     study.refresh_from_db()
 
 
+@transaction.atomic
 def submit(*, patient, radiograph, acquired_on, indication, notices, submission, actor, confirmed=False):
-    """Create the study of `radiograph` and queue its analysis; the form sent twice gives the first study again.
+    """Create the study of `radiograph` and queue its analysis; the same sent twice gives the first study again.
 
-    Raises DuplicateRadiograph, unless `confirmed`, when the picture belongs to an earlier submission.
+    Raises DuplicateRadiograph when the picture belongs to an earlier submission, unless `confirmed`; always when that
+    has the same key and says something else. A cancelled study is none.
     """
-    filed = list(radiograph.studies.all())
+    # Locked: of a double click, or of one file dropped twice, the second finds the study of the first.
+    filed = list(Radiograph.objects.select_for_update().get(pk=radiograph.pk).studies.all())
     own = [study for study in filed if study.patient_id == patient.pk]
-    again = next((study for study in own if study.submission == submission), None)
-    if again:
+    sent = {study.submission: study for study in own}
+    while (again := sent.get(submission)) and again.state == State.CANCELLED:
+        submission = uuid.uuid5(submission, "again")  # a key makes one study
+    if again and (again.acquired_on, again.indication) == (acquired_on, indication):
         return again
-    if not confirmed:
+    if again or not confirmed:
         # Those of the patient first: of two questions theirs is the one to ask.
         earlier = next((study for study in [*own, *filed] if study.state != State.CANCELLED), None)
         if earlier:
             raise DuplicateRadiograph(radiograph, earlier, same_patient=earlier in own)
-    try:
-        with transaction.atomic():
-            study = Study(
-                hospital=patient.hospital,
-                patient=patient,
-                radiograph=radiograph,
-                analysis=inference.enqueue(patient.hospital, radiograph.name, patient.sex),
-                sex=patient.sex,
-                acquired_on=acquired_on,
-                indication=indication,
-                notices=notices,
-                submission=submission,
-                submitted_by=actor,
-            )
-            study.save(force_insert=True)
-            record(Verb.SUBMIT, study, actor=actor)
-    except IntegrityError:  # The other half of a double click was faster.
-        return Study.objects.get(patient=patient, radiograph=radiograph, submission=submission)
+    study = Study(
+        hospital=patient.hospital,
+        patient=patient,
+        radiograph=radiograph,
+        analysis=inference.enqueue(patient.hospital, radiograph.name, patient.sex),
+        sex=patient.sex,
+        acquired_on=acquired_on,
+        indication=indication,
+        notices=notices,
+        submission=submission,
+        submitted_by=actor,
+    )
+    study.save(force_insert=True)
+    record(Verb.SUBMIT, study, actor=actor)
     return study
 
 

@@ -17,11 +17,14 @@ let paused = false; // signed out or offline: nothing more is sent until the rea
 
 const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
 const inState = (...states) => uploads.filter((upload) => states.includes(upload.state));
+// One a file, kept when it is sent again. `crypto.randomUUID` is there under HTTPS alone.
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 const parse = (html) => new DOMParser().parseFromString(html, "text/html");
 
 class Upload {
   constructor(file) {
     this.file = file;
+    this.key = newKey();
     this.row = template.content.firstElementChild.cloneNode(true);
     this.bar = find("bar", this.row);
     find("name", this.row).textContent = file.name;
@@ -67,6 +70,7 @@ class Upload {
   send() {
     const body = new FormData(form);
     body.set("files", this.file);
+    body.set("submission", this.key);
     this.bar.value = 0;
     this.set("sending", "Uploading");
     find("answer", this.row).replaceChildren();

@@ -26,6 +26,18 @@ def test_a_technician_drops_a_radiograph_and_sees_the_bone_age_come(open_page):
     expect(page.locator("radiograph-viewer").first).to_have_attribute("data-state", "ready")
 
 
+def test_a_file_dropped_again_with_another_date_asks_and_is_not_taken_for_the_first(open_page):
+    page = open_page("technician@demo.example")
+    go_to_upload(page, "SA-1006")
+    drop(page, ("hand.png", phantom(5)))
+    expect(page.get_by_role("link", name="Open the study")).to_be_visible(timeout=PATIENCE)
+    page.get_by_label("Study date").fill("2024-06-01")
+    drop(page, ("hand.png", phantom(5)))
+    expect(page.get_by_text("filed for this patient already")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Upload it again anyway").click()
+    expect(page.get_by_role("link", name="Open the study")).to_have_count(2)
+
+
 def test_the_viewer_zooms_inverts_and_shows_where_the_model_looked(open_page):
     page = open_page("technician@demo.example")
     go_to_upload(page, "SA-1006")

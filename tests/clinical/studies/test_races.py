@@ -1,5 +1,7 @@
 """Many at once on PostgreSQL, where statements really run side by side."""
 
+import uuid
+
 import pytest
 
 from clinical.accounts.scope import every_hospital
@@ -8,7 +10,7 @@ from clinical.studies.models import Study
 from inference import workflow as inference
 from inference.models import Analysis, ModelVersion
 from tests.crowd import CROWD, at_once
-from tests.factories import ReviewFactory, StudyFactory, UserFactory
+from tests.factories import RadiographFactory, ReviewFactory, StudyFactory, UserFactory
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
 
@@ -55,3 +57,27 @@ def test_a_signature_and_another_reading_at_once_leave_a_report_of_what_the_doct
         assert after.analysis_id in (study.analysis_id, run.pk)
         assert after.review.analysis_id == study.analysis_id
         assert after.reports.get().review.analysis_id == study.analysis_id
+
+
+@pytest.mark.parametrize("keys", ["one", "many"])
+def test_a_file_sent_by_many_at_once_is_one_study(study, doctor, keys):
+    radiograph = RadiographFactory(hospital=study.hospital)
+    key = uuid.uuid4()
+
+    def send(number):
+        return workflow.submit(
+            patient=study.patient,
+            radiograph=radiograph,
+            acquired_on=study.acquired_on,
+            indication="",
+            notices=[],
+            submission=key if keys == "one" else uuid.uuid4(),
+            actor=doctor,
+        )
+
+    outcomes = at_once(send)
+    with every_hospital():
+        filed = radiograph.studies.get()
+    assert outcomes.count(filed) == (CROWD if keys == "one" else 1)
+    others = [outcome for outcome in outcomes if outcome != filed]
+    assert all(isinstance(outcome, workflow.DuplicateRadiograph) for outcome in others)

@@ -77,6 +77,30 @@ def test_the_form_sent_twice_is_one_study(as_user, tess, patient, upload, hand):
     assert Study.objects.count() == Analysis.objects.count() == 1
 
 
+@pytest.mark.parametrize("correction", [{"acquired_on": "2024-06-01"}, {"indication": "Tall stature"}])
+def test_the_form_sent_again_with_another_date_or_indication_asks(as_user, tess, patient, upload, hand, correction):
+    as_user(tess)
+    first = {"acquired_on": "2021-05-01", "indication": "Short stature"}
+    upload(patient, hand, **first)
+    response = upload(patient, hand, **first | correction)
+    [result] = response.context["results"]
+    assert (response.status_code, result.status) == (409, "duplicate")
+    assert upload(patient, **result.confirm).status_code == 200
+    latest = Study.objects.first()
+    assert (str(latest.acquired_on), latest.indication) == tuple((first | correction).values())
+    assert Study.objects.count() == 2
+
+
+def test_the_form_sent_again_after_its_study_was_cancelled_is_one_new_study(as_user, tess, patient, upload, hand):
+    as_user(tess)
+    upload(patient, hand)
+    for _ in range(2):
+        Study.objects.update(state=State.CANCELLED)
+        for _ in range(2):
+            assert upload(patient, hand).status_code == 200
+    assert [study.state for study in Study.objects.all()] == ["queued", "cancelled", "cancelled"]
+
+
 def test_the_same_picture_again_asks_and_is_taken_when_that_is_meant(as_user, tess, patient, upload, hand):
     as_user(tess)
     upload(patient, hand)
