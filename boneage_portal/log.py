@@ -1,11 +1,15 @@
 """Lines of the log. What an exception says may quote what somebody typed; where it happened never does."""
 
 import logging
+import re
 import traceback
+
+# Whoever has such a link is let in; `deploy/nginx.conf` leaves the same out of the proxy's log.
+LINKS = re.compile(r"(/invitation/|/accounts/password/reset/key/|/accounts/confirm-email/)[^\s/?]+")
 
 
 class LineFormatter(logging.Formatter):
-    """Traces with the type of the exception and without its words, in all of its causes."""
+    """Traces with the type of the exception and without its words, in all of its causes; links without their token."""
 
     def formatException(self, exc_info):
         _, error, _ = exc_info
@@ -23,4 +27,4 @@ class LineFormatter(logging.Formatter):
         copy.exc_text = None  # as another formatter may have left it
         if isinstance(copy.args, dict) and "exc" in copy.args:  # Celery, of a task that failed
             copy.args = copy.args | {"exc": "", "traceback": "", "args": "", "kwargs": ""}
-        return super().format(copy)
+        return LINKS.sub(r"\1-", super().format(copy))
