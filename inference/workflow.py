@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Subquery
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -151,10 +151,15 @@ def reanalyse(analysis):
 
 
 def requeue_due():
-    """Queue again what its worker has lost, and deliver again what no worker has heard of.
+    """Queue again what its worker has lost, and deliver again what the broker has lost.
 
     The database is the truth: this finds every study that a dead worker or an emptied broker would forget.
     Returns the number of analyses delivered; the shadow run comes after them.
+
+    A broker hands messages out in the order in which they were sent. So a study that has long been silent is
+    forgotten if one that was sent later has come to a worker; else its message may only be far behind, and another
+    would make the queue longer still. While the last that was sent is silent too, nothing is known of those before
+    it: it alone is sent again. If the broker was emptied, it comes to a worker, and the next sweep sends the rest.
     """
     from inference import shadow
 
@@ -163,11 +168,18 @@ def requeue_due():
     delivered = 0
     with every_hospital():
         lost = Q(state=State.ANALYSING, lease_until__lt=now)
-        unheard = Q(state=State.QUEUED) & (Q(delivered_at=None) | Q(delivered_at__lt=unheard_since))
-        for analysis in Analysis.objects.filter(lost | unheard).order_by("queued_at"):
+        # Of one queued again after a start it is the new message that counts.
+        arrived = Analysis.objects.filter(started_at__gte=F("delivered_at")).order_by("-delivered_at")
+        overtaken = Q(delivered_at__lt=unheard_since) & Q(delivered_at__lt=Subquery(arrived.values("delivered_at")[:1]))
+        forgotten = Q(state=State.QUEUED) & (Q(delivered_at=None) | overtaken)
+        for analysis in Analysis.objects.filter(lost | forgotten).order_by("queued_at"):
             if analysis.state == State.QUEUED or _requeue(analysis):
                 deliver(analysis)
                 delivered += 1
+        last = Analysis.objects.filter(state=State.QUEUED).order_by("delivered_at").last()
+        if last and last.delivered_at < unheard_since:
+            deliver(last)
+            delivered += 1
         for run in ShadowAnalysis.objects.filter(lost):
             _requeue(run)
         shadow.wake()

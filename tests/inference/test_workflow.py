@@ -1,3 +1,4 @@
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -157,15 +158,79 @@ def test_the_sweep_queues_a_lost_analysis_of_any_hospital_again(
     assert set(Analysis.objects.values_list("state", flat=True)) == {State.QUEUED}
 
 
-def test_the_sweep_delivers_again_what_an_emptied_broker_forgot(
-    hospital, delivered, settings, django_capture_on_commit_callbacks
-):
-    long_ago = timezone.now() - timedelta(seconds=settings.INFERENCE_LEASE_SECONDS + 1)
-    forgotten = in_state(hospital, State.QUEUED, delivered_at=long_ago)
-    in_state(hospital, State.QUEUED, delivered_at=timezone.now())
+@pytest.fixture
+def sweep(settings, django_capture_on_commit_callbacks):
+    """A sweep so late that whatever waits has been silent for a lease. Returns how many it delivered."""
+    settings.INFERENCE_LEASE_SECONDS = 0
+
+    def late():
+        with django_capture_on_commit_callbacks(execute=True):
+            return workflow.requeue_due()
+
+    return late
+
+
+@pytest.fixture
+def waiting(hospital, other_hospital, delivered, django_capture_on_commit_callbacks):
+    """The primary keys of studies of two hospitals, in the order in which they were queued."""
     with django_capture_on_commit_callbacks(execute=True):
-        assert workflow.requeue_due() == 1
-    assert delivered == [str(forgotten.pk)]
+        queued = [workflow.enqueue(home, "radiographs/1", "M") for home in 4 * (hospital, other_hospital)]
+    return [str(analysis.pk) for analysis in queued]
+
+
+def take(messages):
+    """A worker takes the next message and reads that study, unless it has been read."""
+    with suppress(workflow.WrongState):
+        workflow.finish(workflow.start(messages.pop(0), "worker-1"), **RESULT)
+
+
+def test_what_an_emptied_broker_forgot_is_delivered_by_two_sweeps(waiting, delivered, sweep):
+    delivered.clear()
+    assert sweep() == 1
+    take(delivered)
+    assert sweep() == len(waiting) - 1
+    assert delivered == waiting[:-1]
+    while delivered:
+        take(delivered)
+    assert set(Analysis.objects.values_list("state", flat=True)) == {State.ANALYSED}
+    assert sweep() == 0
+
+
+def test_a_message_that_is_lost_among_others_is_sent_again_once_a_later_one_has_come(waiting, delivered, sweep):
+    delivered.remove(waiting[1])
+    take(delivered)
+    assert sweep() == 1  # the last: nothing is known of the second yet
+    take(delivered)
+    sweep()
+    assert delivered.count(waiting[1]) == 1
+
+
+def test_a_long_queue_costs_one_message_a_sweep_while_workers_work_it_off(waiting, delivered, sweep):
+    for _ in range(3):
+        take(delivered)
+        take(delivered)
+        assert sweep() == 1
+    assert delivered[:2] == waiting[-2:]
+
+
+def test_a_queue_that_waited_for_workers_all_night_is_not_sent_again(waiting, delivered, sweep):
+    assert [sweep() for _ in range(5)] == [1] * 5
+    take(delivered)
+    assert sweep() == 1
+    for _ in waiting:
+        take(delivered)
+    assert sweep() == 0
+
+
+def test_a_study_queued_again_after_its_worker_was_lost_has_overtaken_nobody(waiting, delivered, sweep):
+    workflow.start(delivered.pop(0), "worker-1")
+    sweep()
+    assert delivered == [*waiting[1:], waiting[0]]
+    assert sweep() == 1
+
+
+def test_a_study_that_was_just_delivered_is_left_to_the_workers(waiting, delivered):
+    assert workflow.requeue_due() == 0
 
 
 def test_after_the_last_attempt_the_sweep_gives_up_in_words(hospital, settings):
