@@ -18,6 +18,7 @@ PREDICTED, TARGET = "var(--good)", "var(--info)"
 
 CENTILES = {3: -1.881, 10: -1.282, 25: -0.674, 50: 0.0, 75: 0.674, 90: 1.282, 97: 1.881}  # per cent -> z
 ADULT_YEARS = 20
+MARGIN_CM = 3  # beyond the outermost value, for its marker
 
 
 def bone_age_figure(record, reference):
@@ -60,8 +61,10 @@ def bone_age_figure(record, reference):
     figure.add_scatter(
         **_points(doctors, [each.doctor_months for each in doctors], DOCTOR, "diamond", "Doctor's reading")
     )
-    values = [value / 12 for each in record.readings for value in (each.age_months, each.bone_age_months)]
+    ages = [age for each in record.readings for age in (each.age_months, each.ai_months, each.doctor_months)]
+    values = [age / 12 for age in ages if age is not None]
     low, high = max(0, floor(min(values)) - 2), min(ADULT_YEARS, ceil(max(values)) + 2)
+    high = max(high, floor(max(values)) + 1)  # grown-ups, too
     return figure.update_xaxes(range=[low, high]).update_yaxes(range=[low, high])
 
 
@@ -124,10 +127,16 @@ def height_figure(record):
             error_y={"type": "constant", "value": target.high_cm - target.height_cm, "color": TARGET, "width": 6},
             hovertemplate="Target height %{y:.1f} cm<extra></extra>",
         )
-    youngest = min([row.age_months for row in heights] + [row.reading.bone_age_months for row in at_bone_age])
-    start = 2 if youngest >= centiles.STANDING_MONTHS else 0
-    figure.update_xaxes(range=[start, ADULT_YEARS + 1])
-    return figure.update_yaxes(range=[75 if start else 40, 205], dtick=20)
+    ages = [row.age_months for row in heights] + [row.reading.bone_age_months for row in at_bone_age]
+    start = 2 if min(ages) >= centiles.STANDING_MONTHS else 0
+    plotted = [row.measurement.height_cm for row in heights]
+    plotted += [row.prediction.height_cm] if (row := record.predicted) else []
+    plotted += [target.low_cm, target.high_cm] if target else []
+    # The usual range, for charts that compare at a glance, and as far beyond it as this child is.
+    figure.update_xaxes(range=[start, max(ADULT_YEARS, floor(max(ages) / 12)) + 1])
+    return figure.update_yaxes(
+        range=[min(75 if start else 40, min(plotted) - MARGIN_CM), max(205, max(plotted) + MARGIN_CM)], dtick=20
+    )
 
 
 _EDGE = {"mode": "lines", "line": {"width": 0, "color": NORMAL}, "hoverinfo": "skip"}

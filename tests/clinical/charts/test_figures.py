@@ -76,6 +76,44 @@ def test_every_bone_age_lies_within_the_axes(patient):
     assert high >= 19
 
 
+def test_a_grown_up_lies_within_the_axes_and_so_does_an_estimate_that_was_overruled(patient):
+    patient.date_of_birth = date(2002, 3, 9)
+    patient.save()
+    study = StudyFactory(patient=patient, state="analysed", analysis__bone_age_months=100)
+    study.review = ReviewFactory(study=study, bone_age_months=216)
+    study.save()
+    low, high = bone_age_figure(growth_record(patient), "brush").layout.xaxis.range
+    assert low < 100 / 12
+    assert high > 22.2
+
+
+@pytest.mark.parametrize(
+    ("born", "height_cm"),
+    [
+        (date(2022, 3, 1), 70),  # small for 26 months
+        (date(2024, 4, 30), 37),  # born too early
+        (date(2014, 3, 9), 212),
+        (date(2002, 3, 9), 180),  # grown up
+    ],
+)
+def test_every_height_lies_within_the_axes(patient, born, height_cm):
+    patient.date_of_birth = born
+    MeasurementFactory(patient=patient, height_cm=height_cm, weight_kg=None)
+    layout = height_figure(growth_record(patient)).layout
+    assert layout.xaxis.range[0] <= patient.age_on(date(2024, 5, 1)) / 12 < layout.xaxis.range[1]
+    assert layout.yaxis.range[0] < height_cm < layout.yaxis.range[1]
+
+
+def test_a_tall_prediction_and_the_range_of_a_tall_target_lie_within_the_axes(patient):
+    patient.sex, patient.mother_height_cm, patient.father_height_cm = "M", 195, 210
+    MeasurementFactory(patient=patient, height_cm=188)
+    StudyFactory(patient=patient, state="analysed", analysis__bone_age_months=156)
+    record = growth_record(patient)
+    assert record.predicted.prediction.height_cm > 205
+    outermost = max(record.predicted.prediction.height_cm, record.target.high_cm)
+    assert height_figure(record).layout.yaxis.range[1] > outermost
+
+
 def test_heights_are_plotted_at_chronological_and_at_bone_age(record, patient):
     shown = traces(height_figure(record))
     assert shown["Height at age"].x == pytest.approx([row.age_months / 12 for row in record.heights])
