@@ -182,7 +182,9 @@ def requeue_due():
             delivered += 1
         for run in ShadowAnalysis.objects.filter(lost):
             _requeue(run)
-        shadow.wake()
+        # Whoever has read one calls for the next; calls of each sweep beside those would all lie before a new study.
+        if not ShadowAnalysis.objects.filter(started_at__gte=unheard_since).exists():
+            shadow.wake()
     return delivered
 
 

@@ -169,13 +169,26 @@ def test_the_sweep_finds_what_a_worker_has_lost_and_calls(
     shadow.follow(ended(hospital, active))
     run = shadow.claim("worker-1")
     assert shadow.claim("worker-2") is None
-    ShadowAnalysis.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    long_ago = timezone.now() - timedelta(hours=1)
+    ShadowAnalysis.objects.update(started_at=long_ago, lease_until=long_ago)
     with django_capture_on_commit_callbacks(execute=True):
         workflow.requeue_due()
     assert called == [1]
     assert ShadowAnalysis.objects.get().state == State.QUEUED
     with pytest.raises(workflow.LeaseLost):
         workflow.finish(run, bone_age_months=100.0)
+
+
+def test_the_sweep_does_not_call_beside_a_worker_that_reads_one_after_another(
+    hospital, active, models, called, django_capture_on_commit_callbacks
+):
+    for _ in range(2):
+        shadow.follow(ended(hospital, active))
+    called.clear()
+    workflow.reject(shadow.claim("worker-1"), "blank", "The picture is blank.")
+    with django_capture_on_commit_callbacks(execute=True):
+        workflow.requeue_due()
+    assert called == []
 
 
 def test_a_shadow_that_is_lost_each_time_is_given_up(hospital, active, models, called, settings):
