@@ -20,8 +20,10 @@ from clinical.audit.models import ChangedValues
 from clinical.audit.record import Verb, record
 from clinical.notices.models import Kind
 from clinical.notices.notify import take_back
+from clinical.patients import exports
 from clinical.patients.families import child_page
 from clinical.patients.models import Erasure, ErasureMode, Patient, Retention
+from clinical.stored import lying_in
 from clinical.studies.models import OcclusionMap, Radiograph, Review, Study
 from inference.models import PENDING, Analysis, ShadowAnalysis
 
@@ -134,7 +136,7 @@ def carry_out(key):
     ChangedValues.objects.filter(event__patient_key=str(erasure.patient_key)).delete()
     acts = LogEntry.objects.filter(content_type__app_label="patients", object_id=str(erasure.patient_key))
     acts.update(object_repr="", change_message="")
-    Erasure.objects.filter(pk=key).update(done_at=timezone.now(), files=files)
+    Erasure.objects.filter(pk=key).update(done_at=timezone.now(), files=sorted({*files} - {""}))
     return True
 
 
@@ -158,25 +160,29 @@ def _forget_family(patient):
 
 
 def _let_pictures_go(patient, analyses, files):
-    """Name the files, and leave rows that lead to none. A picture filed for another patient, too, is theirs to keep."""
+    """Name the files, and leave rows that lead to none. A picture filed for another patient, too, is theirs to keep.
+
+    What lies in the storage, not only what rows name: a write that was cut off or came second left a file beside.
+    """
     own = Radiograph.objects.filter(studies__patient=patient)
     others = Study.objects.exclude(patient=patient).filter(radiograph__in=own).values("radiograph")
+    hashes = set()
     for radiograph in own.exclude(pk__in=others).distinct():
         files += [radiograph.name, f"{radiograph.name.replace('radiographs/', 'display/', 1)}.png"]
+        hashes.add(radiograph.sha256)
         # Another hash too: the same file, uploaded again, is to be stored anew.
         gone = {"name": f"removed/{radiograph.pk}", "sha256": secrets.token_hex(32)}
         Radiograph.objects.filter(pk=radiograph.pk).update(**gone)
+    for folder in (f"radiographs/{patient.hospital_id}", f"display/{patient.hospital_id}"):
+        files += [name for name in lying_in(folder) if name.removeprefix(f"{folder}/")[:64] in hashes]
     rows = Analysis.objects.filter(pk__in=analyses)
-    storage = storages["private"]
     for analysis in rows:
-        folder = f"heat-maps/{analysis.pk}"
-        with suppress(FileNotFoundError):  # maps of attempts that were lost are named in no row
-            files += [f"{folder}/{name}" for name in storage.listdir(folder)[1]]
-    files += [name for name in rows.values_list("heat_map", flat=True) if name and name not in files]
+        files += [analysis.heat_map, *lying_in(f"heat-maps/{analysis.pk}")]
     rows.update(heat_map="", radiograph="")
     OcclusionMap.objects.filter(analysis__in=analyses).delete()
     ShadowAnalysis.objects.filter(analysis__in=analyses).update(radiograph="")
-    files += [name for name in patient.exports.values_list("file", flat=True) if name]
+    for copy in patient.exports.all():
+        files += [copy.file, *lying_in(exports.folder(copy.pk))]
     patient.exports.all().delete()
 
 

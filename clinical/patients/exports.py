@@ -15,6 +15,7 @@ from django.utils import timezone
 from clinical.audit.record import Verb, record
 from clinical.patients import export
 from clinical.patients.models import ExportState, PatientExport
+from clinical.stored import lying_in
 
 UNHEARD = timedelta(minutes=10)  # longer than a task may take
 MAX_ATTEMPTS = 3
@@ -55,7 +56,7 @@ def make(export_id):
         export.write(asked.patient, file, progress)
         size = file.tell()
         file.seek(0)
-        name = storages["private"].save(f"exports/{asked.pk}/{asked.attempt}.zip", File(file))
+        name = storages["private"].save(f"{folder(asked.pk)}/{asked.attempt}.zip", File(file))
     expires_at = timezone.now() + timedelta(hours=settings.PATIENT_EXPORT_HOURS)
     # Of two workers with the same export one wins; of an export that was erased meanwhile none.
     ready = {"state": ExportState.READY, "file": name, "size_bytes": size, "expires_at": expires_at, "reason": ""}
@@ -63,8 +64,21 @@ def make(export_id):
         storages["private"].delete(name)
 
 
+def folder(export_id):
+    """Where the file of each attempt lies, of those too that a worker did not bring to their end."""
+    return f"exports/{export_id}"
+
+
+def _remove(export_id):
+    for name in lying_in(folder(export_id)):
+        storages["private"].delete(name)
+
+
 def fail(export_id, reason):
     PatientExport.objects.filter(pk=export_id, state=ExportState.MAKING).update(state=ExportState.FAILED, reason=reason)
+    # Another worker may have made it meanwhile, or it was erased.
+    if not PatientExport.objects.filter(pk=export_id, state=ExportState.READY).exists():
+        _remove(export_id)
 
 
 def deliver_due():
@@ -81,5 +95,5 @@ def deliver_due():
 def expire():
     """Remove the files whose time is over."""
     for old in PatientExport.objects.filter(state=ExportState.READY, expires_at__lte=timezone.now()):
-        storages["private"].delete(old.file)
+        _remove(old.pk)
         PatientExport.objects.filter(pk=old.pk).update(state=ExportState.EXPIRED, file="")

@@ -1,10 +1,9 @@
 """The picture that the viewer shows: bone bright, eight bits, in a format every browser knows."""
 
 import cv2
-from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
-from clinical.studies.intake import reread
+from clinical.studies.intake import reread, write
 
 LONGEST_SIDE = 2400  # pixels; beyond it a browser only scrolls
 
@@ -12,15 +11,14 @@ LONGEST_SIDE = 2400  # pixels; beyond it a browser only scrolls
 def display_name(radiograph):
     """The name in the private storage of the PNG of `radiograph`, made when it is first looked at.
 
-    Raises FileNotFoundError when the stored radiograph is gone.
+    Raises FileNotFoundError when the stored radiograph is gone, StorageFull when there is no room for the PNG.
     """
-    storage = storages["private"]
     name = f"{radiograph.name.replace('radiographs/', 'display/', 1)}.png"
-    if not storage.exists(name):
+    if not storages["private"].exists(name):
         pixels = reread(radiograph).pixels
         scale = LONGEST_SIDE / max(pixels.shape)
         if scale < 1:
             pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         _, encoded = cv2.imencode(".png", pixels)
-        storage.save(name, ContentFile(encoded.tobytes()))
+        write(name, encoded.tobytes())
     return name

@@ -45,7 +45,7 @@ def keep(hospital, data, picture):
         row = Radiograph(
             hospital=hospital,
             sha256=sha256,
-            name=_write(f"radiographs/{hospital.pk}/{sha256}", data),
+            name=write(f"radiographs/{hospital.pk}/{sha256}", data),
             format=picture.format,
             width=width,
             height=height,
@@ -60,19 +60,31 @@ def keep(hospital, data, picture):
     return row
 
 
-def _write(name, data):
+def write(name, data):
+    """Keep `data`, which is what `name` says, in the private storage under no other name; returns `name`.
+
+    Raises StorageFull. Of what could not be written to its end nothing is kept.
+    """
     storage = storages["private"]
+
+    def is_whole():
+        return storage.exists(name) and storage.size(name) == len(data)
+
+    # A file without a row is left from a process that was killed.
+    if is_whole():
+        return name
+    storage.delete(name)
     try:
-        # A file without a row is left from an upload that broke off; its content is what its name says.
-        if storage.exists(name) and storage.size(name) == len(data):
-            return name
-        storage.delete(name)
-        return storage.save(name, ContentFile(data))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        storage.delete(name)
-        raise StorageFull from error
+        stored = storage.save(name, ContentFile(data))
+    except BaseException as error:
+        if not is_whole():  # by another who came with the same
+            storage.delete(name)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull from error
+        raise
+    if stored != name:  # The same came twice at once: of the second file no row would know.
+        storage.delete(stored)
+    return name
 
 
 def reread(radiograph):

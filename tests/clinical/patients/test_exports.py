@@ -6,7 +6,8 @@ import zipfile
 from datetime import date, timedelta
 
 import pytest
-from django.core.files.base import ContentFile
+from celery.exceptions import SoftTimeLimitExceeded
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
 from django.utils import timezone
 
@@ -173,6 +174,42 @@ def test_a_copy_goes_when_its_time_is_over(as_user, ada, patient, settings):
     tasks.keep_up()
     assert not storages["private"].exists(name)
     assert "Its time is over" in as_user(ada).get(f"/patients/{patient.pk}/privacy/").content.decode()
+
+
+def cut_off(file, chunk_size=None):
+    yield b"PK, Doe, Jane"
+    raise SoftTimeLimitExceeded
+
+
+def lying_in(asked):
+    return storages["private"].listdir(f"exports/{asked.pk}")[1]
+
+
+def test_of_a_copy_that_took_too_long_nothing_is_left(patient, ada, monkeypatch):
+    asked = exports.ask(patient, ada)
+    monkeypatch.setattr(File, "chunks", cut_off)
+    tasks.make_export(export_id=str(asked.pk))
+    asked.refresh_from_db()
+    assert (asked.state, lying_in(asked)) == ("failed", [])
+
+
+def test_of_a_copy_that_is_erased_while_it_is_cut_off_nothing_is_left(patient, ada, monkeypatch):
+    asked = exports.ask(patient, ada)
+    monkeypatch.setattr(File, "chunks", cut_off)
+    monkeypatch.setattr(exports.export, "write", lambda *args: PatientExport.objects.all().delete())
+    tasks.make_export(export_id=str(asked.pk))
+    assert lying_in(asked) == []
+
+
+def test_with_a_copy_goes_what_a_lost_worker_left_of_it(patient, ada):
+    asked = exports.ask(patient, ada)
+    storages["private"].save(f"exports/{asked.pk}/0.zip", ContentFile(b"PK, Doe, Jane"))
+    exports.make(asked.pk)
+    exports.fail(asked.pk, "The worker was lost each time.")  # which another has made meanwhile
+    assert len(lying_in(asked)) == 2
+    PatientExport.objects.update(expires_at=timezone.now())
+    tasks.keep_up()
+    assert lying_in(asked) == []
 
 
 def test_a_copy_that_no_worker_has_heard_of_is_sent_again_and_in_the_end_given_up(
