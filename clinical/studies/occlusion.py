@@ -84,7 +84,9 @@ def draw_row(occlusion_id):
         raise
     except Exception:
         logger.exception("Occlusion map %s failed at row %s", occlusion.pk, occlusion.done)
-        OcclusionMap.objects.filter(pk=occlusion.pk, done=occlusion.done).update(failure=FAILED)
+        # Asked for again meanwhile, it is another worker's.
+        mine = OcclusionMap.objects.filter(pk=occlusion.pk, done=occlusion.done, heard_at=occlusion.heard_at)
+        mine.update(failure=FAILED)
 
 
 def _read_row(occlusion):

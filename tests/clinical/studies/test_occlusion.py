@@ -172,6 +172,25 @@ def test_a_map_that_no_worker_is_at_any_more_can_be_asked_for_again(
     assert len(sent) == 2
 
 
+def test_a_worker_thought_lost_that_fails_does_not_fail_the_map_that_was_asked_for_again(
+    study, alice, model, sent, monkeypatch, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        occlusion.ask(study, alice)
+    OcclusionMap.objects.update(heard_at=timezone.now() - timedelta(hours=1))
+
+    def fail_late(*args):
+        occlusion.ask(study, alice)
+        raise MemoryError
+
+    with monkeypatch.context() as slow:
+        slow.setattr(model, "occlusion_row", fail_late)
+        tasks.draw_row.apply(kwargs=sent[0])
+    assert OcclusionMap.objects.get().is_pending
+    tasks.draw_row.apply(kwargs=sent[0])
+    assert OcclusionMap.objects.get().done == 1
+
+
 def test_a_technician_sees_the_map_but_cannot_ask_for_one(study, as_user, tess):
     assert "Make an occlusion map" not in as_user(tess).get(f"/studies/{study.pk}/").content.decode()
 
