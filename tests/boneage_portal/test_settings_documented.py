@@ -54,6 +54,13 @@ def test_compose_gives_the_portal_variables_it_knows():
     assert set(PORTAL) - set(VARIABLES) == others
 
 
+def test_compose_passes_every_variable_on():
+    """One that it did not would keep its default, whatever .env says: a retention, for one."""
+    of_the_image = {"ENV_FILE", "VAR_DIR", "PRIVATE_ROOT", "STATIC_ROOT"}
+    never_where_there_is_a_patient = {"DEBUG"}
+    assert set(VARIABLES) - set(PORTAL) == of_the_image | never_where_there_is_a_patient
+
+
 def test_compose_asks_for_variables_that_are_explained():
     assert INTERPOLATED.issubset(re.findall(r"`([A-Z0-9_]+)`", DOCUMENT))
 
