@@ -54,7 +54,7 @@ def ask(study, actor):
             return occlusion
         occlusion.refresh_from_db()
     record(Verb.CREATE, study, actor=actor, detail="occlusion map")
-    _deliver(occlusion)
+    _deliver(occlusion, occlusion.done)
     return occlusion
 
 
@@ -63,20 +63,24 @@ def is_lost(occlusion):
     return occlusion.is_pending and silent > timedelta(seconds=settings.INFERENCE_LEASE_SECONDS)
 
 
-def _deliver(occlusion):
+def _deliver(occlusion, row):
     from clinical.studies.tasks import draw_row
 
-    kwargs = {"occlusion_id": str(occlusion.pk), "hospital_id": occlusion.hospital_id}
+    kwargs = {"occlusion_id": str(occlusion.pk), "row": row, "hospital_id": occlusion.hospital_id}
     transaction.on_commit(lambda: draw_row.apply_async(kwargs=kwargs), robust=True)
 
 
 # --- the worker's side ---------------------------------------------------------------------------------------
 
 
-def draw_row(occlusion_id):
-    """Make the next row and pass the call on, until the map is whole. A call delivered twice adds nothing."""
+def draw_row(occlusion_id, row):
+    """Make that row and pass the call on, until the map is whole.
+
+    A call delivered twice adds nothing, and neither does one that was sent again while the first only waited behind
+    studies: both would go on to the end, and a study would wait for two rows at a time.
+    """
     occlusion = OcclusionMap.objects.select_related("analysis__model_version").filter(pk=occlusion_id).first()
-    if occlusion is None or not occlusion.is_pending:
+    if occlusion is None or not occlusion.is_pending or occlusion.done != row:
         return
     try:
         _add(occlusion, *_read_row(occlusion))
@@ -108,7 +112,7 @@ def _add(occlusion, row, shape):
     if not rows.update(moved=moved, done=len(moved), heard_at=timezone.now()):
         return
     if len(moved) < GRID:
-        _deliver(occlusion)
+        _deliver(occlusion, len(moved))
         return
     analysis = occlusion.analysis
     lies = Orientation(analysis.mirrored, analysis.turned_degrees // 90)

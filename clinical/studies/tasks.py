@@ -3,6 +3,6 @@ from clinical.studies import occlusion
 
 
 @tenant_task
-def draw_row(*, occlusion_id):
+def draw_row(*, occlusion_id, row):
     """One row of an occlusion map: see `occlusion.draw_row`."""
-    occlusion.draw_row(occlusion_id)
+    occlusion.draw_row(occlusion_id, row)

@@ -191,6 +191,21 @@ def test_a_worker_thought_lost_that_fails_does_not_fail_the_map_that_was_asked_f
     assert OcclusionMap.objects.get().done == 1
 
 
+def test_a_map_asked_for_again_while_its_call_only_waits_is_still_made_by_one_call_after_another(
+    study, alice, model, sent, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        occlusion.ask(study, alice)
+        OcclusionMap.objects.update(heard_at=timezone.now() - timedelta(hours=1))
+        occlusion.ask(study, alice)
+    assert len(sent) == 2
+    with django_capture_on_commit_callbacks(execute=True):
+        for call in list(sent):
+            tasks.draw_row.apply(kwargs=call)
+    assert model.rows == [0]
+    assert [call["row"] for call in sent] == [0, 0, 1]
+
+
 def test_a_technician_sees_the_map_but_cannot_ask_for_one(study, as_user, tess):
     assert "Make an occlusion map" not in as_user(tess).get(f"/studies/{study.pk}/").content.decode()
 
