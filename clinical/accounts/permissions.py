@@ -9,6 +9,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import render
 
+from clinical.accounts import opened_in
 from clinical.accounts.models import Role
 
 CLINICAL_ROLES = (Role.TECHNICIAN, Role.DOCTOR)
@@ -39,6 +40,8 @@ def requires(is_allowed, sentence):
             if not request.user.is_authenticated:
                 return _sign_in(request)
             if not is_allowed(request):
+                if elsewhere := opened_in.elsewhere(request):
+                    return opened_in.refused(request, elsewhere)
                 raise PermissionDenied(sentence)
             return view(request, *args, **kwargs)
 

@@ -4,7 +4,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from clinical.accounts import invitations
+from clinical.accounts import invitations, opened_in
 from clinical.accounts import membership as memberships
 from clinical.accounts.forms import InvitationForm, RoleForm
 from clinical.accounts.models import Invitation
@@ -50,8 +50,9 @@ def invite(request):
     if request.method == "GET":
         return redirect("accounts:members")
     form = InvitationForm(request.POST, instance=Invitation(hospital=request.hospital))
+    opened_in.check(request, form)
     if not form.is_valid():
-        return _members_page(request, form, status=422)
+        return _members_page(request, form, status=opened_in.refusal(form))
 
     def link(token):
         return request.build_absolute_uri(reverse("accounts:accept_invitation", args=[token]))

@@ -6,6 +6,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from clinical.accounts import opened_in
 from clinical.accounts.permissions import confirmed, hospital_admin_required
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
@@ -22,6 +23,7 @@ def overview(request):
     """Find a patient; how long records are retained; what is to be erased."""
     rule = Retention.objects.filter(hospital=request.hospital).first() or Retention(hospital=request.hospital)
     form = RetentionForm(request.POST if request.method == "POST" else None, instance=rule)
+    opened_in.check(request, form)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             changes = {name: (form.initial[name], form.cleaned_data[name]) for name in form.changed_data}
@@ -37,7 +39,9 @@ def overview(request):
         "form": form,
         "scheduled": Erasure.objects.scheduled().select_related("patient", "requested_by").order_by("due_at"),
     }
-    return render(request, "patients/privacy_overview.html", context, status=422 if form.errors else 200)
+    return render(
+        request, "patients/privacy_overview.html", context, status=opened_in.refusal(form) if form.errors else 200
+    )
 
 
 @hospital_admin_required

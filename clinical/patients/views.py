@@ -5,6 +5,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from clinical.accounts import opened_in
 from clinical.accounts.permissions import clinician_required
 from clinical.audit.record import Verb, record
 from clinical.listing import PAGE_SIZE, listing
@@ -55,6 +56,7 @@ def edit(request, pk):
 
 def _edit(request, patient, verb):
     form = PatientForm(request.POST if request.method == "POST" else None, instance=patient)
+    opened_in.check(request, form)
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():
@@ -70,7 +72,7 @@ def _edit(request, patient, verb):
     if verb == Verb.EDIT:
         record(Verb.VIEW, patient, request=request, detail="form")
     context = {"form": form, "patient": None if verb == Verb.CREATE else patient}
-    return render(request, "patients/form.html", context, status=422 if form.errors else 200)
+    return render(request, "patients/form.html", context, status=opened_in.refusal(form) if form.errors else 200)
 
 
 @clinician_required

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from django.core.exceptions import ValidationError
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_http_methods
+from django_htmx.http import reswap
 
+from clinical.accounts import opened_in
 from clinical.accounts.permissions import clinician_required, limited
 from clinical.audit.record import Verb, record
 from clinical.patients.models import Patient
@@ -82,11 +84,14 @@ def receive(request, form, page, place, again, names_patient=False):
     stored = request.POST.get("radiograph")
     if not files and not stored:
         form.add_error(None, "Choose at least one file.")
+    opened_in.check(request, form)
     if not form.is_valid():
+        status = opened_in.refusal(form)
         if request.htmx:
             message = " ".join(error for errors in form.errors.values() for error in errors)
-            return render(request, "portal/error_fragment.html", {"message": message}, status=422)
-        return page(form, status=422)
+            answer = render(request, "portal/error_fragment.html", {"message": message}, status=status)
+            return reswap(answer, "beforeend")  # below the question about a duplicate, which stays
+        return page(form, status=status)
     shared = form.cleaned_data
     if stored:
         results = [_submit_stored(request, stored, shared, place)]

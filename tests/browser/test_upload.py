@@ -74,6 +74,21 @@ def test_a_session_that_ends_while_uploading_loses_nothing(open_page, portal):
     expect(page.get_by_role("link", name="Open the study")).to_be_visible(timeout=PATIENCE)
 
 
+def test_a_page_of_another_hospital_files_nothing_here_until_one_has_changed_back(open_page):
+    page = open_page("doctor@demo.example")
+    page.goto("/studies/upload/")
+    other = page.context.new_page()
+    other.goto("/hospital/")
+    other.get_by_role("button", name="Work here: North Bay Hospital").click()
+    drop(page, ("SA-1004.png", phantom(6)))
+    expect(page.get_by_text("You work in North Bay Hospital now.")).to_be_visible(timeout=PATIENCE)
+    other.goto("/hospital/")
+    other.get_by_role("button", name="Work here: St. Anna Children's Hospital").click()
+    other.wait_for_url("**/studies/")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("link", name="Open the study")).to_be_visible(timeout=PATIENCE)
+
+
 def test_the_page_works_without_javascript(open_page, tmp_path):
     page = open_page("technician@demo.example", java_script_enabled=False)
     go_to_upload(page, "SA-1004")

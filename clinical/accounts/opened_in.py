@@ -1,0 +1,41 @@
+"""In which hospital a form was opened: in another tab its reader may have gone over to another one since.
+
+What carries the key of a row is not found there. Forms that carry none include accounts/_opened_in.html.
+"""
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.shortcuts import render
+
+ELSEWHERE = "elsewhere"
+
+
+def elsewhere(request):
+    """The sentence for whoever sends a form that was opened in another hospital, else an empty one."""
+    opened_in = request.POST.get("hospital") if request.method == "POST" else None
+    if not opened_in or not request.hospital or opened_in == str(request.hospital.pk):
+        return ""
+    hospital = next((own.hospital for own in request.memberships if str(own.hospital_id) == opened_in), None)
+    if hospital is None:
+        return f"You work in {request.hospital} now. This was opened in another hospital: open it anew."
+    return (
+        f"You work in {request.hospital} now. This was opened in {hospital}: "
+        "change back to it in another tab, then send this again."
+    )
+
+
+def check(request, form):
+    """Let `form` be invalid where it was opened in another hospital."""
+    if sentence := elsewhere(request):
+        form.errors.clear()  # they compare with rows of a hospital that is not meant
+        form.add_error(None, ValidationError(sentence, code=ELSEWHERE))
+
+
+def refusal(form):
+    """The status of the answer to a form that is not valid."""
+    return 409 if form.has_error(NON_FIELD_ERRORS, ELSEWHERE) else 422
+
+
+def refused(request, sentence):
+    """The answer to whoever may not even see the form in the hospital where they work now."""
+    template = "portal/error_fragment.html" if request.htmx else "409.html"
+    return render(request, template, {"message": sentence}, status=409)

@@ -1,0 +1,102 @@
+"""A form that is opened in one hospital does not write into another that was chosen meanwhile, in another tab."""
+
+import re
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from clinical.accounts.models import Invitation
+from clinical.patients.models import Patient, Retention
+from clinical.studies.models import Study
+from tests import radiograph_files
+from tests.factories import MembershipFactory, PatientFactory
+
+pytestmark = pytest.mark.usefixtures("unscoped")
+
+CHILD = {"mrn": "B-2", "family_name": "Roe", "given_name": "Kim", "sex": "F", "date_of_birth": "2014-03-09"}
+# What is made -> who makes it, the page with the form, where it goes, what is filled in.
+FORMS = {
+    Patient: ("tess", "/patients/new/", "/patients/new/", CHILD),
+    Study: ("tess", "/studies/upload/", "/studies/upload/", {"acquired_on": "2024-06-03", "indication": "Short"}),
+    Invitation: ("ada", "/members/", "/members/invite/", {"email": "new@example.org", "role": "doctor"}),
+    Retention: ("ada", "/privacy/", "/privacy/", {"years": "37", "until_age": "29"}),
+}
+
+
+@pytest.fixture
+def two_tabs(request, as_user, hospital, other_hospital):
+    """Open a form in the hospital; returns `send(role, **further)`, which sends it after going over to the other."""
+    for each in (hospital, other_hospital):
+        PatientFactory(hospital=each, mrn="A-1")
+
+    def open_form(model):
+        person, page, path, fields = FORMS[model]
+        user = request.getfixturevalue(person)
+        client = as_user(user)
+        opened = client.get(page).content.decode()
+        # Tokens and keys as the browser sends them back.
+        hidden = dict(re.findall(r'<input type="hidden"\s+name="(hospital|submission)"\s+value="(.+?)"', opened))
+
+        def send(hospital, role=None, **headers):
+            membership = user.memberships.filter(hospital=hospital).first()
+            membership = membership or MembershipFactory(user=user, hospital=hospital, role=role)
+            client.post("/hospital/", {"membership": membership.pk})
+            files = {"files": SimpleUploadedFile("A-1.png", radiograph_files.png())} if model is Study else {}
+            return client.post(path, fields | hidden | files, headers=headers)
+
+        return send
+
+    return open_form
+
+
+def roles(model):
+    return "hospital_admin" if FORMS[model][0] == "ada" else "technician"
+
+
+@pytest.mark.parametrize("model", FORMS)
+def test_it_is_refused_as_it_was_filled_in_and_taken_after_changing_back(two_tabs, hospital, other_hospital, model):
+    before = model.objects.count()
+    send = two_tabs(model)
+    response = send(other_hospital, roles(model))
+    page = response.content.decode()
+    assert response.status_code == 409
+    assert f"You work in {other_hospital} now. This was opened in {hospital}:".replace("'", "&#x27;") in page
+    for typed in FORMS[model][3].values():
+        assert typed in page
+    assert f'name="hospital"\n       value="{hospital.pk}"' in page
+    assert model.objects.count() == before
+    assert send(hospital).status_code in (200, 302)
+    assert [made.hospital for made in model.objects.all()][before:] == [hospital]
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+def test_whoever_has_another_role_there_is_told_the_same(two_tabs, other_hospital, headers):
+    response = two_tabs(Study)(other_hospital, "hospital_admin", **headers)
+    assert response.status_code == 409
+    assert "change back to it in another tab" in response.content.decode()
+
+
+def test_the_script_that_uploads_gets_the_sentence_for_its_file(two_tabs, hospital, other_hospital):
+    response = two_tabs(Study)(other_hospital, "technician", **{"HX-Request": "true"})
+    assert response.status_code == 409
+    assert "<html" not in response.content.decode()
+    assert f"<p>You work in {other_hospital} now." in response.content.decode()
+
+
+def test_the_question_about_a_duplicate_is_of_its_hospital_too(two_tabs, hospital, as_user, tess):
+    two_tabs(Study)(hospital)
+    PatientFactory(hospital=hospital, mrn="A-2")
+    upload = {"files": SimpleUploadedFile("A-2.png", radiograph_files.png()), "submission": "0" * 32}
+    asked = as_user(tess).post("/studies/upload/", {"acquired_on": "2024-06-03"} | upload)
+    question = asked.content.decode().split('hx-post=""')[1]
+    assert f'name="hospital"\n       value="{hospital.pk}"' in question
+
+
+@pytest.mark.parametrize("opened_in", ["0", "x", "²"])
+def test_a_hospital_that_is_not_ones_own_is_not_named(as_user, tess, other_hospital, hospital, opened_in):
+    for key in (opened_in, str(other_hospital.pk)):
+        response = as_user(tess).post("/patients/new/", CHILD | {"hospital": key})
+        assert response.status_code == 409
+        assert "in another hospital: open it anew" in response.content.decode()
+        assert other_hospital.name not in response.content.decode()
+    assert not Patient.objects.exists()
