@@ -26,18 +26,19 @@ from clinical.audit.record import Verb, record
 LOGO = "kept logo"
 
 
-class LabelledFormSet(forms.BaseInlineFormSet):
-    """The columns' heads say to the eye alone which field is which."""
-
+class MembershipFormSet(forms.BaseInlineFormSet):
     def add_fields(self, form, index):
         super().add_fields(form, index)
         for name, field in form.fields.items():
+            # The columns' heads say to the eye alone which field is which.
             field.widget.attrs.setdefault("aria-label", field.label or name.capitalize())
+            # Somebody else, or another hospital, is another membership.
+            field.disabled = form.instance.pk is not None and name in {"user", "hospital"} - {self.fk.name}
 
 
 class MembershipInline(admin.TabularInline):
     model = Membership
-    formset = LabelledFormSet
+    formset = MembershipFormSet
     extra = 0
     autocomplete_fields = ["user", "hospital"]
 
@@ -47,18 +48,23 @@ class WithMemberships(PortalAdmin):
     portal."""
 
     def changeform_view(self, request, *args, **kwargs):
-        return confirmed(super().changeform_view)(request, *args, **kwargs)
+        try:
+            return confirmed(super().changeform_view)(request, *args, **kwargs)
+        except membership.LastAdministrator as error:
+            self.message_user(request, f"Nothing was saved. {error}", messages.ERROR)
+            return redirect(request.get_full_path())
 
     def save_formset(self, request, form, formset, change):
-        for gone in formset.deleted_forms:
-            if gone.instance.pk:
-                record(Verb.REMOVE_MEMBER, gone.instance, request=request, detail=gone.instance.role)
-        super().save_formset(request, form, formset, change)
+        formset.save(commit=False)
         for row in formset.new_objects:
+            row.save()
             record(Verb.JOIN, row, request=request, detail=row.role)
-        for row, fields in formset.changed_objects:
-            if "role" in fields:
-                record(Verb.CHANGE_ROLE, row, request=request, detail=f"to {row.role}")
+        roles = {row.pk: row.role for row, _ in formset.changed_objects}
+        # New administrators first: then the one before may go.
+        for pk in sorted(roles, key=lambda pk: roles[pk] != Role.HOSPITAL_ADMIN):
+            membership.change_role(Membership.objects.get(pk=pk), roles[pk], request.user)
+        for row in formset.deleted_objects:
+            membership.remove(Membership.objects.get(pk=row.pk), request.user)
 
 
 class HospitalForm(forms.ModelForm):

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django_scopes import scopes_disabled
 
 from clinical.accounts.models import Hospital, Membership, User
+from clinical.audit.models import AccessEvent
 from clinical.audit.record import Verb, record
 from inference.models import ModelVersion, ShadowAnalysis
 from tests.factories import (
@@ -233,6 +234,59 @@ def test_behind_row_level_security_a_mistake_is_shown_after_the_confirmation(
     response = send_and_confirm(f"/admin/accounts/hospital/{hospital.pk}/change/", fields)
     assert response.context["adminform"].errors["name"]
     assert "Alice" in response.content.decode()
+
+
+@pytest.fixture
+def send_memberships(as_user, root, hospital):
+    """The form of the hospital, with these memberships below it; `new`: how many of them there were not before."""
+
+    def post(*rows, new=0):
+        fields = {"name": hospital.name, "paper": "a4", "bone_age_reference": "brush"}
+        fields |= inline(*rows, initial=len(rows) - new)
+        return as_user(root).post(f"/admin/accounts/hospital/{hospital.pk}/change/", fields, follow=True)
+
+    return post
+
+
+def roles_in(hospital):
+    return dict(hospital.memberships.values_list("user__name", "role"))
+
+
+@pytest.mark.usefixtures("unscoped")
+def test_a_membership_is_not_handed_to_somebody_else_nor_to_another_hospital(
+    send_memberships, as_user, root, alice, bob, hospital, other_hospital
+):
+    row = row_of(alice.memberships.get(), user=bob.pk, role="technician")
+    send_memberships(row)
+    assert roles_in(hospital) == {"Alice": "technician"}
+    fields = {"email": alice.email, "name": "Alice", "is_active": "on"}
+    fields |= inline(row_of(alice.memberships.get(), hospital=other_hospital.pk), initial=1)
+    as_user(root).post(f"/admin/accounts/user/{alice.pk}/change/", fields)
+    assert roles_in(hospital) == {"Alice": "technician"}
+    event = AccessEvent.objects.get(verb="change role")
+    assert (event.hospital, event.actor, event.detail) == (hospital, root, "doctor to technician")
+
+
+def test_the_last_administrator_stays_until_there_is_another(send_memberships, hospital, ada, alice):
+    administrator, doctor = ada.memberships.get(), alice.memberships.get()
+    for leaves in ({"role": "doctor"}, {"DELETE": "on"}):
+        page = send_memberships(row_of(administrator, **leaves), row_of(doctor, role="technician"))
+        assert "Nothing was saved. This is the hospital&#x27;s only administrator." in page.content.decode()
+        assert roles_in(hospital) == {"Ada": "hospital_admin", "Alice": "doctor"}
+    send_memberships(row_of(administrator, role="doctor"), row_of(doctor, role="hospital_admin"))
+    assert roles_in(hospital) == {"Ada": "doctor", "Alice": "hospital_admin"}
+
+
+@pytest.mark.usefixtures("unscoped")
+def test_who_joins_and_who_is_removed_below_a_hospital_is_on_record(send_memberships, hospital, ada, tess, charlie):
+    rows = [row_of(ada.memberships.get()), row_of(tess.memberships.get(), DELETE="on")]
+    send_memberships(*rows, {"user": charlie.pk, "role": "doctor"}, new=1)
+    assert roles_in(hospital) == {"Ada": "hospital_admin", "Charlie": "doctor"}
+    events = AccessEvent.objects.filter(object_type="membership", hospital=hospital).order_by("pk")
+    assert list(events.values_list("verb", "actor_name", "detail")) == [
+        ("join", "Root", "doctor"),
+        ("remove member", "Root", "technician"),
+    ]
 
 
 def test_hospitals_and_people_are_never_deleted(as_user, root, alice, hospital):
