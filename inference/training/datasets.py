@@ -132,7 +132,7 @@ def read_dataset(
         found.setdefault(Path(member).stem, (source, member))
     chosen = sorted(wanted.keys() & found.keys(), key=lambda id: (len(id), id))
     if limit:
-        chosen = chosen[:: max(1, len(chosen) // limit)][:limit]
+        chosen = [chosen[place] for place in spread(len(chosen), limit)]
     if not chosen:
         raise FileNotFoundError(f"{folder} has no image of the split {split!r}.")
     sources = {source for source, _ in found.values()}
@@ -149,6 +149,11 @@ def read_dataset(
     images = OnDemand(decode, chosen)
     size = fmean(image.nbytes for image in images[:: 1 + len(images) // 16]) * len(images)
     return Dataset([wanted[id] for id in chosen], images if size > IN_MEMORY_BYTES else images[:])
+
+
+def spread(count: int, limit: int) -> list[int]:
+    """`limit` places among `count`, as evenly apart as whole numbers are, first and last included; all, if no more."""
+    return np.linspace(0, count - 1, min(limit, count)).round().astype(int).tolist()
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

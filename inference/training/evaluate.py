@@ -20,7 +20,7 @@ from inference.engine.model import BATCH, DEFAULT_MODEL
 from inference.engine.runtimes import RUNTIMES
 from inference.training import attention as attending
 from inference.training import metrics
-from inference.training.datasets import Dataset, Label, read_dataset
+from inference.training.datasets import Dataset, Label, read_dataset, spread
 from inference.training.non_hands import NON_HANDS, draw_non_hands
 from inference.training.phantom_set import draw_phantoms
 from inference.training.plots import draw_plots
@@ -231,9 +231,8 @@ def main(arguments: list[str] | None = None) -> None:
         figures["non_hands"] = refusals(model, options.non_hands)
     figures["attention"] = attention(model, data, cases, options)
     if options.robustness != 0:
-        step = max(1, len(data) // (options.robustness or len(data)))
-        sample = data.at(range(0, len(data), step))
-        figures["robustness"] = robustness(model, sample, cases[::step])
+        places = spread(len(data), options.robustness or len(data))
+        figures["robustness"] = robustness(model, data.at(places), [cases[place] for place in places])
     (options.out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
     write_cases(options.out / "cases.csv", cases)
     read = [(case.label, case.outcome) for case in cases if isinstance(case.outcome, Prediction)]

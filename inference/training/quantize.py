@@ -32,7 +32,7 @@ from inference.engine.runtimes import OnnxRuntime
 from inference.engine.two_stage import TwoStageModel
 from inference.engine.weights import QUANTIZED_AGE, fingerprint, read_card
 from inference.training import calibrate
-from inference.training.datasets import Dataset, read_dataset
+from inference.training.datasets import Dataset, read_dataset, spread
 
 MAX_WORSE = 0.1
 """Months that the validation MAE may rise."""
@@ -68,8 +68,7 @@ def quantized(preset: Preset, folder: Path, train: Dataset) -> None:
     recorder = Recorder(folder, preset)
     model = TwoStageModel.from_folder(preset, read_card(folder), folder, "onnx")
     model._runtime = recorder
-    step = max(1, len(train) // SAMPLE)
-    sample = train.at(range(0, len(train), step)[:SAMPLE])
+    sample = train.at(spread(len(train), SAMPLE))
     for label, image in zip(sample.labels, sample.images, strict=True):
         model.read([image], [label.sex], gate=False)
     logging.getLogger().setLevel(logging.ERROR)  # the quantizer gives advice on the root logger

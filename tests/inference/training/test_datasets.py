@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference.training import datasets
-from inference.training.datasets import OnDemand, read_dataset
+from inference.training.datasets import OnDemand, read_dataset, spread
 
 
 def encoded(grey, suffix=".png"):
@@ -47,6 +47,24 @@ def test_ids_archive_and_limit_narrow_the_choice(zipped):
     assert len(read_dataset(zipped, "train", limit=1)) == 1
     [only] = read_dataset(zipped, "train", archive="some_val").images
     assert only[0, 0] == 1
+
+
+@pytest.mark.parametrize(("count", "limit"), [(281, 150), (10_746, 4000), (1254, 150), (5, 1), (5, 5), (3, 9), (0, 9)])
+def test_a_limit_is_spread_evenly_over_all(count, limit):
+    places = spread(count, limit)
+    assert len(set(places)) == len(places) == min(count, limit)
+    if len(places) > 1:
+        assert (places[0], places[-1]) == (0, count - 1)
+        assert np.ptp(np.diff(places)) <= 1
+
+
+def test_a_limited_choice_reaches_the_last_id(tmp_path):
+    rows = "".join(f"{id},60,F,train\n" for id in range(7))
+    (tmp_path / "labels.csv").write_text(f"id,bone_age_months,sex,split\n{rows}")
+    (tmp_path / "images").mkdir()
+    for id in range(7):
+        (tmp_path / "images" / f"{id}.png").write_bytes(encoded(id))
+    assert [label.id for label in read_dataset(tmp_path, "train", limit=4).labels] == ["0", "2", "4", "6"]
 
 
 def test_images_pass_through_prepare(zipped):
