@@ -31,11 +31,12 @@ Not for diagnosis without review by a physician.
 
 @dataclass(frozen=True)
 class Held:
-    """A file of the private storage, the path it gets in the copy, and the row that it belongs to."""
+    """A file of the private storage, the path it gets in the copy, what it is, and the row that it belongs to."""
 
     name: str
     path: str
     content_type: str
+    words: str
     key: object
 
 
@@ -47,10 +48,12 @@ def files_of(patient):
         stem = f"{number:03}-{study.acquired_on}"
         extension = EXTENSIONS.get(study.radiograph.format, study.radiograph.format)
         content_type = CONTENT_TYPES.get(extension, f"image/{extension}")
-        held.append(Held(study.radiograph.name, f"radiographs/{stem}.{extension}", content_type, study.pk))
-        held.append(Held(study.analysis.heat_map, f"heat-maps/{stem}.png", "image/png", study.pk))
+        path = f"radiographs/{stem}.{extension}"
+        held.append(Held(study.radiograph.name, path, content_type, "Radiograph", study.pk))
+        words = "Where the model looked; not diagnostic"
+        held.append(Held(study.analysis.heat_map, f"heat-maps/{stem}.png", "image/png", words, study.pk))
         for report in study.reports.order_by("version"):
-            held.append(Held(report.pdf, f"reports/{report.filename}", "application/pdf", report.pk))
+            held.append(Held(report.pdf, f"reports/{report.filename}", "application/pdf", "Report", report.pk))
     storage = storages["private"]
     return [file for file in held if file.name and storage.exists(file.name)]
 
@@ -67,7 +70,7 @@ def write(patient, file, progress):
                     target.write(chunk)
         paths = {}
         for each in held:
-            paths.setdefault(each.key, []).append((each.path, each.content_type))
+            paths.setdefault(each.key, []).append((each.path, each.content_type, each.words))
         record = json.dumps(bundle(patient, paths, at), indent=1, ensure_ascii=False)
         archive.writestr("record.json", record)
         archive.writestr("accesses.csv", _accesses(patient))

@@ -4,9 +4,15 @@
 LOINC 85151-9, height 8302-2, weight 29463-7; ages in months (UCUM mo), lengths in cm, weights in kg.
 """
 
+import uuid
+
+from django.conf import settings
+
 from clinical.studies.models import Review, State, Study
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
+EMPTY = (None, "", [], {})
+TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 GENDERS = {"F": "female", "M": "male"}
 RELATIONS = {"self": "ONESELF", "mother": "MTH", "father": "FTH", "guardian": "GUARD"}
 BONE_AGE = ("85151-9", "Bone age")
@@ -14,14 +20,15 @@ MEASURES = {"height_cm": ("8302-2", "Body height", "cm"), "weight_kg": ("29463-7
 
 
 def bundle(patient, files, at):
-    """The Bundle of `patient`. files: key of a row -> list of (path in the copy, content type); `at`: now."""
+    """The Bundle of `patient` at the moment `at`. files: key of a row -> [(path in the copy, content type, words)]."""
     resources = [_patient(patient), *_family(patient)]
     for field, words in (("mother_height_cm", "Height of the mother"), ("father_height_cm", "Height of the father")):
         if (value := getattr(patient, field)) is not None:
-            resources.append(_observation(patient, field, {"text": words}, None, valueQuantity=_quantity(value, "cm")))
+            key = f"{patient.pk}-{field}".replace("_", "-")
+            resources.append(_observation(patient, key, {"text": words}, None, valueQuantity=_quantity(value, "cm")))
     if patient.notes:
         words = {"text": "Notes of the record"}
-        resources.append(_observation(patient, "notes", words, None, valueString=patient.notes))
+        resources.append(_observation(patient, f"{patient.pk}-notes", words, None, valueString=patient.notes))
     for measurement in patient.measurements.select_related("entered_by"):
         resources += _measured(patient, measurement, measurement.pk, "final")
     for former in patient.former_measurements.select_related("entered_by"):
@@ -33,18 +40,34 @@ def bundle(patient, files, at):
         "resourceType": "Bundle",
         "type": "collection",
         "timestamp": at.isoformat(),
-        "entry": [{"resource": resource} for resource in resources],
+        "entry": [
+            {"fullUrl": _urn(resource["resourceType"], resource["id"]), "resource": resource} for resource in resources
+        ],
     }
 
 
 def _resource(kind, key, patient=None, **fields):
     about = {"subject": _to("Patient", patient.pk)} if patient else {}
-    kept = {name: value for name, value in (about | fields).items() if value not in (None, "", [], {})}
-    return {"resourceType": kind, "id": str(key), **kept}
+    return {"resourceType": kind, "id": str(key), **_filled(about | fields)}
+
+
+def _filled(value):
+    """The same without what is EMPTY, at any depth: of FHIR's strings, arrays and objects none is."""
+    if isinstance(value, dict):
+        filled = {name: _filled(each) for name, each in value.items()}
+        return {name: each for name, each in filled.items() if each not in EMPTY}
+    if isinstance(value, list):
+        return [each for each in map(_filled, value) if each not in EMPTY]
+    return value
+
+
+def _urn(kind, key):
+    """The address of a resource within the Bundle, and in every later copy: not all keys are UUIDs themselves."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{settings.PORTAL_URL}/{kind}/{key}").urn
 
 
 def _to(kind, key):
-    return {"reference": f"{kind}/{key}"}
+    return {"reference": _urn(kind, key), "type": kind}
 
 
 def _coded(code, words):
@@ -56,13 +79,12 @@ def _quantity(value, unit):
 
 
 def _patient(patient):
-    name = {"family": patient.family_name, "given": [patient.given_name] if patient.given_name else []}
     return _resource(
         "Patient",
         patient.pk,
         identifier=[{"type": {"text": "MRN"}, "value": patient.mrn, "assigner": {"display": patient.hospital.name}}],
         active=patient.archived_at is None,
-        name=[name],
+        name=[{"family": patient.family_name, "given": [patient.given_name]}],
         gender=GENDERS[patient.sex],
         birthDate=patient.date_of_birth.isoformat(),
         managingOrganization={"display": patient.hospital.name},
@@ -71,14 +93,12 @@ def _patient(patient):
 
 def _family(patient):
     for guardianship in patient.guardianships.select_related("user"):
-        code = RELATIONS[guardianship.relation]
-        system = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+        relation = {"system": f"{TERMINOLOGY}/v3-RoleCode", "code": RELATIONS[guardianship.relation]}
         yield _resource(
             "RelatedPerson",
             guardianship.pk,
-            patient=None,
             active=True,
-            relationship=[{"coding": [{"system": system, "code": code}], "text": guardianship.get_relation_display()}],
+            relationship=[{"coding": [relation], "text": guardianship.get_relation_display()}],
             name=[{"text": guardianship.user.name}],
             telecom=[{"system": "email", "value": guardianship.user.email}],
         ) | {"patient": _to("Patient", patient.pk)}
@@ -86,7 +106,6 @@ def _family(patient):
 
 def _observation(patient, key, code, day, status="final", **fields):
     when = day.isoformat() if day else None
-    key = f"{patient.pk}-{key}".replace("_", "-") if isinstance(key, str) else key
     return _resource("Observation", key, patient, status=status, code=code, effectiveDateTime=when, **fields)
 
 
@@ -99,6 +118,7 @@ def _measured(patient, values, key, status):
                 _coded(code, words),
                 values.measured_on,
                 status,
+                category=[{"coding": [{"system": f"{TERMINOLOGY}/observation-category", "code": "vital-signs"}]}],
                 performer=[{"display": values.entered_by.name}],
                 valueQuantity=_quantity(value, unit),
                 note=[{"text": values.get_source_display()}],
@@ -106,7 +126,6 @@ def _measured(patient, values, key, status):
 
 
 def _study(patient, study, files):
-    images = _documents(patient, study, files.get(study.pk, []), "Radiograph", "current")
     yield _resource(
         "ImagingStudy",
         study.pk,
@@ -115,30 +134,30 @@ def _study(patient, study, files):
         modality=[{"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "DX"}],
         started=study.acquired_on.isoformat(),
         description="Left hand and wrist, PA view",
-        reasonCode=[{"text": study.indication}] if study.indication else None,
+        reasonCode=[{"text": study.indication}],
         note=[
             {"text": f"State in the portal: {study.get_state_display()}"},
             *({"text": each} for each in study.notices),
         ],
     )
-    yield from images
-    results = []
+    yield from _documents(patient, study, files.get(study.pk, []), "current")
     if study.analysis.bone_age_months is not None:
-        results.append(_estimate(patient, study))
-    reviews = Review.objects.filter(study=study).select_related("doctor").order_by("reviewed_at")
-    results += [_reading(patient, study, review) for review in reviews]
-    yield from results
+        yield _estimate(patient, study)
     # The reports' own rows belong to the floor above.
-    for report in study.reports.select_related("signed_by", "review").order_by("version"):
+    reports = study.reports.select_related("signed_by", "review").order_by("version")
+    signed = {report.review_id: _status(report) for report in reports}
+    for review in Review.objects.filter(study=study).select_related("doctor").order_by("reviewed_at"):
+        yield _reading(patient, study, review, signed.get(review.pk, "preliminary"))
+    for report in reports:
         documents = _documents(
-            patient, report, files.get(report.pk, []), "Report", "superseded" if report.superseded_at else "current"
+            patient, report, files.get(report.pk, []), "superseded" if report.superseded_at else "current"
         )
         yield _resource(
             "DiagnosticReport",
             report.pk,
             patient,
             identifier=[{"value": f"{report.number}, version {report.version}"}],
-            status="final" if report.version == 1 else "amended",
+            status=_status(report),
             code=_coded(*BONE_AGE),
             effectiveDateTime=study.acquired_on.isoformat(),
             issued=report.signed_at.isoformat(),
@@ -151,9 +170,20 @@ def _study(patient, study, files):
         yield from documents
 
 
+def _status(report):
+    """Of a signed report and its reading: withdrawn once superseded, and "amended" is what took its place."""
+    if report.superseded_at:
+        return "entered-in-error"
+    return "final" if report.version == 1 else "amended"
+
+
 def _estimate(patient, study):
+    """Nobody verifies it: what a doctor makes of it is a reading of its own."""
     analysis = study.analysis
-    interval = {"low": _quantity(analysis.low_months, "mo"), "high": _quantity(analysis.high_months, "mo")}
+    components = []
+    if analysis.low_months is not None:
+        interval = {"low": _quantity(analysis.low_months, "mo"), "high": _quantity(analysis.high_months, "mo")}
+        components.append({"code": {"text": "90 % interval"}, "valueRange": interval})
     return _observation(
         patient,
         analysis.pk,
@@ -163,27 +193,27 @@ def _estimate(patient, study):
         partOf=[_to("ImagingStudy", study.pk)],
         valueQuantity=_quantity(analysis.bone_age_months, "mo"),
         method={"text": f"AI model {analysis.model_version}; not for diagnosis without review by a physician"},
-        component=[{"code": {"text": "90 % interval"}, "valueRange": interval}],
+        component=components,
     )
 
 
-def _reading(patient, study, review):
+def _reading(patient, study, review, status):
     return _observation(
         patient,
         review.pk,
         _coded(*BONE_AGE),
         study.acquired_on,
-        "final" if review.pk == study.review_id else "amended",
+        status,
         partOf=[_to("ImagingStudy", study.pk)],
         issued=review.reviewed_at.isoformat(),
         performer=[{"display": review.doctor.name}],
         valueQuantity=_quantity(review.bone_age_months, "mo"),
         method={"text": review.get_method_display()},
-        note=[{"text": text} for text in (review.impression, review.comment) if text],
+        note=[{"text": text} for text in (review.impression, review.comment)],
     )
 
 
-def _documents(patient, row, files, words, status):
+def _documents(patient, row, files, status):
     return [
         _resource(
             "DocumentReference",
@@ -193,5 +223,5 @@ def _documents(patient, row, files, words, status):
             type={"text": words},
             content=[{"attachment": {"contentType": content_type, "url": path}}],
         )
-        for number, (path, content_type) in enumerate(files, 1)
+        for number, (path, content_type, words) in enumerate(files, 1)
     ]

