@@ -1,3 +1,4 @@
+import json
 from datetime import date
 
 from django import forms
@@ -13,6 +14,10 @@ MEASURING_ERROR_CM = 2
 
 
 class PatientForm(forms.ModelForm):
+    """A patient's record. Of two people who change it at once the second is told what the first has changed."""
+
+    seen = forms.JSONField(required=False, widget=forms.HiddenInput)
+
     class Meta:
         model = Patient
         fields = [
@@ -34,6 +39,9 @@ class PatientForm(forms.ModelForm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.fields["sex"].choices = Patient._meta.get_field("sex").choices
+        self.changed_meanwhile = {}  # label -> what the record says now, in words
+        self.now = {name: _as_text(self.initial.get(name)) for name in self._meta.fields}
+        self.initial["seen"] = self.now
 
     def clean_mrn(self):
         mrn = self.cleaned_data["mrn"].strip()
@@ -56,6 +64,38 @@ class PatientForm(forms.ModelForm):
                 f"A measurement of this patient is dated {first.measured_on}, before this birth."
             )
         return born
+
+    def clean(self):
+        cleaned = super().clean()
+        seen = cleaned.get("seen")
+        if self.instance._state.adding or seen == self.now:
+            return cleaned
+        seen = seen if isinstance(seen, dict) else {}
+        self.data = self.data.copy()
+        self.data["seen"] = json.dumps(self.now)
+        for name, value in self.now.items():
+            if seen.get(name) != value:
+                self.changed_meanwhile[self.fields[name].label] = self._in_words(name)
+                # Whoever left a field as it was does not want back what the other has corrected.
+                if name in cleaned and _as_text(cleaned[name]) == seen.get(name):
+                    self.data[name] = value
+        raise forms.ValidationError(
+            "Somebody has changed this record meanwhile. What they changed is listed here, and filled in where you "
+            "had changed nothing. Check the record, then save again."
+        )
+
+    def _in_words(self, name):
+        value = getattr(self.instance, name)
+        match name:
+            case "sex":
+                return self.instance.get_sex_display()
+            case "date_of_birth":
+                return f"{value:%d %B %Y}"
+        return _as_text(value) or "nothing"
+
+
+def _as_text(value):
+    return "" if value is None else str(value)
 
 
 class MeasurementForm(forms.ModelForm):

@@ -51,7 +51,11 @@ def create(request):
 @clinician_required
 @require_http_methods(["GET", "POST"])
 def edit(request, pk):
-    return _edit(request, get_object_or_404(Patient, pk=pk), Verb.EDIT)
+    if request.method == "GET":
+        return _edit(request, get_object_or_404(Patient, pk=pk), Verb.EDIT)
+    with transaction.atomic():
+        # Locked, so that of two who save at once the second finds what the first has saved.
+        return _edit(request, get_object_or_404(Patient.objects.select_for_update(), pk=pk), Verb.EDIT)
 
 
 def _edit(request, patient, verb):

@@ -20,3 +20,15 @@ def released():
         return review.study
 
     return create
+
+
+@pytest.fixture
+def edited():
+    """`edited(client, patient, sex="M")`: the answer to changing these values in the patient's own form."""
+
+    def edit(client, patient, **change):
+        path = f"/patients/{patient.pk}/edit/"
+        form = client.get(path).context["form"]
+        return client.post(path, {name: form[name].value() or "" for name in form.fields} | change)
+
+    return edit

@@ -220,9 +220,8 @@ def test_hidden_fields_cannot_move_a_measurement_to_another_patient(entered, pat
     assert (kept.patient, kept.hospital, kept.entered_by.name) == (patient, patient.hospital, "Alice")
 
 
-def test_a_birth_date_after_a_measurement_is_refused(as_user, alice, patient, measurement):
-    values = {"mrn": "A-1", "family_name": "Doe", "sex": "F", "date_of_birth": "2024-06-01"}
-    answer = as_user(alice).post(reverse("patients:edit", args=[patient.pk]), values)
+def test_a_birth_date_after_a_measurement_is_refused(as_user, alice, patient, measurement, edited):
+    answer = edited(as_user(alice), patient, date_of_birth="2024-06-01")
     assert "A measurement of this patient is dated 2024-05-01" in answer.content.decode()
 
 

@@ -167,29 +167,80 @@ def test_a_refused_form_keeps_what_was_typed(create):
     assert 'value="1900-01-01"' in page
 
 
-def test_a_record_is_edited_and_the_audit_says_which_fields(as_user, alice, patient):
-    unchanged = {"mrn": "A-1", "given_name": "Jane", "sex": "F", "date_of_birth": "2014-03-09"}
+def test_a_record_is_edited_and_the_audit_says_which_fields(as_user, alice, patient, edited):
     client = as_user(alice)
     assert 'value="2014-03-09"' in client.get(f"/patients/{patient.pk}/edit/").content.decode()
-    client.post(f"/patients/{patient.pk}/edit/", unchanged | {"family_name": "Roe", "mother_height_cm": "165"})
+    edited(client, patient, family_name="Roe", mother_height_cm="165")
     patient.refresh_from_db()
     assert (patient.full_name, patient.mother_height_cm) == ("Roe, Jane", 165)
     assert events() == [("edit", "Alice", "family_name, mother_height_cm")]
 
 
-def test_an_edit_with_a_mistake_changes_nothing(as_user, alice, patient):
-    response = as_user(alice).post(f"/patients/{patient.pk}/edit/", JANE | {"sex": ""})
+def test_an_edit_with_a_mistake_changes_nothing(as_user, alice, patient, edited):
+    response = edited(as_user(alice), patient, **JANE | {"sex": ""})
     assert list(errors(response)) == ["sex"]
     patient.refresh_from_db()
     assert patient.mrn == "A-1"
     assert not events()
 
 
-def test_the_birth_cannot_move_behind_a_study(as_user, alice, patient):
+def test_the_birth_cannot_move_behind_a_study(as_user, alice, patient, edited):
     StudyFactory(patient=patient, acquired_on=date(2024, 5, 1))
-    path = f"/patients/{patient.pk}/edit/"
-    assert "2024" in errors(as_user(alice).post(path, JANE | {"date_of_birth": "2024-05-02"}))["date_of_birth"]
-    assert as_user(alice).post(path, JANE | {"date_of_birth": "2024-05-01"}).status_code == 302
+    client = as_user(alice)
+    assert "2024" in errors(edited(client, patient, date_of_birth="2024-05-02"))["date_of_birth"]
+    assert edited(client, patient, date_of_birth="2024-05-01").status_code == 302
+
+
+@pytest.fixture
+def late(as_user, alice, tess, patient, edited):
+    """Tess has opened the form, then Alice corrects the record: `late(notes="")` is the answer to what Tess sends."""
+    patient.notes, patient.mother_height_cm = "Prefers the left chair.\r\nDoe, <b>Jane</b>.", 168
+    patient.save()
+    form = as_user(tess).get(f"/patients/{patient.pk}/edit/").context["form"]
+    opened = {name: form[name].value() or "" for name in form.fields}
+    edited(as_user(alice), patient, sex="M", date_of_birth="2012-03-09", mother_height_cm="")
+    return lambda **typed: as_user(tess).post(f"/patients/{patient.pk}/edit/", opened | typed)
+
+
+def test_of_two_people_who_edit_at_once_the_second_is_told_and_reverts_nothing(late, patient):
+    answer = late(notes="Call the mother.", given_name="")
+    assert answer.status_code == 422
+    page = " ".join(answer.content.decode().split())
+    assert "Somebody has changed this record meanwhile." in page
+    for changed in ('Sex: <span dir="auto">Male', 'Date of birth: <span dir="auto">09 March 2012', ">nothing</span>"):
+        assert changed in page
+    patient.refresh_from_db()
+    assert (patient.given_name, patient.sex, patient.date_of_birth) == ("Jane", "M", date(2012, 3, 9))
+    form = answer.context["form"]
+    shown = {name: form[name].value() for name in form.fields}
+    typed = {"notes": "Call the mother.", "given_name": "", "sex": "M", "date_of_birth": "2012-03-09"}
+    assert shown == shown | typed | {"mother_height_cm": "", "family_name": "Doe"}
+    assert late(**shown).status_code == 302
+    patient.refresh_from_db()
+    assert (patient.full_name, patient.sex, patient.notes) == ("Doe", "M", "Call the mother.")
+
+
+def test_where_two_have_changed_the_same_the_second_sees_both(late, patient):
+    answer = late(date_of_birth="2013-03-09", mother_height_cm="soon")
+    assert "09 March 2012" in answer.content.decode()
+    assert answer.context["form"]["date_of_birth"].value() == "2013-03-09"
+    assert answer.context["form"]["mother_height_cm"].value() == "soon"
+    assert late(date_of_birth="2013-03-09", seen=answer.context["form"]["seen"].value()).status_code == 302
+    patient.refresh_from_db()
+    assert patient.date_of_birth == date(2013, 3, 9)
+
+
+@pytest.mark.parametrize("seen", ["", "null", "[]", "{", '"F"'])
+def test_a_form_that_does_not_say_what_it_showed_saves_nothing(late, patient, seen):
+    answer = late(seen=seen, family_name="Roe")
+    assert "Family name: <span" in answer.content.decode()
+    patient.refresh_from_db()
+    assert patient.family_name == "Doe"
+
+
+def test_what_was_changed_back_meanwhile_is_no_change(as_user, alice, patient, edited, late):
+    edited(as_user(alice), patient, sex="F", date_of_birth="2014-03-09", mother_height_cm="168")
+    assert late(notes="").status_code == 302
 
 
 def test_a_patient_is_archived_and_restored(as_user, alice, patient):
