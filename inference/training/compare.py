@@ -15,6 +15,7 @@ import matplotlib
 from inference.engine import available_models, presets
 from inference.engine.presets import PRESETS, AnyPreset, Ensemble, Preset, WholeHand
 from inference.training.metrics import significant
+from inference.training.robustness import COPIES
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -43,7 +44,11 @@ def keep_card(kept: dict, card: dict) -> None:
         "commands": training["commands"],
         "machine": training["machine"],
         "fits": {
-            name: {"epochs": len(fit["history"]), "minutes": round(fit["seconds"] / 60, 1)}
+            name: {
+                "epochs": len(fit["history"]),
+                "minutes": round(fit["seconds"] / 60, 1),
+                "machine": fit.get("machine", training["machine"]),
+            }
             for name, fit in training["fits"].items()
         },
     }
@@ -134,8 +139,9 @@ def markdown(rows: list[dict]) -> str:
         "## Errors on the validation radiographs",
         "",
         "Months; R2; share within half a year to two years; two-year classes (precision, recall and F1 are means over "
-        "the classes); the largest rise of the MAE among worse copies: rotated, mirrored, inverted, darker, brighter, "
-        "flat, half resolution; and how much of the wrist's box the carpal region covers, where there is one.",
+        f"the classes); the largest rise of the MAE among worse copies ({', '.join(COPIES)}), and of how many "
+        "radiographs; and how much of the wrist's box the carpal region covers, where there is one, in how many "
+        "radiographs with boxes.",
         "",
         *_table(
             (
@@ -191,7 +197,8 @@ def _mae(one: dict) -> str:
 def _errors(one: dict) -> list[str]:
     figures = one["evaluation"]
     copies = figures.get("robustness", {})
-    wrist = figures.get("attention", {}).get("wrist_covered_by_carpal_region")
+    found = figures.get("attention", {})
+    wrist = found.get("wrist_covered_by_carpal_region")
     worst = max(copies, key=lambda name: copies[name]["change_months"], default=None)
     return [
         _name(one),
@@ -201,9 +208,14 @@ def _errors(one: dict) -> list[str]:
         f"{figures['bias_months']:+.2f}",
         *(f"{figures[f'within_{months}']:.1f} %" for months in (6, 12, 18, 24)),
         *(f"{figures['classes'][name]:.3f}" for name in ("accuracy", "precision", "recall", "f1")),
-        f"{copies[worst]['change_months']:+.2f} ({worst})" if worst else EMPTY,
-        EMPTY if wrist is None else f"{100 * wrist:.0f} %",
+        f"{copies[worst]['change_months']:+.2f} ({worst}, n = {_copied(copies[worst], figures)})" if worst else EMPTY,
+        EMPTY if wrist is None else f"{100 * wrist:.0f} % (n = {found['images']})",
     ]
+
+
+def _copied(copy: dict, figures: dict) -> int:
+    """The radiographs that its MAE is of; earlier evaluations kept only how many copies there were, or were of all."""
+    return copy.get("both", copy.get("n", figures["n"] + figures["refused"]) - copy["refused"])
 
 
 def _training(one: dict) -> list[str]:
@@ -212,10 +224,18 @@ def _training(one: dict) -> list[str]:
     return [
         _name(one),
         ", ".join(f"{name} {fit['epochs']}" for name, fit in fits.items()),
-        f"{sum(fit['minutes'] for fit in fits.values()):.0f}",
-        training["machine"],
+        ", ".join(f"{name} {fit['minutes']:.1f}" for name, fit in fits.items()),
+        _machines(training),
         training["commit"][:8],
     ]
+
+
+def _machines(training: dict) -> str:
+    """Of each fit, where they are not the same."""
+    machines = {name: fit.get("machine", training["machine"]) for name, fit in training["fits"].items()}
+    if len(set(machines.values())) == 1:
+        return next(iter(machines.values()))
+    return "; ".join(f"{name}: {machine}" for name, machine in machines.items())
 
 
 def _costs(one: dict) -> list[str]:

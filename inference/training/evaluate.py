@@ -73,15 +73,21 @@ def summary(cases: list[Case]) -> dict:
 
 
 def robustness(model: BoneAgeModel, data: Dataset, plain: list[Case]) -> dict[str, dict]:
-    """For each worse copy: how many were read or refused, MAE, its change against the plain images, and refusals."""
-    before = _mae(plain)
+    """For each worse copy: of how many radiographs it was read or refused, how many were refused; of those read both
+    ways, how many (`both`), the MAE of the copies and its change against the plain images.
+
+    Of other radiographs on either side the change would be that of who was refused, not of how the rest were read.
+    """
     rows = {}
     for name, change in COPIES.items():
         cases = evaluate(model, data, change)
-        mae = _mae(cases)
+        both = [
+            pair for pair in zip(plain, cases, strict=True) if all(isinstance(one.outcome, Prediction) for one in pair)
+        ]
+        before, mae = (_mae(list(side)) for side in zip(*both, strict=True)) if both else (float("nan"),) * 2
         refused = sum(isinstance(case.outcome, Refusal) for case in cases)
         figures = {"mae_months": round(mae, 2), "change_months": round(mae - before, 2), "refused": refused}
-        rows[name] = {"n": len(cases), **figures}
+        rows[name] = {"n": len(cases), "both": len(both), **figures}
     return rows
 
 
@@ -189,7 +195,7 @@ def report(figures: dict, plots: list[str]) -> str:
         rows = {name.replace("_", " "): {"": value} for name, value in figures["attention"].items()}
         lines += ["", *_table("Attention", rows, ("",))]
     if "robustness" in figures:
-        lines += ["", *_table("Copy", figures["robustness"], ("n", "mae_months", "change_months", "refused"))]
+        lines += ["", *_table("Copy", figures["robustness"], ("n", "both", "mae_months", "change_months", "refused"))]
     lines += ["", *(f"![{name}]({name})" for name in plots), ""]
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from inference.engine import BoneAgeModel, presets
 from inference.engine.presets import Backbone, Ensemble, Fit, WholeHand
 from inference.training import calibrate, card, compare, costs, evaluate, export, train
+from inference.training.robustness import COPIES
 
 PLAIN = Backbone("plain", 32, (4, 8))
 BY_SEX = WholeHand(
@@ -105,6 +106,34 @@ def test_a_system_trained_further_has_the_epochs_of_both_trainings():
         compare.keep_card(kept, card | {"name": name})
         assert kept["training"]["fits"]["age"]["epochs"] == epochs
         assert kept["training"]["fits"]["attention"]["epochs"] == 2
+
+
+def test_every_fit_has_the_minutes_and_the_machine_that_it_ran_on():
+    taken = {"history": [{}], "seconds": 1626, "machine": "2 cores", "taken_from": "earlier 1"}
+    fits = {"attention": taken, "age": {"history": [{}], "seconds": 295}}
+    training = {"commit": "c0ffee", "commands": [], "machine": "a GPU", "fits": fits}
+    kept: dict = {"preset": "one"}
+    compare.keep_card(kept, {"name": "one", "evaluation": {compare.EVALUATION: {}}, "training": training})
+    assert compare._training(kept)[2:4] == ["attention 27.1, age 4.9", "attention: 2 cores; age: a GPU"]
+    del taken["machine"]
+    compare.keep_card(kept, {"name": "one", "evaluation": {compare.EVALUATION: {}}, "training": training})
+    assert compare._training(kept)[3] == "a GPU"
+
+
+@pytest.mark.parametrize(("kept", "count"), [({"n": 105, "both": 103}, 103), ({"n": 105}, 104), ({}, 1253)])
+def test_the_worst_copy_and_the_wrist_say_of_how_many_radiographs(kept, count):
+    shares = dict.fromkeys(("within_6", "within_12", "within_18", "within_24"), 50.0)
+    errors = {"n": 1250, "refused": 4, "mae_months": 7.0, "rmse_months": 9.0, "r2": 0.9, "bias_months": 0.1, **shares}
+    classes = dict.fromkeys(("accuracy", "precision", "recall", "f1"), 0.5)
+    copies = {"flat": {"change_months": 0.5, "refused": 1, **kept}, "mirrored": {"change_months": 0.1, "refused": 0}}
+    figures = {**errors, "classes": classes, "robustness": copies}
+    figures["attention"] = {"images": 144, "wrist_covered_by_carpal_region": 0.74}
+    cells = compare._errors({"preset": "one", "evaluation": figures})
+    assert cells[-2:] == [f"+0.50 (flat, n = {count})", "74 % (n = 144)"]
+
+
+def test_the_table_names_every_worse_copy():
+    assert ", ".join(COPIES) in compare.markdown([])
 
 
 def test_the_operations_of_a_network_are_those_of_its_convolutions_and_products():

@@ -1,0 +1,29 @@
+import numpy as np
+
+from inference.engine import Prediction, Refusal
+from inference.training import evaluate
+from inference.training.datasets import Dataset, Label
+
+
+class Picky:
+    """Reads the grey of an image as months, and refuses what is darker than 60."""
+
+    def predict(self, images, sexes):
+        return [
+            Prediction(float(image.mean()), 0.0, 240.0, {}, None, 1.0)
+            if image.mean() >= 60
+            else Refusal("dark", "It is dark.", 1.0)
+            for image in images
+        ]
+
+
+def test_a_worse_copy_is_compared_on_the_radiographs_that_were_read_both_ways(monkeypatch):
+    """The one that is read badly is refused as a copy: without the pairs that would look like an improvement."""
+    monkeypatch.setattr(evaluate, "is_inverted", lambda image: False)
+    monkeypatch.setattr(evaluate, "COPIES", {"darker": lambda image: image - 20, "nothing": lambda image: image // 9})
+    months = {70: 10, 100: 100, 120: 120, 40: 40}
+    images = [np.full((8, 8), grey, np.uint8) for grey in months]
+    data = Dataset([Label(str(grey), float(age), "F", "val") for grey, age in months.items()], images)
+    rows = evaluate.robustness(Picky(), data, evaluate.evaluate(Picky(), data))
+    assert rows["darker"] == {"n": 4, "both": 2, "mae_months": 20.0, "change_months": 20.0, "refused": 2}
+    assert (rows["nothing"]["n"], rows["nothing"]["both"], rows["nothing"]["refused"]) == (4, 0, 4)
