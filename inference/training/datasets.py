@@ -16,6 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+RSNA_VALIDATION = Path(__file__).with_name("rsna_validation.txt")
+"""Ids of the radiographs that no shipped weights were trained on."""
 IMAGE_SUFFIXES = {".png", ".webp", ".jpg", ".jpeg"}
 IN_MEMORY_BYTES = 2_000_000_000
 """A split that takes more than this is decoded on demand: the 12,600 original radiographs are 25 GB of pixels."""
@@ -103,7 +105,7 @@ def read_labels(folder: Path) -> list[Label]:
             ]
     for path in (folder / "boneage-training-dataset.csv", folder / "train.csv"):
         if path.exists():
-            return [_rsna_label(row) for row in _rows(path)]
+            return _rsna_labels(path)
     raise FileNotFoundError(
         f"{folder} holds none of labels.csv, rsna_labels.csv and boneage-training-dataset.csv: see docs/model.md."
     )
@@ -161,11 +163,23 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(lines)
 
 
-def _rsna_label(row: dict[str, str]) -> Label:
-    # The challenge names no validation split in this file: one id in ten, the same for everybody.
-    row = {name.strip().lower(): value for name, value in row.items()}
-    split = "val" if int(row["id"]) % 10 == 0 else "train"
-    return Label(row["id"], float(row["boneage"]), "M" if row["male"].lower() in ("true", "1") else "F", split)
+def _rsna_labels(path: Path) -> list[Label]:
+    """The challenge names no validation split in this file: it is the one of RSNA_VALIDATION, on which weights that
+    were trained elsewhere on this set can be measured too. Of other data in this layout, one id in ten.
+    """
+    rows = [{name.strip().lower(): value for name, value in row.items()} for row in _rows(path)]
+    lines = RSNA_VALIDATION.read_text().splitlines()
+    listed = {id for line in lines if not line.startswith("#") for id in line.split()}
+    val = listed & {row["id"] for row in rows} or {row["id"] for row in rows if int(row["id"]) % 10 == 0}
+    return [
+        Label(
+            row["id"],
+            float(row["boneage"]),
+            "M" if row["male"].lower() in ("true", "1") else "F",
+            "val" if row["id"] in val else "train",
+        )
+        for row in rows
+    ]
 
 
 def _members(folder: Path, split: str, archive: str) -> Iterator[tuple[Path, str]]:

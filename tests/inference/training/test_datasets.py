@@ -1,5 +1,7 @@
 import io
+import os
 import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -91,6 +93,22 @@ def test_the_original_rsna_layout_is_read(original):
         ("1381", 9.0, "M"),
     ]
     assert [label.id for label in val.labels] == ["1380"]
+
+
+def test_the_original_rsna_layout_has_the_validation_radiographs_of_the_shipped_weights(original):
+    """1380 ends in 0, and was trained on."""
+    with (original / "boneage-training-dataset.csv").open("a") as labels:
+        labels.write("1389,100,True\n15599,24,False\n")
+    split = {label.id: label.split for label in datasets.read_labels(original)}
+    assert split == {"1377": "train", "1380": "train", "1381": "train", "1389": "val", "15599": "val"}
+
+
+@pytest.mark.skipif("BONEAGE_DATA" not in os.environ, reason="BONEAGE_DATA names no folder of radiographs")
+def test_the_listed_validation_radiographs_are_those_of_the_set_that_the_weights_were_trained_on(tmp_path):
+    labels = datasets.read_labels(Path(os.environ["BONEAGE_DATA"]))
+    rows = "".join(f"{label.id},{label.bone_age_months},{label.sex == 'M'}\n" for label in labels)
+    (tmp_path / "boneage-training-dataset.csv").write_text(f"id,boneage,male\n{rows}")
+    assert datasets.read_labels(tmp_path) == labels
 
 
 @pytest.mark.parametrize("layout", ["zipped", "original"])
