@@ -53,7 +53,7 @@ def child(request, pk):
 @doctor_required
 @require_http_methods(["GET", "POST"])
 def invite(request, pk):
-    patient = get_object_or_404(Patient, pk=pk)
+    patient = get_object_or_404(Patient, pk=pk, anonymised_at=None)
     invitation = FamilyInvitation(hospital=request.hospital, patient=patient)
     form = FamilyInvitationForm(request.POST if request.method == "POST" else None, instance=invitation)
     if request.method == "POST" and form.is_valid():

@@ -15,19 +15,20 @@ from clinical.patients.forms import MeasurementForm
 from clinical.patients.models import FormerMeasurement, MeasuredValues, Measurement, Patient
 
 VALUES = [field.name for field in MeasuredValues._meta.get_fields()]
+NAMED = {"patient__anonymised_at": None}  # of an anonymised patient they are figures, which stay as they are
 
 
 @clinician_required
 @require_http_methods(["GET", "POST"])
 def add(request, pk):
     if request.method == "GET":
-        patient = get_object_or_404(Patient, pk=pk)
+        patient = get_object_or_404(Patient, pk=pk, anonymised_at=None)
         return _page(
             request, MeasurementForm(instance=Measurement(patient=patient), initial={"measured_on": date.today()})
         )
     with transaction.atomic():
         # Locked, so that a double click finds what its first half has saved.
-        patient = get_object_or_404(Patient.objects.select_for_update(), pk=pk)
+        patient = get_object_or_404(Patient.objects.select_for_update(), pk=pk, anonymised_at=None)
         return _save(request, Measurement(hospital=request.hospital, patient=patient), Verb.CREATE)
 
 
@@ -35,9 +36,11 @@ def add(request, pk):
 @require_http_methods(["GET", "POST"])
 def edit(request, pk):
     if request.method == "GET":
-        return _page(request, MeasurementForm(instance=get_object_or_404(Measurement, pk=pk)))
+        return _page(request, MeasurementForm(instance=get_object_or_404(Measurement, pk=pk, **NAMED)))
     with transaction.atomic():
-        return _save(request, get_object_or_404(Measurement.objects.select_for_update(), pk=pk), Verb.EDIT)
+        return _save(
+            request, get_object_or_404(Measurement.objects.select_for_update(of=["self"]), pk=pk, **NAMED), Verb.EDIT
+        )
 
 
 def _save(request, measurement, verb):
@@ -74,7 +77,7 @@ def _page(request, form, status=200):
 @require_http_methods(["GET", "POST"])
 def remove(request, pk):
     if request.method == "GET":
-        measurement = get_object_or_404(Measurement, pk=pk)
+        measurement = get_object_or_404(Measurement, pk=pk, **NAMED)
         context = {
             "title": "Remove this measurement?",
             "message": "It no longer counts in charts and predictions. It stays on record and can be put back.",
@@ -83,7 +86,7 @@ def remove(request, pk):
         }
         return render(request, "portal/confirm.html", context)
     with transaction.atomic():
-        measurement = get_object_or_404(Measurement.objects.select_for_update(), pk=pk)
+        measurement = get_object_or_404(Measurement.objects.select_for_update(of=["self"]), pk=pk, **NAMED)
         _former(measurement, request.user, removed=True).save()
         record(Verb.REMOVE, measurement, request=request)
         measurement.delete()
@@ -95,7 +98,7 @@ def remove(request, pk):
 @require_POST
 def put_back(request, pk):
     """Make the removed values `pk`, of a FormerMeasurement, count again; a second click changes nothing."""
-    former = get_object_or_404(FormerMeasurement, pk=pk, removed=True)
+    former = get_object_or_404(FormerMeasurement, pk=pk, removed=True, **NAMED)
     values = {name: getattr(former, name) for name in VALUES}
     with transaction.atomic():
         measurement, created = Measurement.objects.get_or_create(

@@ -97,7 +97,7 @@ def download(request, pk):
 @require_http_methods(["GET", "POST"])
 @confirmed
 def erase(request, pk):
-    patient = get_object_or_404(Patient, pk=pk, anonymised_at=None)
+    patient = get_object_or_404(Patient, pk=pk)
     if patient.erasures.scheduled().exists():
         return redirect("patients:privacy", pk=pk)
     until = _retained_until(patient)

@@ -1,6 +1,6 @@
 from django import forms
 
-from clinical.patients.models import Erasure, Retention
+from clinical.patients.models import Erasure, ErasureMode, Retention
 
 
 class RetentionForm(forms.ModelForm):
@@ -26,7 +26,8 @@ class ErasureForm(forms.ModelForm):
     def __init__(self, *args, patient, until, **kwargs):
         super().__init__(*args, **kwargs)
         self.patient = patient
-        self.fields["mode"].choices = Erasure._meta.get_field("mode").choices
+        modes = [ErasureMode.ERASE] if patient.anonymised_at else ErasureMode
+        self.fields["mode"].choices = [(mode, mode.label) for mode in modes]
         self.fields["confirmation"].help_text = "So that it is surely the right one."
         if until is None:
             del self.fields["override"]

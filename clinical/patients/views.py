@@ -52,10 +52,11 @@ def create(request):
 @require_http_methods(["GET", "POST"])
 def edit(request, pk):
     if request.method == "GET":
-        return _edit(request, get_object_or_404(Patient, pk=pk), Verb.EDIT)
+        return _edit(request, get_object_or_404(Patient, pk=pk, anonymised_at=None), Verb.EDIT)
     with transaction.atomic():
         # Locked, so that of two who save at once the second finds what the first has saved.
-        return _edit(request, get_object_or_404(Patient.objects.select_for_update(), pk=pk), Verb.EDIT)
+        patient = get_object_or_404(Patient.objects.select_for_update(), pk=pk, anonymised_at=None)
+        return _edit(request, patient, Verb.EDIT)
 
 
 def _edit(request, patient, verb):
@@ -92,9 +93,9 @@ def restore(request, pk):
 
 
 def _set_archived(request, pk, archived_at, verb, sentence):
-    patient = get_object_or_404(Patient, pk=pk)
-    if bool(patient.archived_at) != bool(archived_at):
-        with transaction.atomic():
+    with transaction.atomic():
+        patient = get_object_or_404(Patient.objects.select_for_update(), pk=pk, anonymised_at=None)
+        if bool(patient.archived_at) != bool(archived_at):
             patient.archived_at = archived_at
             patient.save(update_fields=["archived_at"])
             record(verb, patient, request=request)

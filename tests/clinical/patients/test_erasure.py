@@ -192,6 +192,56 @@ def test_the_pages_still_open(as_user, alice, ada, mother, xanthippe, mode):
     assert as_user(mother).get(f"/family/{xanthippe.pk}/").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("patients/{patient}/edit/", "patients/{patient}/measurements/new/", "patients/{patient}/family/invite/"),
+        *("measurements/{measurement}/edit/", "measurements/{measurement}/remove/"),
+    ],
+)
+def test_an_anonymised_record_takes_no_entry(as_user, alice, ada, xanthippe, path):
+    carry_out(xanthippe, "anonymise", ada)
+    path = "/" + path.format(patient=xanthippe.pk, measurement=xanthippe.measurements.get().pk)
+    again = {"mrn": "A-1", "family_name": SECRET, "sex": "F", "date_of_birth": "2014-03-09"}
+    for answer in (as_user(alice).get(path), as_user(alice).post(path, again)):
+        assert answer.status_code == 404
+    assert path not in as_user(alice).get(f"/patients/{xanthippe.pk}/").content.decode()
+    assert SECRET not in everything()
+
+
+def test_an_anonymised_record_is_not_brought_back(as_user, alice, ada, xanthippe):
+    former = xanthippe.former_measurements.get()
+    carry_out(xanthippe, "anonymise", ada)
+    former.removed = True
+    former.save()  # as a removal leaves it that runs beside the erasure
+    page = as_user(alice).get(f"/patients/{xanthippe.pk}/").content.decode()
+    for verb in ("restore", "archive"):
+        path = f"/patients/{xanthippe.pk}/{verb}/"
+        assert path not in page
+        assert as_user(alice).post(path).status_code == 404
+    assert as_user(alice).post(f"/measurements/removed/{former.pk}/put-back/").status_code == 404
+    assert f"/patients/{xanthippe.pk}/upload/" not in page
+    assert "make a new record" in " ".join(page.split())
+    assert Patient.objects.get(pk=xanthippe.pk).archived_at is not None
+
+
+def test_what_is_left_of_an_anonymised_record_can_be_erased(as_user, ada, xanthippe):
+    carry_out(xanthippe, "anonymise", ada)
+    patient, path = Patient.objects.get(pk=xanthippe.pk), f"/patients/{xanthippe.pk}/privacy/"
+    page = as_user(ada).get(path).content.decode()
+    assert f"{path}erase/" in page
+    assert "Erase what is left" in page
+    assert "This record is anonymised." in as_user(ada).get(f"{path}erase/").content.decode()
+    filled = {"reason": "Asked for.", "confirmation": patient.mrn, "override": "A court said so."}
+    assert as_user(ada).post(f"{path}erase/", filled | {"mode": "anonymise"}).status_code == 422
+    assert as_user(ada).post(f"{path}erase/", filled | {"mode": "erase"}).status_code == 302
+    Erasure.objects.update(due_at=timezone.now())
+    tasks.keep_up()
+    assert not Patient.objects.filter(pk=patient.pk).exists()
+    for model in (Study, Analysis, Radiograph, Review, Report):
+        assert not model.objects.exists()
+
+
 @pytest.fixture
 def ask(as_user, ada, patient):
     """Send the form of the page: `ask(confirmation="A-1")`."""
