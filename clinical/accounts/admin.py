@@ -1,5 +1,8 @@
+from functools import partial
+
 import allauth.mfa.admin
 import allauth.usersessions.admin  # noqa: F401  registers what is unregistered below
+from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.models import Authenticator
@@ -10,18 +13,20 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.signing import BadSignature, dumps, loads
+from django.db import transaction
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 
-from clinical.accounts import invitations, membership, second_factor
+from clinical.accounts import invitations, membership, second_factor, sessions
 from clinical.accounts.logo import LogoField, keep_logo
 from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
-from clinical.accounts.permissions import confirmed
+from clinical.accounts.permissions import confirmed, confirmed_first
 from clinical.administration.rows import PortalAdmin, ReadOnlyAdmin
 from clinical.administration.site import administers
 from clinical.audit.record import Verb, record
+from clinical.audit.sign_ins import record_person
 
 LOGO = "kept logo"
 
@@ -173,8 +178,27 @@ class UserAdmin(WithMemberships, DjangoUserAdmin):
         return [*super().get_readonly_fields(request, obj), *rights]
 
     def has_change_permission(self, request, obj=None):
-        raised = obj is not None and obj.is_superuser and not request.user.is_superuser
+        """Nor by way of somebody else of the platform, whose password or address they would set."""
+        raised = obj is not None and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser
         return not raised and super().has_change_permission(request, obj)
+
+    @method_decorator(confirmed_first)
+    def add_view(self, request, form_url="", extra_context=None):
+        return super().add_view(request, form_url, extra_context)
+
+    @method_decorator(confirmed_first)
+    def user_change_password(self, request, id, form_url=""):
+        user = self.get_object(request, id)
+        before = user.password
+        with transaction.atomic():
+            response = super().user_change_password(request, id, form_url)
+            user.refresh_from_db()
+            if user.password == before:
+                return response
+            record_person(Verb.CHANGE_PASSWORD, user, request=request, detail="administration")
+            sessions.end_what_the_old_password_began(User, request, user)
+        get_adapter().send_mail("account/email/password_by_platform", user.email, {})
+        return response
 
     @admin.display(description="second factor")
     def second_factor(self, user):
@@ -206,6 +230,10 @@ class UserAdmin(WithMemberships, DjangoUserAdmin):
         if "email" in form.changed_data:
             # The address that an operator typed is from now on the only one to sign in with.
             user = form.instance
+            former = EmailAddress.objects.filter(user=user, verified=True).exclude(email=user.email)
+            for address in former.values_list("email", flat=True):
+                mail = partial(get_adapter().send_mail, "account/email/address_by_platform", address, {})
+                transaction.on_commit(mail)
             EmailAddress.objects.filter(user=user).delete()
             EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
 

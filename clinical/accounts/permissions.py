@@ -5,9 +5,11 @@ from urllib.parse import urlsplit
 
 from allauth.account.decorators import reauthentication_required
 from allauth.core import ratelimit
+from allauth.core.exceptions import ReauthenticationRequired
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 
 from clinical.accounts import opened_in
 from clinical.accounts.models import Role
@@ -85,3 +87,23 @@ def limited(action):
 # For what counts as a signature: whoever has not just confirmed that it is they does so first, by password, code or
 # passkey. What they sent waits meanwhile, and is carried out then.
 confirmed = partial(reauthentication_required, app="clinical.accounts", allow_get=True)
+
+
+def confirmed_first(view):
+    """As `confirmed`, but before the form is shown: it takes a password, and what waits does so in the session."""
+    asked = reauthentication_required(view, app="clinical.accounts")
+
+    @wraps(view)
+    def first(request, *args, **kwargs):
+        try:
+            return asked(request, *args, **kwargs)
+        except ReauthenticationRequired:
+            if request.method != "POST":
+                raise
+            sentence = (
+                "Too much time had passed, and nothing was saved. Confirm that it is you, then fill in the form again."
+            )
+            messages.warning(request, sentence)
+            return redirect(request.get_full_path())
+
+    return first

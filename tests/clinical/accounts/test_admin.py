@@ -1,9 +1,12 @@
 """The administration for platform staff, and it looks at what the workflow owns without writing it."""
 
+import re
+
 import pytest
 from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.models import Permission
+from django.test import Client
 from django.urls import reverse
 from django_scopes import scopes_disabled
 
@@ -182,13 +185,84 @@ def test_an_operator_cannot_give_away_an_address_that_somebody_signs_in_with(as_
     assert response.context["adminform"].errors["email"] == ["Somebody with this address exists already."]
 
 
-def test_an_operator_changes_a_password(client, as_user, root, alice):
-    new = "a quite different sentence"
-    fields = {"password1": new, "password2": new, "usable_password": "true"}
-    response = as_user(root).post(f"/admin/accounts/user/{alice.pk}/password/", fields)
-    assert response.status_code == 302
+@pytest.mark.django_db(transaction=True)
+def test_who_has_another_address_is_told_at_the_one_before(as_user, root, alice, mailoutbox):
+    EmailAddress.objects.create(user=alice, email="alice@home.example", verified=True, primary=False)
+    change(as_user(root), alice, "alice.new@example.org")
+    assert [mail.to for mail in mailoutbox] == [["alice@example.org"], ["alice@home.example"]]
+    for mail in mailoutbox:
+        assert mail.subject == "[Bone Age Portal] Address changed in the administration"
+        assert "tell the administrator of your hospital" in mail.body
+        assert not {"Alice", "alice", "Root"} & set(re.findall(r"\w+", mail.body))
+
+
+def set_password(client, user, new="a quite different sentence", again=None):
+    fields = {"password1": new, "password2": again or new, "usable_password": "true"}
+    return client.post(f"/admin/accounts/user/{user.pk}/password/", fields)
+
+
+@pytest.mark.usefixtures("unscoped")
+def test_an_operator_changes_a_password_and_the_person_and_their_hospital_learn_of_it(
+    as_user, root, alice, hospital, mailoutbox
+):
+    elsewhere = Client()
+    elsewhere.post("/accounts/login/", {"login": alice.email, "password": PASSWORD})
+    assert set_password(as_user(root), alice).status_code == 302
     alice.refresh_from_db()
-    assert alice.check_password(new)
+    assert alice.check_password("a quite different sentence")
+    assert elsewhere.get("/studies/").status_code == 302
+    event = AccessEvent.objects.get(verb="change password")
+    assert (event.hospital, event.actor, event.object_key) == (hospital, root, str(alice.pk))
+    [mail] = mailoutbox
+    assert (mail.to, mail.subject) == ([alice.email], "[Bone Age Portal] Password changed in the administration")
+    assert "tell the administrator of your hospital" in mail.body
+    assert not {"Alice", "alice", "Root"} & set(re.findall(r"\w+", mail.body))
+
+
+@pytest.mark.usefixtures("unscoped")
+def test_a_password_that_stays_is_told_to_nobody(as_user, root, alice, mailoutbox):
+    assert set_password(as_user(root), alice, again="something else").status_code == 200
+    assert not mailoutbox
+    assert not AccessEvent.objects.filter(verb="change password").exists()
+
+
+@pytest.mark.parametrize("page", ["add/", "{}/password/"])
+def test_an_operator_confirms_that_it_is_they_before_a_password_is_typed(client, root, alice, page):
+    path = f"/admin/accounts/user/{page.format(alice.pk)}"
+    client.post("/accounts/login/", {"login": root.email, "password": PASSWORD})
+    assert client.get(path)["Location"].startswith("/accounts/reauthenticate/")
+    assert client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": path})["Location"] == path
+    assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("page", ["add/", "{}/password/"])
+def test_a_password_that_is_typed_too_late_is_not_kept_in_the_session(client, root, alice, page):
+    path = f"/admin/accounts/user/{page.format(alice.pk)}"
+    client.post("/accounts/login/", {"login": root.email, "password": PASSWORD})
+    fields = {"email": "dora@example.org", "name": "Dora", "usable_password": "true"} | inline()
+    fields |= {"password1": "My-first-secret-77", "password2": "My-first-secret-77"}
+    answer = client.post(path, fields)
+    assert "My-first-secret-77" not in str(dict(client.session))
+    assert answer["Location"] == path
+    assert "nothing was saved. Confirm that it is you" in client.get(path, follow=True).content.decode()
+    assert not User.objects.filter(name="Dora").exists()
+
+
+@pytest.mark.usefixtures("unscoped")
+def test_an_operator_changes_nothing_about_another_nor_about_themselves(as_user, root, alice):
+    clerk, other = (UserFactory(name=name, is_staff=True) for name in ("Clerk", "Other"))
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=["view_user", "change_user"]))
+    client = as_user(clerk)
+    for user in (clerk, other, root):
+        before = User.objects.values().get(pk=user.pk)
+        path = f"/admin/accounts/user/{user.pk}/"
+        fields = {"email": "thief@example.org", "name": "Thief", "is_active": "on"} | inline()
+        assert client.post(f"{path}change/", fields).status_code == 403
+        assert client.post(f"{path}reset-second-factor/").status_code == 403
+        assert client.get(f"{path}password/").status_code == set_password(client, user).status_code == 403
+        assert User.objects.values().get(pk=user.pk) == before
+    assert set_password(client, alice).status_code == 302
+    assert set_password(as_user(root), other).status_code == 302
 
 
 def test_an_operator_opens_a_hospital_with_its_first_administrator(as_user, root, charlie):
