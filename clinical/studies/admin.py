@@ -12,7 +12,7 @@ from clinical.studies.expressions import (
     AI_MONTHS,
     DOCTOR_MONTHS,
     READ_WITH_AI,
-    Seconds,
+    SECONDS_TO_RESULT,
     completed_years,
 )
 from clinical.studies.models import Study
@@ -58,7 +58,7 @@ class ResultTimeFilter(RangeFilter):
 
     def within(self, queryset, low, high):
         analysed = queryset.filter(analysis__bone_age_months__isnull=False)
-        return between(analysed, Seconds(F("analysis__finished_at"), F("submitted_at")), low, high, below=True)
+        return between(analysed, SECONDS_TO_RESULT, low, high, below=True)
 
 
 class DifferenceFilter(RangeFilter):

@@ -6,9 +6,10 @@ from math import sqrt
 import pytest
 
 from clinical.studies.models import Study
+from inference.models import Analysis
 from reports.models import Report
 from tests.boneage_portal.dashboards.conftest import DAY
-from tests.factories import RadiographFactory, ReportFactory, ReviewFactory, UserFactory
+from tests.factories import AnalysisFactory, RadiographFactory, ReportFactory, ReviewFactory, UserFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -86,6 +87,27 @@ def test_waiting_times(add, ada, hospital, tiles, table, board):
     median, nine = board(ada, "waiting-times").charts["result"].data
     assert (list(median.x), list(median.y)) == (["2026-03-04"], [pytest.approx(4, abs=1e-3)])
     assert list(nine.y) == [pytest.approx(9, abs=1e-3)]
+
+
+def test_who_was_read_again_had_waited_for_the_first_result(add, ada, hospital, tiles, table, client):
+    study = add(patient__hospital=hospital, result=5)
+    newest = study.analysis
+    for days, state, months in ((1, "failed", None), (20, "analysed", 126), (40, "analysed", 124)):
+        newest = AnalysisFactory(hospital=hospital, previous=newest, state=state, bone_age_months=months)
+        Analysis.objects.filter(pk=newest.pk).update(finished_at=DAY + timedelta(days=days))
+    Study.objects.filter(pk=study.pk).update(analysis=newest)
+    assert tiles(ada, "waiting-times")["Median to the result"] == ("5.0 s", "")
+    assert table(ada, "waiting-times", "From upload to result")["5 s to 10 s"] == [1, "100.0 %"]
+    within = client.get("/admin/studies/study/", {"result_from": 5, "result_to": 10})
+    assert [row.pk for row in within.context["cl"].result_list] == [study.pk]
+
+
+def test_who_was_tried_again_waited_until_it_succeeded(add, ada, hospital, tiles):
+    study = add(patient__hospital=hospital, state="failed", result=3)
+    again = AnalysisFactory(hospital=hospital, previous=study.analysis, state="analysed", bone_age_months=126)
+    Analysis.objects.filter(pk=again.pk).update(finished_at=DAY + timedelta(seconds=90))
+    Study.objects.filter(pk=study.pk).update(analysis=again, state="analysed")
+    assert tiles(ada, "waiting-times")["Median to the result"] == ("1.5 min", "")
 
 
 def test_an_amended_report_counts_from_its_first_signature(add, ada, hospital, tiles):
