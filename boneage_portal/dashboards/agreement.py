@@ -21,10 +21,13 @@ CHARTS = {
     ),
     "bias": (
         "Mean difference by sex and age",
-        "With its 95 % interval. Above zero the AI reads older than the doctors.",
+        "With its 95 % interval (Student's t), from two readings on. Above zero the AI reads older than the doctors.",
     ),
     "overruled": ("Share overruled by sex and age", f"The doctor's value differs by {AGREED_MONTHS} months or more."),
 }
+# Student's t that 95 % lie within, of 1 to 10 degrees of freedom: Abramowitz and Stegun, Handbook of Mathematical
+# Functions, table 26.10.
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 HEIGHT = 3  # months of a square; the middle ones are around no difference
 LEAST = 12  # months that the axis reaches each way: differences of none are no wall of squares
 
@@ -158,4 +161,14 @@ def _limits(differences):
 
 
 def _half_interval(differences):
-    return 1.96 * differences.sd / sqrt(differences.n) if differences.sd is not None else 0
+    """Of the 95 % interval of the mean difference, or None of a single one, which tells nothing of its spread."""
+    if differences.sd is None:
+        return None
+    return student(differences.n - 1) * differences.sd / sqrt(differences.n)
+
+
+def student(degrees):
+    """Student's t that 95 % lie within: of STUDENT or, beyond it, the first terms of 26.7.5 there, right to 0.003."""
+    if degrees <= len(STUDENT):
+        return STUDENT[degrees - 1]
+    return 1.96 + 2.372 / degrees + 2.82 / degrees**2

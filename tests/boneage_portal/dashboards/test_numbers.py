@@ -1,10 +1,12 @@
 """Every number of the dashboards, against what was counted by hand."""
 
 from datetime import UTC, date, datetime, timedelta
-from math import sqrt
+from math import exp, lgamma, pi, sqrt
 
 import pytest
 
+from boneage_portal.dashboards import agreement
+from boneage_portal.dashboards.agreement import student
 from clinical.studies.models import Study
 from inference.models import Analysis
 from reports.models import Report
@@ -192,6 +194,27 @@ def test_the_ai_against_the_doctors(add, ada, hospital, tiles, table):
     assert table(ada, "ai-and-doctors", "By sex and age") == {
         "Girls, 9 to 11 years": [5, "+0.64", f"{sd:.2f}", 2, "40.0 %"]
     }
+
+
+def test_the_interval_of_a_mean_is_students_and_one_reading_has_none(add, ada, hospital, board):
+    for age, differences in ((5, [7]), (7, [3, -1]), (10, [8, -4, 6, -2, 5])):
+        for difference in differences:
+            add(patient__hospital=hospital, bone_age=120 + difference, read=120, age=age)
+    [girls, _] = board(ada, "ai-and-doctors").charts["bias"].data
+    two, five = 12.706 * sqrt(8) / sqrt(2), 2.776 * sqrt(27.8) / sqrt(5)
+    shown = dict(zip(girls.x, girls.error_y.array, strict=True))
+    assert shown == {"3–5": None, "6–8": pytest.approx(two), "9–11": pytest.approx(five)}
+    assert "from two readings on" in agreement.CHARTS["bias"][1]
+
+
+@pytest.mark.parametrize("degrees", [*range(1, 31), 60, 120, 1000])
+def test_students_t_holds_95_percent(degrees):
+    """Against the density itself, summed from the middle."""
+    step = student(degrees) / 10_000
+    scale = exp(lgamma((degrees + 1) / 2) - lgamma(degrees / 2)) / sqrt(degrees * pi)
+    middles = (step * (number + 0.5) for number in range(10_000))
+    held = 2 * step * scale * sum((1 + t * t / degrees) ** (-(degrees + 1) / 2) for t in middles)
+    assert held == pytest.approx(0.95, abs=3e-4)
 
 
 def test_drift_by_week_and_site(add, ada, hospital, tiles, table):
