@@ -1,3 +1,6 @@
+import hashlib
+import time
+
 from django.contrib import messages
 from django.http import Http404, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -23,6 +26,8 @@ from clinical.studies.queries import (
 )
 from inference.models import PENDING
 
+LOOK_SECONDS = 600  # after this a worklist that refreshes itself is another look at the patients
+
 
 @clinician_required
 @require_GET
@@ -34,11 +39,22 @@ def worklist(request):
     context = listing(request, filterset, sorts_for(request.membership.role), NEEDS_ME, found)
     context["counts"], context["total"] = counts, sum(counts.values())
     context["live"] = any(counts[pending] for pending in PENDING)
-    if not request.htmx:  # which asks every few seconds
+    if not _seen_lately(request):
         record(Verb.VIEW, request.hospital, request=request, detail="worklist")
+    if not request.htmx:
         request.user.notifications.about(f"{request.path}?").mark_read()
     template = "studies/_worklist_table.html" if request.htmx else "studies/worklist.html"
     return render(request, template, context)
+
+
+def _seen_lately(request):
+    """Whether this is a page that asks every few seconds for what its session was shown, and was recorded, already."""
+    now, shown = time.time(), request.session.get("worklists", {})
+    key = hashlib.sha256(request.get_full_path().encode()).hexdigest()  # a search may hold a name
+    if request.htmx and now - shown.get(key, 0) < LOOK_SECONDS:
+        return True
+    request.session["worklists"] = dict([*shown.items()][-9:]) | {key: now}  # of the last tabs
+    return False
 
 
 def _study(request, pk):
@@ -107,7 +123,10 @@ def status(request, pk):
     A script that asks for JSON gets the state, the bone age and the reason, and may wait for them.
     """
     if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
-        return JsonResponse(outcome(pk, preferred_wait(request)))
+        told = outcome(pk, preferred_wait(request))
+        if told["bone_age_months"] is not None:
+            record(Verb.VIEW, Study.objects.get(pk=pk), request=request, detail="outcome")
+        return JsonResponse(told)
     study = _study(request, pk)
     response = render(request, "studies/_status.html", _status(request, study))
     if not study.is_pending:
@@ -127,7 +146,7 @@ def reanalyse(request, pk):
     """Have the version of the model that serves now read the picture, too; a GET asks how far that is."""
     study = _study(request, pk)
     if request.method == "POST":
-        return _act(request, study, workflow.reanalyse, "The radiograph is read by the newer version, too.")
+        return _act(request, study, workflow.reanalyse, "The radiograph is read once more.")
     return render(request, "studies/_reanalysis.html", {"study": study, "asks_again": True})
 
 

@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from clinical.audit.models import AccessEvent
+from clinical.studies import views
 from inference.models import ModelVersion
 from tests import radiograph_files
 from tests.factories import PatientFactory, RadiographFactory, StudyFactory
@@ -176,3 +177,33 @@ def test_a_film_of_another_child_is_not_put_beside(as_user, alice, patient):
     study = analysed(patient)
     stranger = analysed(PatientFactory(hospital=patient.hospital))
     assert as_user(alice).get(f"/studies/{study.pk}/?beside={stranger.pk}").context["beside"] is None
+
+
+def looks():
+    return AccessEvent.objects.filter(verb="view", detail="worklist").count()
+
+
+def test_a_worklist_that_refreshes_itself_is_one_look_and_another_question_another(as_user, alice, monkeypatch):
+    client = as_user(alice)
+    refresh = {"HX-Request": "true"}
+    client.get("/studies/?q=doe", headers=refresh)
+    assert looks() == 1  # whoever says it is a refresh, and was shown nothing before
+    client.get("/studies/")
+    client.get("/studies/", headers=refresh)
+    client.get("/studies/?q=doe", headers=refresh)
+    client.get("/studies/", headers=refresh)
+    assert looks() == 2
+    client.get("/studies/?q=roe", headers=refresh)
+    assert looks() == 3
+    monkeypatch.setattr(views, "LOOK_SECONDS", 0)
+    client.get("/studies/", headers=refresh)
+    assert looks() == 4
+
+
+def test_a_script_that_is_told_the_bone_age_leaves_an_access_event(as_user, alice, patient):
+    study = StudyFactory(patient=patient, state="analysed", analysis__bone_age_months=126.0)
+    waiting = StudyFactory(patient=patient)
+    for one in (study, waiting):
+        as_user(alice).get(f"/studies/{one.pk}/status/", headers={"Accept": "application/json"})
+    event = AccessEvent.objects.get(detail="outcome")
+    assert (event.verb, event.object_key) == ("view", str(study.pk))
