@@ -96,11 +96,12 @@ def fill(staff, model, chance, start, moments):
     for study, doctors in rows:
         if study.state in READ:
             overruled = chance.random() < 0.2
-            study.review = Review(
-                hospital=study.hospital, study=study, analysis=study.analysis, doctor=chance.choice(doctors),
-                method=Method.OWN if overruled else Method.AI, reviewed_at=study.submitted_at,
-                bone_age_months=study.analysis.bone_age_months + (chance.gauss(0, 8) if overruled else 0),
-            )  # fmt: skip
+            study.review = study.judged(
+                study.analysis.bone_age_months + (chance.gauss(0, 8) if overruled else 0),
+                doctor=chance.choice(doctors),
+                method=Method.OWN if overruled else Method.AI,
+                reviewed_at=study.submitted_at,
+            )
             reviews.append(study.review)
     Review.objects.bulk_create(reviews, batch_size=500)
     own = Review.objects.filter(study=OuterRef("pk")).values("pk")

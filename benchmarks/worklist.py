@@ -117,14 +117,7 @@ def fill(hospital, user, model):
     )
     read = [study for study in studies if study.state in READ]
     for study in read:
-        study.review = Review(
-            hospital=hospital,
-            study=study,
-            analysis=study.analysis,
-            doctor=user,
-            method=Method.AI,
-            bone_age_months=study.analysis.bone_age_months,
-        )
+        study.review = study.judged(study.analysis.bone_age_months, doctor=user, method=Method.AI)
     Review.objects.bulk_create(study.review for study in read)
     Study.objects.bulk_update(read, ["review"], batch_size=500)
     judge(Study.objects.all())

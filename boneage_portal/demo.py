@@ -22,7 +22,6 @@ from clinical.growth.ages import age_in_months
 from clinical.growth.centiles import measure_at
 from clinical.patients.models import Guardianship, Measurement, Patient, Relation
 from clinical.studies import intake, workflow
-from clinical.studies.impression import impression
 from clinical.studies.models import Method, State, Study
 from inference.training.phantom import draw_phantom
 
@@ -176,7 +175,7 @@ def read_studies():
                 seen=None,
                 method=Method.ATLAS if plate else Method.AI,
                 bone_age_months=bone_age,
-                impression=impression(study, bone_age),
+                impression=study.impression(bone_age),
                 confirmed=True,
             )
         if study.state == State.REVIEWED and not study.reports.exists() and child.goes(age, State.SIGNED):

@@ -127,7 +127,7 @@ def cancel(analysis):
 
 
 @transaction.atomic
-def retry(analysis):
+def retry(analysis, sex):
     """Queue the same picture again. Returns the new Analysis; the old one is kept as its `previous`.
 
     The caller, who knows on whose behalf, records it.
@@ -135,11 +135,11 @@ def retry(analysis):
     analysis = Analysis.objects.select_for_update(of=("self",)).get(pk=analysis.pk)
     if analysis.state not in (State.FAILED, State.REJECTED) or hasattr(analysis, "next"):
         raise WrongState("Only a failed or rejected study can be tried again; this one has moved on.")
-    return enqueue(analysis.hospital, analysis.radiograph, analysis.sex, previous=analysis)
+    return enqueue(analysis.hospital, analysis.radiograph, sex, previous=analysis)
 
 
 @transaction.atomic
-def reanalyse(analysis):
+def reanalyse(analysis, sex):
     """Queue the same picture for the version that is active now. Returns the new Analysis; `analysis` stays a result.
 
     The caller, who knows on whose behalf, records it, and lets nobody ask twice at once.
@@ -147,7 +147,7 @@ def reanalyse(analysis):
     latest = analysis
     while following := Analysis.objects.filter(previous=latest).first():
         latest = following
-    return enqueue(analysis.hospital, analysis.radiograph, analysis.sex, previous=latest)
+    return enqueue(analysis.hospital, analysis.radiograph, sex, previous=latest)
 
 
 def requeue_due():

@@ -10,10 +10,10 @@ from django.db.models import Q
 from django.urls import reverse
 
 from clinical.growth import adult_height, centiles
+from clinical.growth.bone_age import assess
 from clinical.growth.velocity import bone_age_velocity
 from clinical.patients.growth_record import NEAR_MONTHS, target_height
-from clinical.studies.impression import impression
-from clinical.studies.models import State
+from clinical.studies.models import SIGNED
 from reports import chart, pictures
 
 
@@ -40,10 +40,10 @@ def of_draft(study):
 
 def _content(study, review):
     analysis = review.analysis if review else study.analysis
-    bone_age = review.bone_age_months if review else analysis.bone_age_months
-    assessment = study.assess(bone_age)
-    age = study.chronological_age_months
-    readings = _readings(study, Reading(study.acquired_on, age, bone_age, assessment.sds))
+    # What a doctor has read stays as it was judged then, whatever has been corrected since.
+    judged = review or study.judged(analysis.bone_age_months)
+    bone_age, age = judged.bone_age_months, judged.age_months
+    readings = _readings(study, judged)
     return {
         "study": study,
         "hospital": study.hospital,
@@ -53,43 +53,44 @@ def _content(study, review):
         "review": review,
         "bone_age": bone_age,
         "difference": bone_age - age,
-        "assessment": assessment,
-        "impression": review.impression if review else impression(study, bone_age),
+        "sex": judged.get_sex_display(),
+        "assessment": judged.assessment,
+        "impression": review.impression if review else study.impression(bone_age),
         "laterality": "right" if any("right hand" in notice for notice in study.notices) else "left",
         "estimate_differs": _differs(analysis.bone_age_months, bone_age),
-        "growth": _growth(study, bone_age, age),
+        "growth": _growth(study, judged),
         "readings": readings,
-        "chart": _chart(study, readings),
+        "chart": _chart(judged, readings),
         "logo": pictures.logo(study.hospital),
         "radiograph": pictures.radiograph(study.radiograph),
         "attention": pictures.attention(study.radiograph, analysis.heat_map),
     }
 
 
-def _chart(study, readings):
+def _chart(judged, readings):
     """An SVG in base64, or nothing where there is nothing to compare."""
     if len(readings) == 1:
         return ""
-    return b64encode(chart.svg(study.sex, study.hospital.bone_age_reference, readings).encode()).decode()
+    return b64encode(chart.svg(judged.sex, judged.reference, readings).encode()).decode()
 
 
 def _differs(estimate, bone_age):
     return estimate is not None and round(estimate) != round(bone_age)
 
 
-def _readings(study, current):
-    """The signed bone ages of the child up to this study, by the table of this report, oldest first."""
+def _readings(study, judged):
+    """The signed bone ages of the child up to this study, by the sex and table of this report, oldest first."""
     earlier = study.patient.studies.filter(
         Q(acquired_on__lt=study.acquired_on) | Q(acquired_on=study.acquired_on, submitted_at__lt=study.submitted_at),
-        state__in=(State.SIGNED, State.RELEASED),
+        state__in=SIGNED,
     )
-    readings = []
-    for other in earlier.select_related("hospital", "patient", "review").order_by("acquired_on", "submitted_at"):
-        bone_age = other.review.bone_age_months
-        readings.append(
-            Reading(other.acquired_on, other.chronological_age_months, bone_age, other.assess(bone_age).sds)
-        )
-    readings.append(current)
+    earlier = earlier.select_related("patient", "review").order_by("acquired_on", "submitted_at")
+    ages = [(other.acquired_on, other.chronological_age_months, other.review.bone_age_months) for other in earlier]
+    ages.append((study.acquired_on, judged.age_months, judged.bone_age_months))
+    readings = [
+        Reading(day, age, bone_age, assess(bone_age, age, judged.sex, judged.reference).sds)
+        for day, age, bone_age in ages
+    ]
     return [readings[0], *(_since(before, reading) for before, reading in itertools.pairwise(readings))]
 
 
@@ -98,9 +99,9 @@ def _since(before, reading):
     return Reading(reading.day, reading.age_months, reading.bone_age_months, reading.sds, velocity)
 
 
-def _growth(study, bone_age, age):
+def _growth(study, judged):
     """The height nearest to the study and what follows from it, or None without a height of that time."""
-    patient = study.patient
+    patient, age, sex = study.patient, judged.age_months, judged.sex
     measurement = min(
         patient.measurements.filter(height_cm__isnull=False),
         key=lambda each: abs(each.measured_on - study.acquired_on),
@@ -113,9 +114,9 @@ def _growth(study, bone_age, age):
         return None
     return {
         "measurement": measurement,
-        "height": centiles.assess("height", measurement.height_cm, measured_at, study.sex),
-        "prediction": adult_height.predict(measurement.height_cm, bone_age, age, study.sex),
-        "target": target_height(patient),
+        "height": centiles.assess("height", measurement.height_cm, measured_at, sex),
+        "prediction": adult_height.predict(measurement.height_cm, judged.bone_age_months, age, sex),
+        "target": target_height(patient, sex),
     }
 
 

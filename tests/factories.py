@@ -189,6 +189,7 @@ class StudyFactory(factory.django.DjangoModelFactory):
         AnalysisFactory,
         hospital=factory.SelfAttribute("..hospital"),
         radiograph=factory.SelfAttribute("..radiograph.name"),
+        sex=factory.SelfAttribute("..sex"),
         state=factory.SelfAttribute("..state"),
     )
     state = "queued"
@@ -219,6 +220,9 @@ class ReviewFactory(factory.django.DjangoModelFactory):
     doctor = factory.SubFactory(UserFactory)
     method = "own"
     bone_age_months = 120.0
+    age_months = factory.LazyAttribute(lambda row: row.study.chronological_age_months)
+    sex = factory.SelfAttribute("study.sex")
+    reference = factory.SelfAttribute("hospital.bone_age_reference")
     impression = "Bone age is normal."
 
     @factory.post_generation

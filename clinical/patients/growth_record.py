@@ -24,6 +24,11 @@ class Reading:
         return self.ai_months if self.doctor_months is None else self.doctor_months
 
     @property
+    def sex(self):
+        """As a child of which the radiograph was read."""
+        return (self.study.review or self.study.analysis).sex
+
+    @property
     def method(self):
         review = self.study.review
         return review.get_method_display() if review else "AI estimate, not yet reviewed by a doctor"
@@ -69,7 +74,10 @@ def growth_record(patient):
     measurements = list(patient.measurements.select_related("entered_by"))
     found = readings(patient)
     return GrowthRecord(
-        patient, [_row(patient, each, measurements, found) for each in measurements], found, target_height(patient)
+        patient,
+        [_row(patient, each, measurements, found) for each in measurements],
+        found,
+        target_height(patient, patient.sex),
     )
 
 
@@ -88,17 +96,18 @@ def readings(patient):
     ]
 
 
-def target_height(patient):
+def target_height(patient, sex):
     """The TargetHeight from the parents' heights, or None while one of them is unknown."""
     father, mother = patient.father_height_cm, patient.mother_height_cm
-    return adult_height.target_height(father, mother, patient.sex) if father and mother else None
+    return adult_height.target_height(father, mother, sex) if father and mother else None
 
 
 def _row(patient, measurement, measurements, found):
     age = patient.age_on(measurement.measured_on)
     height, weight = measurement.height_cm, measurement.weight_kg
     bmi = centiles.bmi(height, weight) if height and weight else None
-    reading = _nearest(found, age) if height else None
+    # One read as that of a child of the other sex, before the record was corrected, predicts nothing.
+    reading = _nearest([each for each in found if each.sex == patient.sex], age) if height else None
 
     def judged(measure, value):
         return None if value is None else centiles.assess(measure, value, age, patient.sex)

@@ -19,11 +19,12 @@ JUDGEMENT = {
 
 
 def explain(study, relation):
-    """Sentences on the bone age that counts in `study`, to a reader who is `relation` of the patient."""
-    child, children, pronoun = CHILD[study.sex]
+    """Sentences on the reading of `study`, as it was judged when it was signed, to `relation` of the patient."""
+    review = study.review
+    child, children, pronoun = CHILD[review.sex]
     whose, was = ("Your", "You were") if relation == Relation.SELF else ("Your child's", f"{pronoun} was")
     return [
-        f"{whose} bones look like those of an average {child} of {in_full(study.bone_age_months)}.",
-        f"{was} {in_full(study.chronological_age_months)} old when the X-ray was taken.",
-        JUDGEMENT[study.assessment.determination].format(children=children),
+        f"{whose} bones look like those of an average {child} of {in_full(review.bone_age_months)}.",
+        f"{was} {in_full(review.age_months)} old when the X-ray was taken.",
+        JUDGEMENT[review.assessment.determination].format(children=children),
     ]

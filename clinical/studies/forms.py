@@ -5,7 +5,6 @@ from django import forms
 
 from clinical.growth.ages import in_words
 from clinical.growth.bone_age import plates
-from clinical.studies.impression import impression
 from clinical.studies.models import Method, Review
 from inference.engine.imaging import MAX_BYTES
 
@@ -66,6 +65,7 @@ class ReviewForm(forms.ModelForm):
     months = forms.IntegerField(min_value=0, max_value=11, required=False)
     seen = forms.UUIDField(widget=forms.HiddenInput, required=False)
     analysis = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    suggested = forms.CharField(widget=forms.HiddenInput, required=False)
     confirmed = forms.BooleanField(required=False, label="Yes: child, sex and date are right, and this is my reading")
 
     class Meta:
@@ -80,17 +80,18 @@ class ReviewForm(forms.ModelForm):
     def __init__(self, *args, study, **kwargs):
         super().__init__(*args, **kwargs)
         self.study = study
-        estimate = study.analysis.bone_age_months
-        self.fields["method"].choices = [choice for choice in Method.choices if estimate or choice[0] != Method.AI]
+        usable = study.analysis.bone_age_months is not None and study.estimate_is_of_this_sex
+        self.fields["method"].choices = [choice for choice in Method.choices if usable or choice[0] != Method.AI]
         self.fields["plate"].choices = [("", "Choose a plate"), *((age, in_words(age)) for age in plates(study.sex))]
         self.fields["impression"].required = False
         self.fields["impression"].help_text = "Left as it is, it follows the bone age you give."
-        self.suggestion = impression(study, study.bone_age_months) if study.bone_age_months is not None else ""
+        suggested = study.impression(study.bone_age_months) if study.bone_age_months is not None else ""
         self.initial.update(
             seen=study.review_id,
             analysis=study.analysis_id,
-            method=Method.AI if estimate else Method.OWN,
-            impression=study.review.impression if study.review else self.suggestion,
+            suggested=suggested,
+            method=Method.AI if usable else Method.OWN,
+            impression=(study.review.own_impression if study.review else "") or suggested,
             comment=study.review.comment if study.review else "",
         )
 
@@ -104,8 +105,8 @@ class ReviewForm(forms.ModelForm):
             )
         cleaned["bone_age_months"] = self._bone_age(cleaned)
         text = cleaned.get("impression", "").strip()
-        if cleaned["bone_age_months"] is not None and text in ("", self.suggestion):
-            cleaned["impression"] = impression(self.study, cleaned["bone_age_months"])
+        if cleaned["bone_age_months"] is not None and text in ("", cleaned.get("suggested")):
+            cleaned["impression"] = self.study.impression(cleaned["bone_age_months"])
         return cleaned
 
     def _bone_age(self, cleaned):

@@ -3,10 +3,9 @@
 from clinical.growth.ages import in_words
 
 
-def impression(study, bone_age_months):
-    """What a bone age of `study` means by the hospital's reference table, as a doctor would write it."""
-    assessment = study.assess(bone_age_months)
-    ages = f"Bone age {in_words(bone_age_months)} at a chronological age of {in_words(study.chronological_age_months)}"
+def impression(bone_age_months, age_months, assessment):
+    """What a bone age at a chronological age means by its assessment, as a doctor would write it."""
+    ages = f"Bone age {in_words(bone_age_months)} at a chronological age of {in_words(age_months)}"
     if assessment.sds is None:
         return f"{ages}; not judged: {assessment.reason}"
     sds = f"{assessment.sds:+.2f}".replace("-", "−")

@@ -7,7 +7,7 @@ from django_scopes import scope
 
 from clinical.accounts.models import Hospital
 from clinical.patients.models import Patient
-from clinical.studies.models import Study
+from clinical.studies.models import SIGNED, Study
 
 
 @transaction.atomic
@@ -25,9 +25,14 @@ def judge(studies):
 
 @receiver(post_save, sender=Patient)
 def judge_of_patient(sender, instance, created, **kwargs):
-    """A corrected date of birth is another chronological age."""
+    """A corrected date of birth is another chronological age, a corrected sex another reference.
+
+    What is signed keeps the sex that it was signed for, until it is amended.
+    """
     if not created:
-        judge(Study.objects.filter(patient=instance))
+        studies = Study.objects.filter(patient=instance)
+        studies.exclude(state__in=SIGNED).exclude(sex=instance.sex).update(sex=instance.sex)
+        judge(studies)
 
 
 @receiver(post_save, sender=Hospital)

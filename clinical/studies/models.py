@@ -8,6 +8,7 @@ from django_scopes import ScopedManager
 
 from clinical.growth.bone_age import assess
 from clinical.patients.models import Sex
+from clinical.studies.impression import impression
 from inference.engine.explanation import GRID
 from inference.models import PENDING
 from inference.models import State as AnalysisState
@@ -28,6 +29,7 @@ class State(models.TextChoices):
 
 
 TROUBLE = (State.FAILED, State.REJECTED)
+SIGNED = (State.SIGNED, State.RELEASED)
 
 
 def _rank(*groups):
@@ -150,8 +152,44 @@ class Study(models.Model):
 
     def assess(self, bone_age_months):
         """Judge a bone age of this child on the day of the study by the hospital's reference table."""
-        reference = self.hospital.bone_age_reference
-        return assess(bone_age_months, self.chronological_age_months, self.sex, reference)
+        return assess(bone_age_months, self.chronological_age_months, self.sex, self.hospital.bone_age_reference)
+
+    def impression(self, bone_age_months):
+        """The report's conclusion from a bone age, unless the doctor writes another."""
+        return impression(bone_age_months, self.chronological_age_months, self.assess(bone_age_months))
+
+    def judged(self, bone_age_months, **fields):
+        """A Review of that bone age, not saved, as it is judged now."""
+        return Review(
+            hospital=self.hospital,
+            study=self,
+            analysis=self.analysis,
+            bone_age_months=bone_age_months,
+            age_months=self.chronological_age_months,
+            sex=self.sex,
+            reference=self.hospital.bone_age_reference,
+            **fields,
+        )
+
+    @property
+    def estimate_is_of_this_sex(self):
+        """Whether the model read the picture as that of a child of the sex that the record has now."""
+        return self.analysis.sex == self.sex
+
+    @property
+    def corrections(self):
+        """What has changed since the reading that counts and would be judged otherwise now, in words."""
+        if self.review is None:
+            return []
+        changes = []
+        if self.review.age_months != self.chronological_age_months:
+            changes.append("the date of birth was corrected")
+        if self.review.sex != self.patient.sex:
+            changes.append("the sex was corrected")
+        # A signed report stands on the table that it names.
+        if self.state not in SIGNED and self.review.reference != self.hospital.bone_age_reference:
+            changes.append("the hospital chose another reference table")
+        return changes
 
 
 class Method(models.TextChoices):
@@ -170,6 +208,10 @@ class Review(models.Model):
     doctor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     method = models.CharField(max_length=10, choices=Method)
     bone_age_months = models.FloatField("bone age")
+    # What it was judged by. Records are corrected and hospitals choose other tables; what was signed stays as it was.
+    age_months = models.FloatField("chronological age")
+    sex = models.CharField(max_length=1, choices=Sex)
+    reference = models.CharField(max_length=20, help_text="Key of the table of bone ages.")
     impression = models.CharField(max_length=600, help_text="The report's conclusion, in a sentence.")
     comment = models.TextField(blank=True, max_length=4000)
     reviewed_at = models.DateTimeField(auto_now_add=True)
@@ -186,6 +228,16 @@ class Review(models.Model):
     @property
     def patient_id(self):
         return self.study.patient_id
+
+    @property
+    def assessment(self):
+        return assess(self.bone_age_months, self.age_months, self.sex, self.reference)
+
+    @property
+    def own_impression(self):
+        """The conclusion as far as the doctor wrote it; empty where it is the one that follows from the bone age."""
+        follows = impression(self.bone_age_months, self.age_months, self.assessment)
+        return "" if self.impression == follows else self.impression
 
 
 class OcclusionMap(models.Model):

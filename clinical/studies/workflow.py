@@ -9,7 +9,7 @@ from clinical.accounts.models import Role
 from clinical.accounts.permissions import CLINICAL_ROLES
 from clinical.audit.record import Verb, record
 from clinical.studies.judgement import judge
-from clinical.studies.models import Radiograph, Review, State, Study
+from clinical.studies.models import Radiograph, State, Study
 from inference import registry
 from inference import workflow as inference
 from inference.workflow import WrongState
@@ -60,12 +60,15 @@ def permitted(study, membership):
 
 
 def outdated(study):
-    """Whether another version of the model serves than the one that has read `study`, and is not at it already."""
+    """Whether the model would read `study` otherwise now, and is not at it already.
+
+    Another version of it serves than the one that has, or the record's sex was corrected since.
+    """
     version = study.analysis.model_version_id
     if version is None or study.reanalysis_id is not None:
         return False
     serving = registry.active()
-    return serving is not None and serving.pk != version
+    return serving is not None and (serving.pk != version or not study.estimate_is_of_this_sex)
 
 
 def _move(study, verb, to, **conditions):
@@ -118,7 +121,7 @@ def submit(*, patient, radiograph, acquired_on, indication, notices, submission,
 def retry(study, actor):
     """Analyse the picture once more. Raises WrongState unless the study is failed or rejected."""
     _move(study, "retry", State.QUEUED)
-    study.analysis = inference.retry(study.analysis)
+    study.analysis = inference.retry(study.analysis, study.sex)
     study.save(update_fields=["analysis"])
     record(Verb.RETRY, study, actor=actor)
 
@@ -127,7 +130,7 @@ def retry(study, actor):
 def reanalyse(study, actor):
     """Let the version of the model that serves now read the picture too. What there is stands until that succeeds.
 
-    Raises WrongState unless it was another version that read it.
+    Raises WrongState unless it was another version that read it, or as that of a child of the other sex.
     """
     states, _ = TABLE["reanalyse"]
     rows = Study.objects.filter(pk=study.pk, state__in=states, analysis=study.analysis, reanalysis=None)
@@ -136,7 +139,7 @@ def reanalyse(study, actor):
         raise WrongState(MOVED_ON)
     if not outdated(study):
         raise WrongState("The version of the model that serves now has read this study already.")
-    study.reanalysis = inference.reanalyse(study.analysis)
+    study.reanalysis = inference.reanalyse(study.analysis, study.sex)
     study.save(update_fields=["reanalysis"])
     record(Verb.REANALYSE, study, actor=actor)
 
@@ -171,16 +174,8 @@ def review(study, doctor, *, seen, method, bone_age_months, impression, comment=
     if reasons and not confirmed:
         raise Doubtful(reasons)
     _move(study, "review", State.REVIEWED, review=seen, analysis=study.analysis)
-    study.review = Review.objects.create(
-        hospital=study.hospital,
-        study=study,
-        analysis=study.analysis,
-        doctor=doctor,
-        method=method,
-        bone_age_months=bone_age_months,
-        impression=impression,
-        comment=comment,
-    )
+    study.review = study.judged(bone_age_months, doctor=doctor, method=method, impression=impression, comment=comment)
+    study.review.save(force_insert=True)
     study.sds = study.assessment.sds
     study.save(update_fields=["review", "sds"])
     record(Verb.REVIEW, study, actor=doctor, detail=method)
@@ -188,7 +183,12 @@ def review(study, doctor, *, seen, method, bone_age_months, impression, comment=
 
 @transaction.atomic
 def sign(study, doctor, seen):
-    """Put the doctor's name under the review whose key is `seen`. Raises WrongState when another one counts now."""
+    """Put the doctor's name under the review whose key is `seen`.
+
+    Raises WrongState when another one counts now, or it was judged by what has been corrected since.
+    """
+    if study.corrections:
+        raise WrongState(f"Since this reading {' and '.join(study.corrections)}. Read the study again, then sign it.")
     _move(study, "sign", State.SIGNED, review=seen)
     record(Verb.SIGN, study, actor=doctor)
     signed.send(Study, study=study, actor=doctor)
@@ -206,6 +206,9 @@ def release(study, doctor):
 def amend(study, doctor):
     """Open a signed study for another review; its report stays and is marked superseded."""
     _move(study, "amend", State.REVIEWED)
+    study.sex = study.patient.sex
+    study.save(update_fields=["sex"])
+    judge(Study.objects.filter(pk=study.pk))
     record(Verb.AMEND, study, actor=doctor)
     amended.send(Study, study=study, actor=doctor)
 

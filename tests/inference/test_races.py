@@ -25,7 +25,7 @@ def test_one_of_many_workers_claims_an_analysis(analysis):
 
 @pytest.mark.parametrize("analysis", ["failed"], indirect=True)
 def test_many_clicks_on_retry_are_one(analysis):
-    outcomes = at_once(lambda number: workflow.retry(Analysis.objects.get(pk=analysis.pk)))
+    outcomes = at_once(lambda number: workflow.retry(Analysis.objects.get(pk=analysis.pk), "F"))
     assert sum(isinstance(outcome, Analysis) for outcome in outcomes) == 1
     with every_hospital():
         assert Analysis.objects.count() == 2

@@ -148,7 +148,7 @@ def test_the_next_task_is_read_by_the_version_that_was_activated_before_it(queue
     registry.activate(versions[0], seen=None)
     assert run(queued).model_version == versions[0]
     registry.activate(versions[1], seen=versions[0].pk)
-    assert run(workflow.reanalyse(queued)).model_version == versions[1]
+    assert run(workflow.reanalyse(queued, queued.sex)).model_version == versions[1]
 
 
 def test_a_file_that_is_gone_fails_the_analysis(queued, serve):

@@ -47,7 +47,7 @@ VERBS = {
     "finish": (lambda a: workflow.finish(a, **RESULT), workflow.LeaseLost),
     "reject": (lambda a: workflow.reject(a, "blank", "The picture is blank."), workflow.LeaseLost),
     "fail": (lambda a: workflow.fail(a, "internal", "It broke."), workflow.LeaseLost),
-    "retry": (workflow.retry, workflow.WrongState),
+    "retry": (lambda analysis: workflow.retry(analysis, analysis.sex), workflow.WrongState),
     "cancel": (workflow.cancel, workflow.WrongState),
 }
 # The design's table: verb -> state it starts from -> state it leads to.
@@ -286,7 +286,7 @@ def test_a_result_that_comes_while_the_sweep_looks_stays_and_the_sweep_goes_on(l
 
 def test_a_retry_is_a_new_analysis_of_the_same_picture_and_the_old_one_stays(hospital):
     old = in_state(hospital, State.FAILED, reason="It broke.")
-    new = workflow.retry(old)
+    new = workflow.retry(old, old.sex)
     assert (new.previous, new.radiograph, new.sex, new.state) == (old, old.radiograph, old.sex, State.QUEUED)
     old.refresh_from_db()
     assert (old.state, old.reason) == (State.FAILED, "It broke.")

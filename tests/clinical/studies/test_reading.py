@@ -4,7 +4,7 @@ import pytest
 
 from clinical.audit.models import AccessEvent
 from clinical.studies import workflow
-from clinical.studies.models import Review, State, Study
+from clinical.studies.models import State, Study
 from tests.factories import PASSWORD, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
@@ -30,15 +30,8 @@ def study_in(state, patient, doctor):
         study.analysis.bone_age_months = 126.0
         study.analysis.save()
     if state in (State.REVIEWED, State.SIGNED, State.RELEASED):
-        study.review = Review.objects.create(
-            hospital=study.hospital,
-            study=study,
-            analysis=study.analysis,
-            doctor=doctor,
-            method="ai",
-            bone_age_months=126.0,
-            impression="Normal.",
-        )
+        study.review = study.judged(126.0, doctor=doctor, method="ai", impression="Normal.")
+        study.review.save()
         study.save()
     return study
 
@@ -135,9 +128,9 @@ def test_a_doubtful_reading_asks_once(as_user, alice, study, years, words):
 
 def test_the_impression_follows_the_value_unless_the_doctor_wrote_another(as_user, alice, study):
     client = as_user(alice)
-    suggested = client.get(f"/studies/{study.pk}/").context["review_form"].suggestion
+    suggested = client.get(f"/studies/{study.pk}/").context["review_form"]["suggested"].value()
     assert suggested.startswith("Bone age 10 y 6 m at a chronological age of 10 y 2 m: normal (SDS ")
-    post(client, study, "review", impression=suggested)
+    post(client, study, "review", impression=suggested, suggested=suggested)
     assert Study.objects.get().review.impression.startswith("Bone age 10 y 3 m at")
     post(client, Study.objects.get(), "review", impression="Bones of a ten-year-old.")
     assert Study.objects.get().review.impression == "Bones of a ten-year-old."

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from clinical.studies.judgement import judge
-from clinical.studies.models import Review, Study
+from clinical.studies.models import Study
 from inference.models import ModelVersion
 from tests.factories import PatientFactory, ReviewFactory, StudyFactory
 
@@ -217,11 +217,7 @@ def test_the_bone_age_that_counts_sorts(listed, alice, hospital):
     study = read(low, 150.0)
     read(high, 120.0)
     StudyFactory(patient=PatientFactory(hospital=hospital, family_name="None"))
-    Review.objects.create(
-        hospital=hospital, study=study, analysis=study.analysis, doctor=alice, method="own", bone_age_months=90.0
-    )
-    study.review = study.reviews.get()
-    study.save()
+    ReviewFactory(study=study, doctor=alice, bone_age_months=90.0)
     assert listed(alice, "sort=bone_age") == ["Low", "High", "None"]
     assert listed(alice, "sort=-bone_age") == ["High", "Low", "None"]
 
