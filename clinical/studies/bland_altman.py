@@ -9,9 +9,12 @@ POINTS = 2000
 SMALLEST_MONTHS = 6  # of the axis of differences, to either side, so that little scatter looks little
 
 
-def plot(pairs, group):
-    """The context of "studies/bland_altman.svg" for pairs that both have read, and their Group."""
-    drawn = pairs[:POINTS]
+def plot(pairs, group, furthest):
+    """The context of "versions/bland_altman.svg" for pairs that both have read, and their Group.
+
+    The points of the `furthest` pairs are for keyboard and screen reader, too: among thousands nobody finds the way.
+    """
+    drawn, apart = pairs[:POINTS], {pair.key for pair in furthest}
     means, differences = [pair.mean / 12 for pair in drawn], [pair.difference for pair in drawn]
     lines = [("mean", group.bias)] + ([("limit", limit) for limit in group.limits] if group.limits else [])
     first, last = floor(min(means)), max(ceil(max(means)), floor(min(means)) + 1)
@@ -31,7 +34,10 @@ def plot(pairs, group):
         "right": WIDTH - RIGHT,
         "top": TOP,
         "bottom": HEIGHT - BOTTOM,
-        "points": [(x(mean), y(value), pair) for mean, value, pair in zip(means, differences, drawn, strict=True)],
+        "points": [
+            (x(mean), y(value), pair, pair.key in apart)
+            for mean, value, pair in zip(means, differences, drawn, strict=True)
+        ],
         "lines": [(kind, y(value), value) for kind, value in lines],
         "years": [(x(year), year) for year in range(first, last + 1, max(1, (last - first) // 10))],
         "months": [(y(value), value) for value in range(-step * int(reach // step), int(reach) + 1, step)],

@@ -233,7 +233,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
             + urlencode({"model_version__id__exact": pk}),
         }
         if found.read:
-            context["plot"] = plot(found.read, found.all)
+            context["plot"] = plot(found.read, found.all, found.furthest_apart)
         return self._page(request, "versions/shadow_run.html", f"Shadow run of {version}", **context)
 
 

@@ -1,9 +1,11 @@
 """Figures of a shadow run, against what was counted by hand."""
 
+import re
 from datetime import date
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 from django.test.utils import CaptureQueriesContext
 
 from clinical.studies.bland_altman import plot
@@ -142,18 +144,34 @@ def test_no_pair_and_one_pair_give_what_they_can(beside, candidate):
     beside(100, 103)
     one = compare(candidate)
     assert (one.all.bias, one.all.sd, one.all.limits) == (3.0, None, None)
-    assert plot(one.read, one.all)["lines"][0][2] == 3.0
+    assert plot(one.read, one.all, one.furthest_apart)["lines"][0][2] == 3.0
 
 
 def test_the_plot_holds_every_point_and_line_within_its_frame(beside, candidate):
     for serving, months in ((100, 103), (120, 80), (60, 61), (200, 230)):
         beside(serving, months)
     found = compare(candidate)
-    drawn = plot(found.read, found.all)
+    drawn = plot(found.read, found.all, found.furthest_apart)
     assert len(drawn["points"]) == 4
-    for x, y, _ in drawn["points"]:
+    for x, y, *_ in drawn["points"]:
         assert drawn["left"] <= x <= drawn["right"]
         assert drawn["top"] <= y <= drawn["bottom"]
     for _, y, _ in drawn["lines"]:
         assert drawn["top"] <= y <= drawn["bottom"]
     assert drawn["months"][len(drawn["months"]) // 2][1] == 0
+
+
+def test_every_point_of_the_plot_is_a_link_and_keys_and_screen_readers_stop_at_the_furthest_apart_alone(
+    beside, candidate
+):
+    for months in (101, 103, 130):
+        beside(100, months)
+    found = compare(candidate)
+    drawn = plot(found.read, found.all, found.furthest_apart[:1])
+    picture = render_to_string("versions/bland_altman.svg", {"plot": drawn})
+    hidden, told = re.fullmatch(r".*<g aria-hidden=\"true\">(.*)</g>(.*)</svg>\s*", picture, re.DOTALL).groups()
+    assert 'role="img"' not in picture
+    assert hidden.count("<a ") == hidden.count('tabindex="-1"') == 2
+    assert re.findall('<a href="([^"]*)" aria-label="([^"]*)">', told) == [
+        (f"/admin/inference/shadowanalysis/{found.furthest_apart[0].key}/change/", "100.0 and 130.0 months")
+    ]
