@@ -12,7 +12,7 @@ from django_scopes import scopes_disabled
 from clinical.accounts.tasks import clear_sessions
 from clinical.accounts.templatetags.sessions import device
 from clinical.audit.models import AccessEvent
-from tests.factories import PASSWORD
+from tests.factories import PASSWORD, InvitationFactory
 from tests.one_time_codes import code_of
 
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -106,6 +106,19 @@ def test_after_twelve_hours_everybody_signs_in_again(client, sign_in, alice, clo
     assert client.get("/session/").json()["seconds"] == pytest.approx(600)
     clock(minutes=11)
     assert client.post("/session/").status_code == 401
+
+
+def test_a_session_ends_with_the_browser_however_it_began(client, sign_in, alice, hospital):
+    sign_in(alice)
+    newcomer = Client()
+    invitation = InvitationFactory(hospital=hospital)
+    form = {"name": "Dora", "password1": PASSWORD, "password2": PASSWORD}
+    newcomer.post(f"/invitation/{invitation.token}/", form)
+    for browser in (client, newcomer):
+        assert is_in(browser)
+        assert browser.session.get_expire_at_browser_close()
+        cookie = browser.cookies["boneage_session"]
+        assert (cookie["max-age"], cookie["expires"]) == ("", "")
 
 
 def test_the_list_names_device_address_and_time(client, sign_in, alice, elsewhere):
