@@ -67,11 +67,14 @@ class Supervisor:
     def wait_until_ready(self, timeout=60):
         """Return once the web process answers. Raises TimeoutError, or RuntimeError when it has ended."""
         deadline = time.monotonic() + timeout
+        # By its name: the address that it listens on is none of the hosts that it answers to.
+        host = next(iter(settings.ALLOWED_HOSTS), "").lstrip("*.") or "localhost"
+        health = urllib.request.Request(f"{self.address}/healthz/", headers={"Host": host})
         while time.monotonic() < deadline:
             if self.children["web"].poll() is not None:
                 raise RuntimeError("The web process ended at its start; its message is above.")
             try:
-                urllib.request.urlopen(f"{self.address}/healthz/", timeout=5)
+                urllib.request.urlopen(health, timeout=5)
                 return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
