@@ -102,6 +102,7 @@ def gather(ensemble: Ensemble, out: Path) -> dict:
 
 def training_record(run: Path, preset: Preset | WholeHand) -> dict:
     """How the run was trained: data, split, commands, commit, machine, steps and seconds, settings."""
+    # The record of earlier runs, which were all of this set, does not say what they read.
     return {
         "data": "RSNA Pediatric Bone Age Challenge 2017 at 299 x 299 pixels, and drawn phantoms",
         "citation": CITATION,

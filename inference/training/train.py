@@ -6,6 +6,7 @@ preset of one network, which reads the whole hand, has the step age alone.
 
 import argparse
 import json
+import math
 import os
 import platform
 import shutil
@@ -249,8 +250,41 @@ def _age_loss(name: str):
     return keras.losses.Huber(delta=HUBER_MONTHS) if name == "huber" else name  # "mse" and "mae" are Keras's own
 
 
-def record(run: Path, options: argparse.Namespace) -> None:
-    """Adds the command, and the code and machine it ran on, to the run's record."""
+class Measured:
+    """`prepare`, and the sizes of what it was given."""
+
+    def __init__(self, prepare: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.prepare = prepare
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        self.shapes.add(image.shape)
+        return self.prepare(image)
+
+    def __str__(self) -> str:
+        """Width x height; of several the one with the fewest pixels and that with the most."""
+        by_pixels = sorted(self.shapes, key=math.prod)
+        ends = dict.fromkeys(f"{width:,} x {height:,}" for height, width in (by_pixels[0], by_pixels[-1]))
+        return f"{' to '.join(ends)} pixels"
+
+
+def what_was_read(
+    train: Dataset, sizes: Measured, also: Dataset | None, of_also: str, phantoms: int, val: Dataset
+) -> dict:
+    """What a run read, as the card says it."""
+    seen = "" if train.in_memory else ", by a sample of them"
+    data = [f"{len(train):,} radiographs of {sizes}{seen}"]
+    if also:
+        data.append(f"{len(also):,} other copies of them ({of_also})")
+    if phantoms:
+        data.append(f"{phantoms:,} drawn phantoms")
+    both = {label.id for label in train.labels} & {label.id for label in val.labels}
+    split = f"{len(train):,} radiographs to train on, {len(val):,} to validate; {len(both) or 'none'} of them in both"
+    return {"data": ", and ".join(data), "split": split}
+
+
+def record(run: Path, options: argparse.Namespace, read: dict) -> None:
+    """Adds the command, the code and machine it ran on, and what it read, to the run's record."""
     path = run / "record.json"
     kept = json.loads(path.read_text()) if path.exists() else {"commands": []}
     phantoms = f" --phantoms {options.phantoms}" if options.phantoms else ""
@@ -270,6 +304,7 @@ def record(run: Path, options: argparse.Namespace) -> None:
         kept["started_from"] = [origin(name) for name in options.start]
     kept["commit"] = commit()
     kept["machine"] = f"{machine()}, Keras on {keras.backend.backend()}"
+    kept |= read
     path.write_text(json.dumps(kept, indent=1) + "\n")
 
 
@@ -346,12 +381,15 @@ def main(arguments: list[str] | None = None) -> None:
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.precision or chosen.precision)
     options.run.mkdir(parents=True, exist_ok=True)
-    record(options.run, options)
     prepare = partial(working_image, preset=chosen)
-    train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else None)
-    val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
-    if options.also:
-        train += read_dataset(options.data, "train", prepare, archive=options.also)
+    measured = Measured(prepare)
+    limit = REHEARSAL if options.rehearse else None
+    train = read_dataset(options.data, "train", measured, limit=limit)
+    val = read_dataset(options.data, "val", prepare, limit=limit)
+    also = read_dataset(options.data, "train", prepare, archive=options.also) if options.also else None
+    record(options.run, options, what_was_read(train, measured, also, options.also, options.phantoms, val))
+    if also:
+        train += also
     minutes = 1.0 if options.rehearse else options.minutes
     if options.phantoms:
         train += cached_phantoms(options.run / "phantoms.npz", options.phantoms, options.seed, prepare)

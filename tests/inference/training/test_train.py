@@ -11,6 +11,7 @@ from inference.engine.networks import age_network, attention_network
 from inference.engine.presets import preset
 from inference.engine.weights import load_arrays, save_arrays
 from inference.training import calibrate, card, evaluate, export, train
+from inference.training.datasets import Dataset, OnDemand
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,8 @@ def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, 
     model = BoneAgeModel.load("tiny")
     assert model.card["validation"]["n"] == 16
     assert "Halabi" in model.card["training"]["citation"]
+    assert model.card["training"]["data"] == "24 radiographs of 160 x 200 pixels, and 8 drawn phantoms"
+    assert "24 radiographs to train on, 16 to validate; none" in (tmp_path / "w" / "tiny" / "MODEL_CARD.md").read_text()
     assert model.card["int8"]["n"] == 16
     assert (tmp_path / "w" / "tiny" / "age.int8.onnx").exists() == model.card["int8"]["kept"]
 
@@ -74,6 +77,30 @@ def test_the_views_can_be_made_on_the_accelerator(tiny, radiographs, tmp_path, e
     train.main(["--preset", "tiny", "--data", str(radiographs), "--run", str(run), "--accelerated"])
     assert len(json.loads((run / "age.json").read_text())["history"]) == 2
     assert "--accelerated" in json.loads((run / "record.json").read_text())["commands"][0]
+
+
+def test_the_record_says_what_was_read(drawn):
+    measured, halves = train.Measured(lambda image: image[:8, :8]), drawn.at(range(4))
+    for shape in ((1200, 900), (30, 20), (2570, 2000), (40, 20)):
+        measured(np.zeros(shape, np.uint8))
+    on_demand = Dataset(drawn.labels, OnDemand(lambda image: image, drawn.images))
+    read = train.what_was_read(on_demand, measured, halves, "half_native", 1400, drawn.at([0]))
+    assert read["data"] == (
+        "40 radiographs of 20 x 30 to 2,000 x 2,570 pixels, by a sample of them, and 4 other copies of them "
+        "(half_native), and 1,400 drawn phantoms"
+    )
+    assert read["split"] == "40 radiographs to train on, 1 to validate; 1 of them in both"
+    measured.shapes = {(299, 299)}
+    read = train.what_was_read(drawn.at([0]), measured, None, "", 0, drawn.at([1]))
+    assert read["data"] == "1 radiographs of 299 x 299 pixels"
+    assert read["split"] == "1 radiographs to train on, 1 to validate; none of them in both"
+
+
+def test_a_run_recorded_earlier_keeps_the_sentences_of_its_card(tiny, tmp_path):
+    (tmp_path / "record.json").write_text(json.dumps({"commands": []}))
+    for name in ("attention", "age"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    assert export.training_record(tmp_path, tiny)["split"].startswith("10,746 radiographs to train on, 1,254 to")
 
 
 @pytest.fixture
