@@ -187,9 +187,12 @@ def review(request, pk):
     except workflow.Doubtful as doubt:
         return _page(request, study, 409, review_form=form, doubts=doubt.reasons)
     except workflow.WrongState as error:
-        messages.warning(request, str(error))
-    else:
-        messages.success(request, "Your reading is kept. Sign it to make the report.")
+        study = _study(request, pk)
+        stands = {"seen": study.review_id, "analysis": study.analysis_id}  # sent again, it is meant
+        form = ReviewForm(request.POST.dict() | stands, study=study)
+        form.add_error(None, f"{error} What you typed is still here.")
+        return _page(request, study, 409, review_form=form)
+    messages.success(request, "Your reading is kept. Sign it to make the report.")
     return redirect("studies:detail", pk=study.pk)
 
 

@@ -142,13 +142,26 @@ def test_every_reading_stays(as_user, alice, study):
     assert [review.bone_age_months for review in study.reviews.order_by("reviewed_at")] == [120.0, 132.0]
 
 
-def test_of_two_doctors_at_once_the_second_is_told(as_user, alice, hospital, study):
+@pytest.mark.parametrize("meanwhile", ["review", "sign", "release"])
+def test_of_two_doctors_at_once_the_second_is_told_and_finds_what_they_typed(as_user, alice, study, meanwhile):
     client = as_user(alice)
-    seen_by_both = form(study, "review")
+    typed = form(study, "review", years="11", comment="Carpals ahead of phalanges")
     post(client, study, "review")
-    response = client.post(f"/studies/{study.pk}/review/", {**seen_by_both, "years": "11"}, follow=True)
-    assert "moved on meanwhile" in response.content.decode()
+    if meanwhile != "review":
+        Study.objects.update(state={"sign": State.SIGNED, "release": State.RELEASED}[meanwhile])
+    response = client.post(f"/studies/{study.pk}/review/", typed)
+    page = response.content.decode()
+    assert response.status_code == 409
+    assert "moved on meanwhile" in page
+    assert "Carpals ahead of phalanges" in page
+    assert "10 y 3 m" in page  # the reading of the first
     assert study.reviews.count() == 1
+    shown = response.context["review_form"]
+    again = client.post(f"/studies/{study.pk}/review/", {field.html_name: field.value() or "" for field in shown})
+    assert again.status_code == (302 if meanwhile == "review" else 409)
+    assert [review.comment for review in study.reviews.all()][:-1] == ["Carpals ahead of phalanges"] * (
+        meanwhile == "review"
+    )
 
 
 def test_signing_waits_for_the_password(client, alice, patient):
