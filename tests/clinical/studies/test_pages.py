@@ -1,16 +1,19 @@
+import re
 from datetime import date
+from html import unescape
 
 import cv2
 import numpy as np
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import strip_tags
 
 from clinical.audit.models import AccessEvent
 from clinical.studies import views
 from inference.models import ModelVersion
 from tests import radiograph_files
-from tests.factories import PatientFactory, RadiographFactory, StudyFactory
+from tests.factories import PatientFactory, RadiographFactory, ReviewFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -39,6 +42,20 @@ def test_a_right_hand_is_told_to_have_been_read_mirrored(as_user, alice, patient
     client = as_user(alice)
     assert "This looks like a right hand; it was read mirrored." in client.get(f"/studies/{right.pk}/").content.decode()
     assert "right hand" not in client.get(f"/studies/{left.pk}/").content.decode()
+
+
+def test_other_studies_show_the_bone_age_that_counts_and_whose_it_is(as_user, alice, patient):
+    shown = analysed(patient)
+    analysed(patient, acquired_on=date(2023, 5, 1))
+    ReviewFactory(study=analysed(patient, acquired_on=date(2022, 5, 1)), bone_age_months=100.0)
+    ReviewFactory(study=StudyFactory(patient=patient, acquired_on=date(2021, 5, 1)), bone_age_months=90.0)
+    page = strip_tags(as_user(alice).get(f"/studies/{shown.pk}/").content.decode().split("Other studies")[1])
+    readings = re.findall(r"^\s*(\d+ y \d+ m)\s+(Doctor's reading|AI estimate)$", unescape(page), re.MULTILINE)
+    assert readings == [
+        ("10 y 6 m", "AI estimate"),
+        ("8 y 4 m", "Doctor's reading"),
+        ("7 y 6 m", "Doctor's reading"),
+    ]
 
 
 def test_a_rejected_study_says_why(as_user, alice, patient):
