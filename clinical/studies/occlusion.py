@@ -142,18 +142,25 @@ def context(study, membership, beside=None):
     }
 
 
-@doctor_required
+@clinician_required
 @require_http_methods(["GET", "POST"])
 def occlusion(request, pk):
-    """Ask for the map; a GET tells how far it is, and has the page loaded anew when it is there."""
+    """How far the map is, for everybody whose page waits for it; a doctor asks for it by a POST."""
+    return _asked(request, pk) if request.method == "POST" else _progress(request, _study(pk))
+
+
+@doctor_required
+def _asked(request, pk):
     study = _study(pk)
-    if request.method == "POST" and possible(study):
+    if possible(study):
         ask(study, request.user)
-    found = {"study": study, **context(study, request.membership)}
-    response = render(request, "studies/_occlusion.html", found)
-    if found["occlusion"] and found["occlusion"].file:
-        response["HX-Refresh"] = "true"
-    return response
+    return _progress(request, study)
+
+
+def _progress(request, study):
+    # Never loads the page anew: a reading may be half typed there.
+    found = {"study": study, "is_new": True, **context(study, request.membership)}
+    return render(request, "studies/_occlusion.html", found)
 
 
 @clinician_required

@@ -130,7 +130,7 @@ ROUTES = {
     "studies:amend": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
     "studies:image": page(OWN_CLINICIANS, "study"),
     "studies:heat_map": page(OWN_CLINICIANS, "study"),
-    "studies:occlusion": Route(OWN_DOCTOR, OWN_DOCTOR, "study"),
+    "studies:occlusion": Route(OWN_CLINICIANS, OWN_DOCTOR, "study"),
     "studies:occlusion_map": page(OWN_CLINICIANS, "study"),
     "studies:original": page(OWN_CLINICIANS, "study"),
     "studies:deidentified": page(OWN_CLINICIANS, "study"),

@@ -18,6 +18,7 @@ def test_a_doctor_asks_for_an_occlusion_map_and_lays_it_over_the_radiograph(open
     page.get_by_role("button", name="Make an occlusion map").click(timeout=PATIENCE)
     expect(page.locator("#occlusion progress")).to_be_visible()
     expect(page.locator("#occlusion")).to_contain_text("moves the reading by up to", timeout=PATIENCE)
+    page.get_by_role("link", name="Show it").click()
     viewer = page.locator("radiograph-viewer").first
     with page.expect_response("**/occlusion-map/") as shown:
         viewer.get_by_label("Overlay").select_option("Occlusion")

@@ -80,7 +80,6 @@ def test_a_doctor_asks_and_the_map_is_made_row_by_row(made, model, study, as_use
     assert model.rows == list(range(GRID))
     assert (made.percent, made.months) == (100, 9.0)
     client = as_user(alice)
-    assert client.get(f"/studies/{study.pk}/occlusion/").headers["HX-Refresh"] == "true"
     page = client.get(f"/studies/{study.pk}/").content.decode()
     assert f"/studies/{study.pk}/occlusion-map/" in page
     assert "up to 9 months" in page
@@ -120,6 +119,20 @@ def test_the_page_shows_how_far_it_is(study, as_user, alice, model, sent, django
     assert 'hx-trigger="every 1s"' in answer
     tasks.draw_row.apply(kwargs=sent[0])
     assert f'value="{round(100 / GRID)}"' in client.get(f"/studies/{study.pk}/occlusion/").content.decode()
+
+
+@pytest.mark.parametrize("person", ["alice", "tess"])
+def test_whoever_waits_is_shown_the_way_to_the_map_and_loses_no_typing(made, study, as_user, request, person):
+    client = as_user(request.getfixturevalue(person))
+    OcclusionMap.objects.update(file="")
+    assert f'hx-get="/studies/{study.pk}/occlusion/"' in client.get(f"/studies/{study.pk}/").content.decode()
+    assert 'hx-trigger="every 1s"' in client.get(f"/studies/{study.pk}/occlusion/").content.decode()
+    OcclusionMap.objects.update(file=made.file)
+    response = client.get(f"/studies/{study.pk}/occlusion/")
+    assert "HX-Refresh" not in response
+    assert "Show it" in response.content.decode()
+    assert "hx-get" not in response.content.decode()
+    assert "Show it" not in client.get(f"/studies/{study.pk}/").content.decode()
 
 
 def test_who_asked_is_on_record_once_however_often(study, as_user, alice, sent, django_capture_on_commit_callbacks):
@@ -207,7 +220,10 @@ def test_a_map_asked_for_again_while_its_call_only_waits_is_still_made_by_one_ca
 
 
 def test_a_technician_sees_the_map_but_cannot_ask_for_one(study, as_user, tess):
-    assert "Make an occlusion map" not in as_user(tess).get(f"/studies/{study.pk}/").content.decode()
+    client = as_user(tess)
+    assert "Make an occlusion map" not in client.get(f"/studies/{study.pk}/").content.decode()
+    assert client.post(f"/studies/{study.pk}/occlusion/").status_code == 403
+    assert not OcclusionMap.objects.exists()
 
 
 def test_a_study_whose_model_is_not_kept_cannot_be_asked_for(study, as_user, alice, sent):
