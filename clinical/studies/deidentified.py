@@ -14,7 +14,9 @@ from django.core.files.storage import storages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
+from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
 from clinical.accounts.permissions import clinician_required
 from clinical.audit.record import Verb, record
@@ -54,9 +56,17 @@ def copy_of(radiograph):
 def deidentify(data):
     """The DICOM file in the bytes `data` without what the profile removes, in all its sequences. Pixels stay."""
     dataset = pydicom.dcmread(io.BytesIO(data))
+    came = dataset.file_meta
     _clean(dataset)
-    dataset.preamble = b"\0" * 128
+    dataset.SOPClassUID = (
+        dataset.get("SOPClassUID") or came.get("MediaStorageSOPClassUID") or SecondaryCaptureImageStorage
+    )
+    dataset.SOPInstanceUID = dataset.get("SOPInstanceUID") or generate_uid()
+    # Made anew: no table of the profile knows what stands here, as whence the file was sent and private information.
+    dataset.preamble, dataset.file_meta = b"\0" * 128, FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.file_meta.TransferSyntaxUID = came.TransferSyntaxUID
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = METHOD
     code = pydicom.Dataset()
@@ -64,7 +74,7 @@ def deidentify(data):
     code.CodeMeaning = "Basic Application Confidentiality Profile"
     dataset.DeidentificationMethodCodeSequence = Sequence([code])
     written = io.BytesIO()
-    dataset.save_as(written)
+    dataset.save_as(written, enforce_file_format=True)
     return written.getvalue()
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import generate_uid
 
 from clinical.audit.models import AccessEvent
 from clinical.studies.deidentified import deidentify
@@ -39,6 +40,9 @@ def of_xanthippe(**elements):
     dataset.AnatomicRegionSequence = Sequence([inner])
     dataset.RequestAttributesSequence = Sequence([outer])
     dataset.preamble = SECRET.encode().ljust(128, b"\0")
+    meta = dataset.file_meta
+    meta.SourceApplicationEntityTitle = meta.SendingApplicationEntityTitle = SECRET
+    meta.PrivateInformationCreatorUID, meta.PrivateInformation = generate_uid(), SECRET.encode() + b"\0"
     written = io.BytesIO()
     dataset.save_as(written)
     return written.getvalue()
@@ -61,6 +65,13 @@ def test_its_keys_are_new_and_fit_one_another():
             assert after[keyword].value != dataset[keyword].value
     assert after.file_meta.MediaStorageSOPInstanceUID == after.SOPInstanceUID
     assert after.SOPClassUID == dataset.SOPClassUID
+
+
+@pytest.mark.parametrize("missing", ["SOPInstanceUID", "SOPClassUID"])
+def test_a_file_without_a_key_or_a_class_gets_one(missing):
+    after = pydicom.dcmread(io.BytesIO(deidentify(of_xanthippe(**{missing: None}))))
+    assert after.file_meta.MediaStorageSOPInstanceUID == after.SOPInstanceUID
+    assert after.file_meta.MediaStorageSOPClassUID == after.SOPClassUID
 
 
 def test_it_says_what_was_done_to_it():
