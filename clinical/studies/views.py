@@ -42,7 +42,7 @@ def worklist(request):
     if not _seen_lately(request):
         record(Verb.VIEW, request.hospital, request=request, detail="worklist")
     if not request.htmx:
-        request.user.notifications.about(f"{request.path}?").mark_read()
+        request.user.notifications.filter(hospital=request.hospital).about(f"{request.path}?").mark_read()
     template = "studies/_worklist_table.html" if request.htmx else "studies/worklist.html"
     return render(request, template, context)
 

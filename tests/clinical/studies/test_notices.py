@@ -9,6 +9,7 @@ from reports.models import Report
 from tests.factories import (
     GuardianshipFactory,
     MembershipFactory,
+    NotificationFactory,
     PatientFactory,
     ReviewFactory,
     StudyFactory,
@@ -139,3 +140,11 @@ def test_looking_at_the_worklist_or_the_study_reads_what_led_there(as_user, pati
     assert told(alice) == [(Kind.STUDY_STOPPED, f"/studies/{stopped.pk}/")]
     client.get(f"/studies/{stopped.pk}/")
     assert told(alice) == []
+
+
+def test_the_worklist_of_one_hospital_reads_nothing_of_another(as_user, alice, hospital, other_hospital):
+    MembershipFactory(user=alice, hospital=other_hospital, role="doctor")
+    for each in (hospital, other_hospital):
+        NotificationFactory(user=alice, hospital=each, kind=Kind.READING_DUE, url="/studies/?state=analysed")
+    as_user(alice).get("/studies/")
+    assert [row.hospital for row in alice.notifications.unread()] == [other_hospital]
