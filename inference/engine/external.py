@@ -45,6 +45,8 @@ from inference.engine.weights import DESCRIPTION
 from inference.engine.whole_hand import WithoutAttention
 
 MONTHS_OF_A_YEAR = 12.0
+FED = "tensor(float)"
+"""The type of what the network's inputs are given, in the words of ONNX Runtime."""
 
 
 class _Table(BaseModel):
@@ -164,14 +166,21 @@ class ExternalModel(WithoutAttention):
         super().__init__(description.name, description.card())
         self.description = description
         self._session = onnx_session(folder / description.file)
-        images = [one.name for one in self._session.get_inputs() if len(one.shape) == 4]
-        others = [one.name for one in self._session.get_inputs() if len(one.shape) != 4]
+        inputs = {one.name: one for one in self._session.get_inputs()}
+        images = [name for name, one in inputs.items() if len(one.shape) == 4]
+        others = [name for name in inputs if name not in images]
         outputs = [one.name for one in self._session.get_outputs()]
         self._image = self._chosen("image.input", description.image.input, images)
         self._output = self._chosen("age.output", description.age.output, outputs)
         self._sex = self._chosen("sex.input", description.sex.input, others) if description.sex else None
         if unfed := set(others) - {self._sex}:
             raise ValueError(f"{description.file} has inputs that model.toml does not describe: {', '.join(unfed)}.")
+        for entry, name in (("image.input", self._image), ("sex.input", self._sex)):
+            if name and inputs[name].type != FED:
+                raise ValueError(f"{entry}: {name} of {description.file} takes {inputs[name].type}, it is fed {FED}.")
+        self._check_image(inputs[self._image].shape)
+        self._batch = next((one.shape[0] for one in inputs.values() if one.shape and isinstance(one.shape[0], int)), 0)
+        """How many images the network takes at once; 0: any number."""
 
     @classmethod
     def from_folder(cls, folder: Path) -> "ExternalModel":
@@ -186,6 +195,24 @@ class ExternalModel(WithoutAttention):
             )
         return name
 
+    def _check_image(self, shape: list) -> None:
+        """Raises ValueError that names the entry of [image] which the network's input, of four axes, is not like."""
+        image = self.description.image
+        orders = {"NHWC": (shape[3], shape[1:3]), "NCHW": (shape[1], shape[2:])}
+
+        def unlike(order: str) -> str:
+            channels, sides = orders[order]
+            for entry, described, axes in (("channels", image.channels, [channels]), ("size", image.size, sides)):
+                if other := [axis for axis in axes if isinstance(axis, int) and axis != described]:
+                    return f"image.{entry} of model.toml is {described}; {self.description.file} takes {other[0]}"
+            return ""
+
+        if told := unlike(image.order):
+            [other] = set(orders) - {image.order}
+            if not unlike(other):
+                told = f"image.order of model.toml is {image.order}; {self.description.file} takes {other}"
+            raise ValueError(f"{told} (shape {shape}).")
+
     def _prepared(self, upright: np.ndarray) -> np.ndarray:
         return normalise_contrast(upright) if self.description.image.clahe else upright
 
@@ -197,8 +224,14 @@ class ExternalModel(WithoutAttention):
         return inputs
 
     def _ages(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> np.ndarray:
-        [output] = self._session.run([self._output], self._age_inputs(images, sexes, found))
-        return self.description.age.months(output)[:, np.newaxis]
+        inputs, batch = self._age_inputs(images, sexes, found), self._batch or len(images)
+        months = []
+        for start in range(0, len(images), batch):
+            # The last part is filled up with the last image: a network of a fixed batch takes no fewer.
+            rows = np.minimum(np.arange(start, start + batch), len(images) - 1)
+            [output] = self._session.run([self._output], {name: values[rows] for name, values in inputs.items()})
+            months.append(self.description.age.months(output))
+        return np.concatenate(months)[: len(images), np.newaxis]
 
     def _age_network(self, sex: str) -> Any:
         return None

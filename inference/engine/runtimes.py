@@ -27,8 +27,9 @@ class Runtime(Protocol):
 
 
 def onnx_session(path: Path):
-    """The network of a file on ONNX Runtime. Raises ValueError for what is no such network."""
+    """The network of a file on ONNX Runtime. Raises ValueError for what is no network that it can load."""
     import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
@@ -38,8 +39,17 @@ def onnx_session(path: Path):
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
-        raise ValueError(f"{path.name} is not an ONNX network.") from error
+    except (
+        errors.Fail,
+        errors.InvalidArgument,
+        errors.InvalidGraph,
+        errors.InvalidProtobuf,
+        errors.NoModel,
+        errors.NoSuchFile,
+        errors.NotImplemented,
+        errors.RuntimeException,
+    ) as error:
+        raise ValueError(f"{path.name} is not an ONNX network that can be loaded: {error}") from error
 
 
 class OnnxRuntime:

@@ -9,6 +9,7 @@ from inference.engine import BoneAgeModel, Prediction, Refusal, available_models
 from inference.engine.external import read_description
 from inference.engine.model import DEFAULT_MODEL
 from inference.engine.presets import Ensemble
+from inference.engine.runtimes import onnx_session
 from inference.engine.weights import fingerprint, read_card
 from inference.training import export
 
@@ -36,20 +37,21 @@ unit = "years"
 """
 
 
-def save_network(path):
+def save_network(path, batch="n", size=64, kind=TensorProto.FLOAT):
     """(B, 3, h, w), (B, 1) -> (B, 1): the mean of the first channel, plus ten, plus the sex."""
-    first = numpy_helper.from_array(np.array([[1], [0], [0]], np.float32), "first")
-    ten = numpy_helper.from_array(np.array(10, np.float32), "ten")
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    first = numpy_helper.from_array(np.array([[1], [0], [0]], dtype), "first")
+    ten = numpy_helper.from_array(np.array(10, dtype), "ten")
     nodes = [
         helper.make_node("ReduceMean", ["image"], ["mean"], axes=[2, 3], keepdims=0),
         helper.make_node("MatMul", ["mean", "first"], ["grey"]),
         helper.make_node("Sum", ["grey", "sex", "ten"], ["years"]),
     ]
     inputs = [
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 64, 64]),
-        helper.make_tensor_value_info("sex", TensorProto.FLOAT, ["n", 1]),
+        helper.make_tensor_value_info("image", kind, [batch, 3, size, size]),
+        helper.make_tensor_value_info("sex", kind, [batch, 1]),
     ]
-    outputs = [helper.make_tensor_value_info("years", TensorProto.FLOAT, ["n", 1])]
+    outputs = [helper.make_tensor_value_info("years", kind, [batch, 1])]
     graph = helper.make_graph(nodes, "network", inputs, outputs, [first, ten])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
 
@@ -158,6 +160,51 @@ def test_what_is_no_network_is_an_error_that_says_so(folder):
     (folder / "network.onnx").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="not an ONNX network"):
         BoneAgeModel.load("elsewhere")
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_network_of_a_fixed_batch_reads_any_number_of_images(folder, hands, batch):
+    free = BoneAgeModel.load("elsewhere")
+    expected = [outcome.bone_age_months for outcome in free.predict(hands, "FMFMF")]
+    row = free.occlusion_row(hands[0], "F", 6)
+    save_network(folder / "network.onnx", batch)
+    fixed = BoneAgeModel.load("elsewhere")
+    assert [outcome.bone_age_months for outcome in fixed.predict(hands, "FMFMF")] == pytest.approx(expected)
+    np.testing.assert_allclose(fixed.occlusion_row(hands[0], "F", 6), row, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('order = "NCHW"', 'order = "NHWC"', "image.order of model.toml is NHWC; network.onnx takes NCHW"),
+        ("size = 64", "size = 128", "image.size of model.toml is 128; network.onnx takes 64"),
+        (
+            'channels = 3\norder = "NCHW"\ndivide = 255.0\nmean = [0.5, 0.5, 0.5]',
+            'channels = 1\norder = "NCHW"',
+            "image.channels of model.toml is 1; network.onnx takes 3",
+        ),
+    ],
+)
+def test_an_image_that_the_network_does_not_take_is_told_at_loading(folder, old, new, message):
+    describe(folder, old, new)
+    with pytest.raises(ValueError, match=message):
+        BoneAgeModel.load("elsewhere")
+
+
+def test_a_network_in_half_precision_is_told_at_loading(folder):
+    save_network(folder / "network.onnx", kind=TensorProto.FLOAT16)
+    with pytest.raises(ValueError, match=r"image.input: image of network.onnx takes tensor\(float16\)"):
+        BoneAgeModel.load("elsewhere")
+
+
+def test_what_onnx_runtime_cannot_load_is_an_error_that_says_so(folder, tmp_path):
+    network = onnx.load(folder / "network.onnx")
+    network.graph.node[0].op_type = "Unheard"
+    onnx.save(network, folder / "network.onnx")
+    with pytest.raises(ValueError, match=r"network.onnx is not an ONNX network that can be loaded: .*Unheard"):
+        BoneAgeModel.load("elsewhere")
+    with pytest.raises(ValueError, match=r"absent.onnx is not an ONNX network that can be loaded"):
+        onnx_session(tmp_path / "absent.onnx")
 
 
 def test_classes_are_read_as_the_mean_of_their_ages(folder):
