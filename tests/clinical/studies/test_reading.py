@@ -112,6 +112,14 @@ def test_there_is_no_estimate_to_accept_in_a_rejected_study(as_user, alice, pati
     assert Study.objects.get().bone_age_months == 123.0
 
 
+def test_an_estimate_of_no_month_at_all_can_be_accepted(as_user, alice, study):
+    study.analysis.bone_age_months = 0.0
+    study.analysis.save()
+    response = post(as_user(alice), study, "review", method="ai", confirmed="on")
+    assert response.status_code == 302
+    assert Study.objects.get().review.bone_age_months == 0.0
+
+
 @pytest.mark.parametrize(
     ("years", "words"),
     [("8", ["AI estimate differs by more than 12 months"]), ("3", ["AI estimate", "more than 4 SD apart"])],
