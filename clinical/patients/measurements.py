@@ -39,7 +39,7 @@ def edit(request, pk):
         return _page(request, MeasurementForm(instance=get_object_or_404(Measurement, pk=pk, **NAMED)))
     with transaction.atomic():
         return _save(
-            request, get_object_or_404(Measurement.objects.select_for_update(of=["self"]), pk=pk, **NAMED), Verb.EDIT
+            request, get_object_or_404(Measurement.objects.select_for_update(of=("self",)), pk=pk, **NAMED), Verb.EDIT
         )
 
 
@@ -86,7 +86,7 @@ def remove(request, pk):
         }
         return render(request, "portal/confirm.html", context)
     with transaction.atomic():
-        measurement = get_object_or_404(Measurement.objects.select_for_update(of=["self"]), pk=pk, **NAMED)
+        measurement = get_object_or_404(Measurement.objects.select_for_update(of=("self",)), pk=pk, **NAMED)
         _former(measurement, request.user, removed=True).save()
         record(Verb.REMOVE, measurement, request=request)
         measurement.delete()

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+from contextlib import suppress
 from datetime import date
 
 from django.core.files.base import ContentFile
@@ -68,7 +69,9 @@ def write(name, data):
     storage = storages["private"]
 
     def is_whole():
-        return storage.exists(name) and storage.size(name) == len(data)
+        with suppress(FileNotFoundError):
+            return storage.size(name) == len(data)
+        return False
 
     # A file without a row is left from a process that was killed.
     if is_whole():
