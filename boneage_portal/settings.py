@@ -227,6 +227,7 @@ PATIENT_EXPORT_HOURS = env.int("PATIENT_EXPORT_HOURS", 48)
 
 # The embedded installation writes mails to files; they hold links, never patient data.
 vars().update(env.email_url("EMAIL_URL", f"filemail:///{VAR_DIR}/mail"))
+EMAIL_TIMEOUT = 10  # a server that hangs would hold the threads of the web process for ever
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Bone Age Portal <noreply@localhost>")
 # A worker that mails a link has no request to take the portal's address from.
 PORTAL_URL = env.str("PORTAL_URL", "http://localhost:8000").rstrip("/")

@@ -1,6 +1,7 @@
 """What the portal asks of allauth beyond its settings."""
 
 import base64
+import logging
 import secrets
 import time
 
@@ -21,6 +22,8 @@ from django.utils.crypto import salted_hmac
 from clinical.audit.record import Verb
 from clinical.audit.sign_ins import record_person
 
+logger = logging.getLogger(__name__)
+
 
 class AccountAdapter(DefaultAccountAdapter):
     """Accounts come from invitations only; too many attempts are answered alike, whatever was tried."""
@@ -38,6 +41,13 @@ class AccountAdapter(DefaultAccountAdapter):
         if app.startswith("allauth.") and _signed_in_recently(context.request):
             return False
         return super().is_reauthentication_required(app=app, **kwargs)
+
+    def send_mail(self, template_prefix, email, context):
+        """A mail server that refuses is no fault of who asked: what they did is done, and the page is the usual one."""
+        try:
+            super().send_mail(template_prefix, email, context)
+        except OSError as error:  # smtplib's own are among them; their text may hold the address
+            logger.error("The mail %s was not sent (%s)", template_prefix, type(error).__name__)
 
     def get_password_change_redirect_url(self, request):
         return reverse("mfa_index")

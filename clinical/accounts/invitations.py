@@ -3,10 +3,12 @@
 What an invitation offers is its model's affair; see `InvitationLink`.
 """
 
+import logging
 from contextlib import contextmanager, nullcontext
 
 from allauth.account.internal.flows.login import record_authentication
-from allauth.core import ratelimit
+from allauth.core import context, ratelimit
+from allauth.core.exceptions import ImmediateHttpResponse
 from django.contrib import messages
 from django.contrib.auth import login
 from django.core.mail import send_mail
@@ -23,22 +25,33 @@ from clinical.accounts.models import User
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
 
+logger = logging.getLogger(__name__)
+
+NOT_SENT = (
+    "The invitation was not sent: the mail server did not take it. Check the address and invite again in a few "
+    "minutes. If that fails, too, tell whoever runs the portal."
+)
+
 
 class InvitationClosed(Exception):
     def __str__(self):
         return "This invitation was used, withdrawn or has expired. Ask your hospital to send a new one."
 
 
-@transaction.atomic
 def invite(invitation, invited_by, link, template="accounts/invitation_email.txt"):
-    """Save `invitation` and mail its `link(token)`."""
+    """Save `invitation` and mail its `link(token)`. Where it cannot be sent it is withdrawn: the page says so."""
     invitation.invited_by = invited_by
-    invitation.save()
-    record(Verb.INVITE, invitation, actor=invited_by, detail=invitation.right)
+    with transaction.atomic():
+        invitation.save()
+        record(Verb.INVITE, invitation, actor=invited_by, detail=invitation.right)
     body = render_to_string(template, {"invitation": invitation, "link": link(invitation.token)})
-    transaction.on_commit(
-        lambda: send_mail(f"Invitation to {invitation.hospital.name}", body, None, [invitation.email])
-    )
+    try:
+        send_mail(f"Invitation to {invitation.hospital.name}", body, None, [invitation.email])
+    except OSError as error:  # smtplib's own are among them; their text may hold the address
+        logger.error("Invitation %s was not sent (%s)", invitation.pk, type(error).__name__)
+        withdraw(invitation, invited_by)
+        messages.error(context.request, NOT_SENT)
+        raise ImmediateHttpResponse(redirect(context.request.path)) from error
 
 
 @transaction.atomic

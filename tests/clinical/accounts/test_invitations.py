@@ -1,14 +1,17 @@
 from datetime import timedelta
+from smtplib import SMTPRecipientsRefused
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
 from django.utils import timezone
 
 from clinical.accounts import invitations
 from clinical.accounts.models import Invitation, Membership, User
 from clinical.audit.models import AccessEvent
+from clinical.patients.models import FamilyInvitation
 from tests.factories import PASSWORD, InvitationFactory, MembershipFactory, UserFactory
 
 FORM = {"name": "Dora Example", "password1": PASSWORD, "password2": PASSWORD}
@@ -24,14 +27,9 @@ def link_of(invitation):
 
 
 @pytest.fixture
-def invite(as_user, ada, django_capture_on_commit_callbacks):
+def invite(as_user, ada):
     """Let Ada invite somebody; returns the response and sends the mail."""
-
-    def post(email, role="technician"):
-        with django_capture_on_commit_callbacks(execute=True):
-            return as_user(ada).post("/members/invite/", {"email": email, "role": role})
-
-    return post
+    return lambda email, role="technician": as_user(ada).post("/members/invite/", {"email": email, "role": role})
 
 
 def joined(hospital, email):
@@ -224,3 +222,39 @@ def test_the_open_invitations_are_listed_until_they_are_used(as_user, ada, invit
     assert list(client.get("/members/").context["invitations"]) == [invitation]
     Client().post(link_of(invitation), FORM)
     assert not client.get("/members/").context["invitations"]
+
+
+def refuses(*args, **kwargs):
+    raise SMTPRecipientsRefused({"dora@example.org": (550, b"No such user")})
+
+
+@pytest.mark.usefixtures("unscoped")
+@pytest.mark.parametrize("path", ["/members/invite/", "/patients/{}/family/invite/"])
+def test_an_invitation_that_the_mail_server_refuses_is_taken_back_and_the_page_says_what_to_do(
+    request, as_user, patient, monkeypatch, caplog, path
+):
+    client = as_user(request.getfixturevalue("ada" if path.startswith("/members/") else "alice"))
+    form = {"email": "dora@example.org", "role": "doctor", "relation": "mother"}
+    with monkeypatch.context() as patched:
+        patched.setattr(EmailBackend, "send_messages", refuses)
+        page = client.post(path.format(patient.pk), form, follow=True).content.decode()
+    assert "The invitation was not sent" in page
+    assert "on its way" not in page
+    assert not Invitation.objects.exists()
+    assert not FamilyInvitation.objects.exists()
+    events = AccessEvent.objects.filter(object_type__endswith="invitation").order_by("pk")
+    assert list(events.values_list("verb", flat=True)) == ["invite", "withdraw invitation"]
+    assert "was not sent (SMTPRecipientsRefused)" in caplog.text
+    assert "dora" not in caplog.text
+    page = client.post(path.format(patient.pk), form, follow=True).content.decode()
+    assert "The invitation is on its way." in page
+    assert [message.to for message in mail.outbox] == [["dora@example.org"]]
+
+
+def test_what_waited_for_a_confirmation_and_cannot_be_sent_is_told_as_well(client, ada, monkeypatch):
+    client.post("/accounts/login/", {"login": ada.email, "password": PASSWORD})
+    path, form = "/members/invite/", {"email": "dora@example.org", "role": "doctor"}
+    assert client.post(path, form)["Location"].startswith("/accounts/reauthenticate/")
+    monkeypatch.setattr(EmailBackend, "send_messages", refuses)
+    page = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": path}, follow=True)
+    assert "The invitation was not sent" in page.content.decode()

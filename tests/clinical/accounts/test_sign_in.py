@@ -1,7 +1,9 @@
 import re
+from smtplib import SMTPServerDisconnected
 
 import pytest
 from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
 
 from clinical.accounts.models import User
@@ -108,6 +110,25 @@ def test_a_forgotten_password_is_replaced_by_a_link_in_a_mail(client, alice):
 
 def test_asking_for_a_new_password_says_the_same_for_a_known_and_an_unknown_address(client, alice):
     assert refusal(ask_for_reset(client, alice.email)) == refusal(ask_for_reset(client, "nobody@example.org"))
+
+
+@pytest.mark.parametrize(
+    "error", [SMTPServerDisconnected("alice@example.org"), TimeoutError(), ConnectionRefusedError()]
+)
+def test_a_mail_server_that_fails_changes_no_page_and_is_logged_without_the_address(
+    client, alice, monkeypatch, caplog, error
+):
+    sent = ask_for_reset(client, alice.email)
+
+    def fails(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(EmailBackend, "send_messages", fails)
+    response = ask_for_reset(client, alice.email)
+    assert (response.status_code, refusal(response)) == (200, refusal(sent))
+    assert refusal(ask_for_reset(client, "nobody@example.org")) == refusal(sent)
+    assert f"password_reset_key was not sent ({type(error).__name__})" in caplog.text
+    assert "alice" not in caplog.text
 
 
 def test_an_unknown_address_is_told_that_there_is_no_account_and_not_to_sign_up(client, db):
