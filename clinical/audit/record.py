@@ -34,6 +34,7 @@ class Verb(models.TextChoices):
     RETRY = "retry"
     REANALYSE = "reanalyse"
     CANCEL = "cancel"
+    WITHDRAW = "withdraw"
     REVIEW = "review"
     SIGN = "sign"
     RELEASE = "release"

@@ -140,14 +140,15 @@ def _study(patient, study, files):
             *({"text": each} for each in study.notices),
         ],
     )
-    yield from _documents(patient, study, files.get(study.pk, []), "current")
+    withdrawn = "entered-in-error" if study.state == State.CANCELLED else ""
+    yield from _documents(patient, study, files.get(study.pk, []), withdrawn or "current")
     if study.analysis.bone_age_months is not None:
-        yield _estimate(patient, study)
+        yield _estimate(patient, study, withdrawn or "preliminary")
     # The reports' own rows belong to the floor above.
     reports = study.reports.select_related("signed_by", "review").order_by("version")
     signed = {report.review_id: _status(report) for report in reports}
     for review in Review.objects.filter(study=study).select_related("doctor").order_by("reviewed_at"):
-        yield _reading(patient, study, review, signed.get(review.pk, "preliminary"))
+        yield _reading(patient, study, review, withdrawn or signed.get(review.pk, "preliminary"))
     for report in reports:
         documents = _documents(
             patient, report, files.get(report.pk, []), "superseded" if report.superseded_at else "current"
@@ -177,7 +178,7 @@ def _status(report):
     return "final" if report.version == 1 else "amended"
 
 
-def _estimate(patient, study):
+def _estimate(patient, study, status):
     """Nobody verifies it: what a doctor makes of it is a reading of its own."""
     analysis = study.analysis
     components = []
@@ -189,7 +190,7 @@ def _estimate(patient, study):
         analysis.pk,
         _coded(*BONE_AGE),
         study.acquired_on,
-        "preliminary",
+        status,
         partOf=[_to("ImagingStudy", study.pk)],
         valueQuantity=_quantity(analysis.bone_age_months, "mo"),
         method={"text": f"AI model {analysis.model_version}; not for diagnosis without review by a physician"},

@@ -136,7 +136,12 @@ class Study(models.Model):
 
     @property
     def bone_age_months(self):
-        """What counts: the doctor's bone age where there is a review, else the model's, else None."""
+        """What counts: the doctor's bone age where there is a review, else the model's, else None.
+
+        Of a study that was withdrawn, neither.
+        """
+        if self.state == State.CANCELLED:
+            return None
         return self.review.bone_age_months if self.review else self.analysis.bone_age_months
 
     @property

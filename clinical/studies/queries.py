@@ -2,7 +2,7 @@
 
 import django_filters
 from django import forms
-from django.db.models import Count, Q
+from django.db.models import Case, Count, Q, When
 from django.db.models.functions import Coalesce
 from django.utils.functional import cached_property
 
@@ -15,7 +15,8 @@ from clinical.studies.expressions import digits
 from clinical.studies.models import TROUBLE, Review, State, Study
 from inference.models import PENDING, Analysis, ModelVersion, VersionState
 
-BONE_AGE = Coalesce("review__bone_age_months", "analysis__bone_age_months")  # what counts: the doctor's, else the AI's
+# What counts: the doctor's, else the AI's, and of what was withdrawn neither.
+BONE_AGE = Case(When(~Q(state=State.CANCELLED), then=Coalesce("review__bone_age_months", "analysis__bone_age_months")))
 SORTS = {
     "submitted": ("submitted_at", "pk"),
     "patient": ("patient__family_name", "patient__given_name", "pk"),
@@ -40,7 +41,7 @@ DETERMINATIONS = {
     "delayed": Q(sds__lt=-EDGE),
     "normal": Q(sds__range=(-EDGE, EDGE)),
     "advanced": Q(sds__gt=EDGE),
-    "indeterminate": Q(sds=None) & HAS_BONE_AGE,
+    "indeterminate": Q(sds=None) & HAS_BONE_AGE & ~Q(state=State.CANCELLED),
 }
 
 

@@ -13,6 +13,7 @@ urlpatterns = [
     path("studies/<uuid:pk>/retry/", views.retry, name="retry"),
     path("studies/<uuid:pk>/reanalyse/", views.reanalyse, name="reanalyse"),
     path("studies/<uuid:pk>/cancel/", views.cancel, name="cancel"),
+    path("studies/<uuid:pk>/withdraw/", views.withdraw, name="withdraw"),
     path("studies/<uuid:pk>/review/", views.review, name="review"),
     path("studies/<uuid:pk>/sign/", views.sign, name="sign"),
     path("studies/<uuid:pk>/release/", views.release, name="release"),

@@ -166,6 +166,22 @@ def cancel(request, pk):
 
 
 @doctor_required
+@require_http_methods(["GET", "POST"])
+def withdraw(request, pk):
+    study = _study(request, pk)
+    if request.method == "POST":
+        return _act(request, study, workflow.withdraw, "The study was withdrawn; it counts for nothing any more.")
+    return _ask(
+        request,
+        study,
+        "Withdraw this study?",
+        "It stays on record, but no list, chart or prediction of this child counts it any more. "
+        "The radiograph can be submitted again, for this child or another.",
+        "Withdraw the study",
+    )
+
+
+@doctor_required
 @require_POST
 def review(request, pk):
     study = _study(request, pk)

@@ -18,6 +18,7 @@ CLINICIANS, DOCTOR = CLINICAL_ROLES, (Role.DOCTOR,)
 # Verb -> states it starts from, roles that may.
 TABLE = {
     "cancel": ((State.QUEUED,), CLINICIANS),
+    "withdraw": ((State.FAILED, State.REJECTED, State.ANALYSED, State.REVIEWED), DOCTOR),
     "retry": ((State.FAILED, State.REJECTED), CLINICIANS),
     "reanalyse": ((State.ANALYSED, State.REVIEWED), DOCTOR),
     "review": ((State.ANALYSED, State.REJECTED, State.REVIEWED), DOCTOR),
@@ -150,6 +151,17 @@ def cancel(study, actor):
     _move(study, "cancel", State.CANCELLED)
     inference.cancel(study.analysis)
     record(Verb.CANCEL, study, actor=actor)
+
+
+@transaction.atomic
+def withdraw(study, doctor):
+    """Take a film of the wrong child or day out of the record: it stays to be looked at, and counts for nothing.
+
+    Raises WrongState for a signed study, which is amended first.
+    """
+    _move(study, "withdraw", State.CANCELLED)
+    judge(Study.objects.filter(pk=study.pk))
+    record(Verb.WITHDRAW, study, actor=doctor)
 
 
 def doubts(study, bone_age_months):

@@ -124,6 +124,7 @@ ROUTES = {
     "studies:retry": verb(OWN_CLINICIANS, "study"),
     "studies:reanalyse": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
     "studies:cancel": verb(OWN_CLINICIANS, "study", get=OWN_CLINICIANS),
+    "studies:withdraw": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
     "studies:review": form(OWN_DOCTOR, "study", get=not_allowed(OWN_DOCTOR)),
     "studies:sign": form(OWN_DOCTOR, "study", get=answering(302, OWN_DOCTOR)),
     "studies:release": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),

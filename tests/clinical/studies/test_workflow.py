@@ -1,13 +1,15 @@
 import uuid
+from datetime import date
 
 import pytest
 
 from clinical.audit.models import AccessEvent
+from clinical.patients.growth_record import readings
 from clinical.studies import workflow
 from clinical.studies.models import Study
 from inference import workflow as inference
 from inference.models import State
-from tests.factories import StudyFactory
+from tests.factories import ReviewFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -31,7 +33,9 @@ def test_clinicians_retry_and_cancel_from_the_page_where_the_table_says_so(as_us
         assert any("has moved on" in sentence for sentence in said)
 
 
-@pytest.mark.parametrize(("state", "verbs"), [("queued", {"cancel"}), ("failed", {"retry"}), ("analysing", set())])
+@pytest.mark.parametrize(
+    ("state", "verbs"), [("queued", {"cancel"}), ("failed", {"retry", "withdraw"}), ("analysing", set())]
+)
 def test_the_page_offers_what_can_be_done(as_user, alice, patient, state, verbs):
     study = study_in(state, patient)
     assert as_user(alice).get(f"/studies/{study.pk}/").context["actions"] == verbs
@@ -81,3 +85,43 @@ def test_the_other_half_of_a_double_click_gets_the_same_study(patient, alice, mo
         confirmed=True,
     )
     assert again == first
+
+
+@pytest.mark.parametrize("state", workflow.State)
+@pytest.mark.parametrize("who", ["alice", "tess"])
+def test_a_doctor_withdraws_what_is_not_signed(as_user, request, patient, state, who):
+    study = study_in(state, patient)
+    client = as_user(request.getfixturevalue(who))
+    asked = client.get(f"/studies/{study.pk}/withdraw/")
+    client.post(f"/studies/{study.pk}/withdraw/")
+    fits = who == "alice" and state in ("failed", "rejected", "analysed", "reviewed")
+    assert asked.status_code == (200 if who == "alice" else 403)
+    assert Study.objects.get().state == ("cancelled" if fits else state)
+    assert AccessEvent.objects.filter(verb="withdraw").count() == fits
+
+
+def test_a_withdrawn_study_counts_for_nothing(as_user, alice, patient):
+    withdrawn, other = (
+        study_in("analysed", patient, analysis__bone_age_months=126.0, sds=0.5, acquired_on=date(2024, 5, day))
+        for day in (1, 2)
+    )
+    workflow.withdraw(withdrawn, alice)
+    withdrawn = Study.objects.get(pk=withdrawn.pk)
+    assert withdrawn.bone_age_months is None
+    assert withdrawn.sds is None
+    assert [reading.study for reading in readings(patient)] == [other]
+    client = as_user(alice)
+    assert "was withdrawn" in client.get(f"/studies/{withdrawn.pk}/").content.decode()
+    assert client.get(f"/studies/{other.pk}/").context["beside"] is None
+    row = client.get("/studies/?state=cancelled").content.decode()
+    assert "10 y 6 m" not in row
+    assert list(client.get("/studies/?determination=indeterminate").context["page_obj"]) == []
+
+
+def test_what_was_signed_is_amended_before_it_is_withdrawn(alice, patient):
+    study = ReviewFactory(study__patient=patient, study__state="signed").study
+    with pytest.raises(workflow.WrongState):
+        workflow.withdraw(study, alice)
+    workflow.amend(study, alice)
+    workflow.withdraw(Study.objects.get(), alice)
+    assert Study.objects.get().bone_age_months is None
