@@ -123,8 +123,15 @@ class PortalAdmin(admin.ModelAdmin):
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         response = super().change_view(request, object_id, form_url, extra_context)
+        return self._on_record(request, object_id, response, "administration")
+
+    def history_view(self, request, object_id, extra_context=None):
+        response = super().history_view(request, object_id, extra_context)
+        return self._on_record(request, object_id, response, "history in the administration")
+
+    def _on_record(self, request, object_id, response, detail):
         if self.of_patients and request.method == "GET" and response.status_code == 200:
-            record(Verb.VIEW, self.get_object(request, object_id), request=request, detail="administration")
+            record(Verb.VIEW, self.get_object(request, object_id), request=request, detail=detail)
         return response
 
 

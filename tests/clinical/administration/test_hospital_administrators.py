@@ -104,14 +104,17 @@ def test_an_own_row_opens_and_links_to_no_page_that_is_closed(as_user, ada, rows
 
 
 @pytest.mark.parametrize("label", sorted(THEIRS))
-def test_a_look_at_a_patients_row_is_on_record(as_user, ada, rows, label):
+@pytest.mark.parametrize(
+    ("name", "detail"), [("change", "administration"), ("history", "history in the administration")]
+)
+def test_a_look_at_a_patients_row_is_on_record(as_user, ada, rows, label, name, detail):
     before = AccessEvent.objects.filter(verb=Verb.VIEW, actor=ada).count()
-    as_user(ada).get(page(label, "change", rows[label].pk))
+    assert as_user(ada).get(page(label, name, rows[label].pk)).status_code == 200
     events = AccessEvent.objects.filter(verb=Verb.VIEW, actor=ada)
     assert events.count() - before == (label in OF_PATIENTS)
     if label in OF_PATIENTS:
         event = events.latest("pk")
-        assert (event.object_key, event.detail) == (str(rows[label].pk), "administration")
+        assert (event.object_key, event.detail) == (str(rows[label].pk), detail)
 
 
 @pytest.mark.parametrize("label", sorted(OF_PATIENTS))
