@@ -51,6 +51,15 @@ def occlusion_rows(
         yield np.abs(np.array(moved, np.float32) - plain)
 
 
+def shrunk(image: np.ndarray, side: int) -> np.ndarray:
+    """The image (H, W) uint8, its longer side no longer than that, in pixels; the boxes of its regions stay true."""
+    share = side / max(image.shape)
+    if share >= 1:
+        return image
+    height, width = image.shape
+    return cv2.resize(image, (round(width * share), round(height * share)), interpolation=cv2.INTER_AREA)
+
+
 def _hidden(image: np.ndarray, blurred: np.ndarray, row: int, column: int, grid: int) -> np.ndarray:
     """A copy with the square of two places' side around that place blurred."""
     height, width = image.shape

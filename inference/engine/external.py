@@ -216,6 +216,9 @@ class ExternalModel(WithoutAttention):
     def _prepared(self, upright: np.ndarray) -> np.ndarray:
         return normalise_contrast(upright) if self.description.image.clahe else upright
 
+    def _occluded_side(self) -> int:
+        return 4 * self.description.image.size
+
     def _age_inputs(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> dict[str, np.ndarray]:
         image, sex = self.description.image, self.description.sex
         inputs = {self._image: image.network_input(np.stack([view(one, image.size) for one in images]))}

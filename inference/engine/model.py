@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from inference.engine import presets
-from inference.engine.explanation import GRID, Explanation, Method, grad_cam, laid_together, occlusion_rows
+from inference.engine.explanation import GRID, Explanation, Method, grad_cam, laid_together, occlusion_rows, shrunk
 from inference.engine.gate import REASONS, refuse_pixels
 from inference.engine.intervals import Interval
 from inference.engine.orientation import AS_STORED, Orientation, notes, orientation
@@ -210,7 +210,12 @@ class BoneAgeModel:
         def read(images: np.ndarray) -> np.ndarray:
             return self._ages(list(images), [sex] * len(images), [reading.attention] * len(images)).mean(axis=1)
 
-        return occlusion_rows(read, self._prepared(reading.lies.upright(image)), rows)
+        # At the size of an upload the copies and their blur would take many times as long as the readings.
+        return occlusion_rows(read, shrunk(self._prepared(reading.lies.upright(image)), self._occluded_side()), rows)
+
+    def _occluded_side(self) -> int:
+        """Pixels of a prepared image's side beyond which the views hardly change."""
+        raise NotImplementedError
 
     def _prepared(self, upright: np.ndarray) -> np.ndarray:
         """(H, W) uint8, fingers up -> the same as the networks' views are cut from it."""

@@ -35,6 +35,11 @@ class TwoStageModel(BoneAgeModel):
     def _refused(self, attention: Attention) -> str | None:
         return refuse_attention(attention, self._hands)
 
+    def _occluded_side(self) -> int:
+        """Regions are about a third of the image's side."""
+        sizes = [spec.size for spec in self.preset.age.branches.values()]
+        return max(4 * max(sizes), self.preset.working_size or 0)
+
     def _ages(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> np.ndarray:
         inputs = self._age_inputs(images, sexes, found)
         if not self.preset.age.mirrored:

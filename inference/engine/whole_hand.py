@@ -53,6 +53,9 @@ class WholeHandModel(WithoutAttention):
     def _prepared(self, upright: np.ndarray) -> np.ndarray:
         return normalise_contrast(working_image(upright, self.preset))
 
+    def _occluded_side(self) -> int:
+        return max(4 * self.preset.branch.size, self.preset.working_size or 0)
+
     def _age_inputs(self, images: list[np.ndarray], sexes: list[str], found: list[Attention]) -> dict[str, np.ndarray]:
         inputs = {"whole": network_input(np.stack([view(image, self.preset.branch.size) for image in images]))}
         if self.preset.sex == "input":

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from inference.engine import Explanation, Refusal
+from inference.engine import Explanation, Refusal, presets
 from inference.engine.explanation import GRID, grad_cam, laid_together, occlusion_rows
 from inference.engine.orientation import Orientation, orientation
 from inference.training.phantom import draw_phantom
@@ -104,6 +106,20 @@ def test_an_occlusion_map_comes_row_by_row_and_says_how_far_it_is(load_tiny, han
     assert rows.max() == pytest.approx(whole.months, rel=1e-3)
     upright = (rows - rows.min()) / np.ptp(rows)
     np.testing.assert_allclose(orientation(hands[0]).stored(upright), whole.map, atol=1e-3)
+
+
+def test_a_large_image_is_occluded_at_about_the_size_that_the_networks_see(load_tiny, tiny, monkeypatch):
+    """Regions are cut from the upload itself where a preset has no working size."""
+    monkeypatch.setitem(presets.PRESETS, "tiny", replace(tiny, working_size=None))
+    model, hand, seen = load_tiny(), draw_phantom(90.0, "F", seed=52, size=900), []
+    ages = model._ages
+    monkeypatch.setattr(model, "_ages", lambda images, *rest: seen.append(max(images[-1].shape)) or ages(images, *rest))
+    rows = np.stack([model.occlusion_row(hand, "F", row) for row in (3, 7, 10)])
+    assert seen[1::2] == [4 * 48] * 3
+    monkeypatch.setattr(model, "_occluded_side", lambda: 2000)
+    in_full = np.stack([model.occlusion_row(hand, "F", row) for row in (3, 7, 10)])
+    assert seen[-1] >= 900
+    np.testing.assert_allclose(rows, in_full, atol=0.1 * in_full.max())
 
 
 def test_a_network_without_feature_maps_is_an_error():
