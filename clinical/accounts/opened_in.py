@@ -24,8 +24,11 @@ def elsewhere(request):
 
 
 def check(request, form):
-    """Let `form` be invalid where it was opened in another hospital."""
-    if sentence := elsewhere(request):
+    """Let `form` be invalid where it was opened in another hospital, or may have been and does not say where."""
+    sentence = elsewhere(request)
+    if form.is_bound and len(request.memberships) > 1 and not request.POST.get("hospital"):
+        sentence = f"You work in {request.hospital} now. This does not say where it was opened: open it anew."
+    if sentence:
         form.errors.clear()  # they compare with rows of a hospital that is not meant
         form.add_error(None, ValidationError(sentence, code=ELSEWHERE))
 

@@ -100,3 +100,15 @@ def test_a_hospital_that_is_not_ones_own_is_not_named(as_user, tess, other_hospi
         assert "in another hospital: open it anew" in response.content.decode()
         assert other_hospital.name not in response.content.decode()
     assert not Patient.objects.exists()
+
+
+def test_a_form_that_does_not_say_where_it_was_opened_is_taken_from_whoever_works_in_one_hospital_only(
+    as_user, tess, hospital, other_hospital
+):
+    client = as_user(tess)
+    assert client.post("/patients/new/", CHILD).status_code == 302
+    MembershipFactory(user=tess, hospital=other_hospital, role="technician")
+    response = client.post("/patients/new/", CHILD | {"mrn": "C-3"})
+    assert response.status_code == 409
+    assert "This does not say where it was opened" in response.content.decode()
+    assert Patient.objects.count() == 1
