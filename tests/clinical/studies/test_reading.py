@@ -1,3 +1,5 @@
+import re
+import uuid
 from urllib.parse import urlencode
 
 import pytest
@@ -142,6 +144,18 @@ def test_the_impression_follows_the_value_unless_the_doctor_wrote_another(as_use
     assert Study.objects.get().review.impression.startswith("Bone age 10 y 3 m at")
     post(client, Study.objects.get(), "review", impression="Bones of a ten-year-old.")
     assert Study.objects.get().review.impression == "Bones of a ten-year-old."
+
+
+def test_the_page_sends_the_impression_it_suggested_so_that_it_follows(as_user, alice, study):
+    client = as_user(alice)
+    path = f"/studies/{study.pk}/"
+    page = client.get(path).content.decode()
+    hidden = dict(re.findall(r'name="(seen|analysis|suggested)"\s+(?:value="([^"]*)")?', page))
+    typed = form(study, "review", **hidden, impression=hidden["suggested"], comment="Carpals ahead")
+    overtaken = client.post(f"{path}review/", typed | {"seen": uuid.uuid4()})
+    assert overtaken.context["review_form"]["suggested"].value() == hidden["suggested"]
+    assert client.post(f"{path}review/", typed).status_code == 302
+    assert Study.objects.get().review.impression.startswith("Bone age 10 y 3 m at")
 
 
 def test_every_reading_stays(as_user, alice, study):
