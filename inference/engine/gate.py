@@ -22,6 +22,8 @@ REASONS = {
     "no-attention": "No part of the image looks like the bones of a hand. Check that this is a radiograph of a hand.",
     "not-a-hand": "This does not look like a radiograph of a whole hand. Check the file, that nothing is cut off, and "
     "turn the picture so that the fingers point up.",
+    "cut-off": "This does not show one whole hand alone: part of it is cut off, or both hands are on the film. Upload "
+    "the left hand alone, from the fingertips to the wrist.",
 }
 
 
@@ -29,7 +31,8 @@ REASONS = {
 class Hands:
     """What the attention network's embeddings of real hands look like: a Gaussian, and the farthest still taken.
 
-    The Mahalanobis distance to it tells unfamiliar images (Lee et al., NeurIPS 2018).
+    The Mahalanobis distance to it tells unfamiliar images (Lee et al., NeurIPS 2018). Parts of a hand, and two hands,
+    lie among the hands by that: Fisher's linear discriminants tell them.
     """
 
     mean: np.ndarray
@@ -37,14 +40,18 @@ class Hands:
     whitening: np.ndarray
     """(C, C): its product with an embedding less the mean has unit covariance over real hands."""
     limit: float
+    whole: np.ndarray | None = None
+    """(C, K): where whole hands lie, after whitening, from K kinds of what is none. None: fitted before it told any."""
+    least: np.ndarray | None = None
+    """(K,): of the wholeness that is still taken."""
 
     @classmethod
     def load(cls, path: Path) -> "Hands":
         with np.load(path) as kept:
-            return cls(kept["mean"].astype(np.float32), kept["whitening"].astype(np.float32), float(kept["limit"]))
+            return cls(**{name: kept[name].astype(np.float32)[()] for name in kept})
 
     def save(self, path: Path) -> None:
-        np.savez(path, mean=self.mean, whitening=self.whitening, limit=self.limit)
+        np.savez(path, **{name: value for name, value in vars(self).items() if value is not None})
 
     @classmethod
     def fitted(cls, embeddings: np.ndarray, limit: float = np.inf) -> "Hands":
@@ -53,11 +60,22 @@ class Hands:
         values = values + 0.003 * values.mean()
         return cls(np.sqrt(embeddings).mean(0), (vectors / np.sqrt(values)) @ vectors.T, limit)
 
+    def whitened(self, embeddings: np.ndarray) -> np.ndarray:
+        """(..., C) -> (..., C)"""
+        # Embeddings are means of ReLUs: their square roots are closer to a Gaussian.
+        return (np.sqrt(np.maximum(embeddings, 0)) - self.mean) @ self.whitening
+
     def distance(self, embeddings: np.ndarray) -> np.ndarray:
         """(..., C) -> (...): root mean square of the whitened embedding, about 1 for a hand."""
-        # Embeddings are means of ReLUs: their square roots are closer to a Gaussian.
-        whitened = (np.sqrt(np.maximum(embeddings, 0)) - self.mean) @ self.whitening
-        return np.sqrt(np.mean(whitened**2, axis=-1))
+        return np.sqrt(np.mean(self.whitened(embeddings) ** 2, axis=-1))
+
+    def wholeness(self, embeddings: np.ndarray) -> np.ndarray:
+        """(..., C) -> (..., K): larger for one whole hand than for a part of it, or for two."""
+        return self.whitened(embeddings) @ self.whole
+
+    def cut_off(self, embedding: np.ndarray) -> bool:
+        """Whether (C,) is not of one whole hand alone."""
+        return self.whole is not None and bool((self.wholeness(embedding) < self.least).any())
 
 
 def refuse_pixels(pixels: np.ndarray) -> str | None:
@@ -76,4 +94,6 @@ def refuse_attention(attention: Attention, hands: Hands) -> str | None:
     """The code of a refusal after the attention network, or None."""
     if attention.carpal is None or attention.metacarpal is None:
         return "no-attention"
-    return "not-a-hand" if hands.distance(attention.embedding) > hands.limit else None
+    if hands.distance(attention.embedding) > hands.limit:
+        return "not-a-hand"
+    return "cut-off" if hands.cut_off(attention.embedding) else None

@@ -3,15 +3,15 @@
     python -m inference.training.calibrate --weights DIR --data DIR
 
 does it anew for weights that were exported before, and writes it into their card. The gate is fitted on training
-radiographs and some drawn hands, its limit and the interval on validation radiographs; whether the interval holds is
-checked on each of these by an interval fitted on the others.
+radiographs and some drawn hands, whole and cut off, its limits and the interval on validation radiographs; whether
+the interval holds is checked on each of these by an interval fitted on the others.
 """
 
 import argparse
 import hashlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from inference.engine.whole_hand import WholeHandModel
 from inference.training import metrics
 from inference.training.card import markdown
 from inference.training.datasets import Dataset, read_dataset
+from inference.training.non_hands import CUT_OFF
 from inference.training.phantom_set import draw_phantoms
 
 COVERAGE = 0.9
@@ -48,6 +49,10 @@ GATE_SAMPLE = 4000
 GATE_PHANTOMS, GATE_PHANTOM_SEED = 400, 25_000
 """Drawn hands beside them. Without these the gate of a sharper network tells them from radiographs, and the
 demonstration's studies are refused."""
+CUT_HANDS, CUT_SEED = 300, 26_000
+"""Of these and those, cut off in every way of CUT_OFF."""
+CUT_TOGETHER = (("wrist alone", "fingers cut off"), ("side cut off",), ("both hands",))
+"""What one discriminant each tells from whole hands: one for all of them let several times as many pass."""
 PHANTOMS, PHANTOM_SEED = 200, 20_000
 
 
@@ -76,11 +81,34 @@ def embeddings(runtime: Runtime, preset: Preset, data: Dataset) -> np.ndarray:
     return np.concatenate(batches)
 
 
-def fit_hands(known: np.ndarray, good: np.ndarray) -> Hands:
-    """The gate: fitted on embeddings of training hands, its limit set on those of validation hands."""
+def cut_hands(known: Dataset) -> list[Dataset]:
+    """CUT_HANDS of them, spread evenly, cut off in the ways of each of CUT_TOGETHER."""
+    rng = np.random.default_rng(CUT_SEED)
+    few = known.at(range(0, len(known), max(1, len(known) // CUT_HANDS))[:CUT_HANDS])
+    return [
+        Dataset(few.labels * len(names), [CUT_OFF[name](image, rng) for name in names for image in few.images])
+        for names in CUT_TOGETHER
+    ]
+
+
+def fit_hands(known: np.ndarray, cut: list[np.ndarray], good: np.ndarray) -> Hands:
+    """The gate: fitted on embeddings (N, C) of training hands, whole and cut off in several ways, its limits set on
+    those of validation hands.
+
+    All limits leave as many of these out, and together let GOOD_HANDS_TAKEN through.
+    """
     hands = Hands.fitted(known)
-    limit = float(np.quantile(hands.distance(good), GOOD_HANDS_TAKEN))
-    return Hands(hands.mean, hands.whitening, limit)
+    # Fisher's discriminant: whitened, whole hands have mean 0 and unit covariance.
+    whole = [
+        np.linalg.solve(np.eye(parts.shape[1]) + np.cov(parts, rowvar=False), -parts.mean(axis=0))
+        for parts in map(hands.whitened, cut)
+    ]
+    hands = replace(hands, whole=np.stack(whole, axis=1))
+    odd = np.column_stack([hands.distance(good), -hands.wholeness(good)])
+    few = round((1 - GOOD_HANDS_TAKEN) * len(good))
+    limits = next(at for at in np.sort(odd, axis=0)[-few - 1 :] if (odd > at).any(axis=1).sum() <= few)
+    limits = limits + 0.001 * odd.std(axis=0)  # single precision must not refuse the hands that they stand on
+    return replace(hands, limit=float(limits[0]), least=-limits[1:])
 
 
 def signals(readings: list[Reading]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -162,7 +190,8 @@ def calibrate(preset: Preset | WholeHand, folder: Path, train: Dataset | None, v
             hands = Hands.load(folder / "hands.npz")
         else:
             known = train + draw_phantoms(GATE_PHANTOMS, GATE_PHANTOM_SEED, partial(working_image, preset=preset))
-            hands = fit_hands(embeddings(runtime, preset, known), embeddings(runtime, preset, val))
+            embedded = partial(embeddings, runtime, preset)
+            hands = fit_hands(embedded(known), [embedded(cut) for cut in cut_hands(known)], embedded(val))
             hands.save(folder / "hands.npz")
         model = TwoStageModel(preset, {"version": ""}, runtime, hands, unfitted)
     readings, ages = read_all(model, val), val.ages
@@ -186,9 +215,8 @@ def _mae(readings: list[Reading], data: Dataset) -> float:
 
 
 def _digest(folder: Path, interval: dict) -> str:
-    """SHA-256 of the networks and of the interval."""
-    networks = sorted(path for path in folder.glob("*.npz") if path.name != "hands.npz")
-    data = b"".join(path.read_bytes() for path in networks)
+    """SHA-256 of the networks, the gate and the interval."""
+    data = b"".join(path.read_bytes() for path in sorted(folder.glob("*.npz")))
     return hashlib.sha256(data + json.dumps(interval).encode()).hexdigest()
 
 

@@ -1,4 +1,7 @@
-"""Images drawn in code that are no radiograph of a whole hand: the model must refuse every one of them."""
+"""Images that are no radiograph of one whole hand: the model must refuse every one of them.
+
+All are drawn in code. CUT_OFF makes them of radiographs too, for the gate to be fitted on.
+"""
 
 from collections.abc import Callable
 
@@ -117,6 +120,33 @@ def tiny(rng: np.random.Generator) -> np.ndarray:
     return cv2.resize(hand, (height * hand.shape[1] // hand.shape[0], height), interpolation=cv2.INTER_AREA)
 
 
+def wrist_alone(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return hand[round(len(hand) * rng.uniform(0.35, 0.7)) :]
+
+
+def fingers_cut_off(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return hand[round(len(hand) * rng.uniform(0.25, 0.45)) :]
+
+
+def side_cut_off(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    middle = round(hand.shape[1] * rng.uniform(0.4, 0.6))
+    return hand[:, middle:] if rng.random() < 0.5 else hand[:, :middle]
+
+
+def both_hands(hand: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    pair = [hand, hand[:, ::-1]]
+    return np.hstack(pair if rng.random() < 0.5 else pair[::-1])
+
+
+CUT_OFF: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "wrist alone": wrist_alone,
+    "fingers cut off": fingers_cut_off,
+    "side cut off": side_cut_off,
+    "both hands": both_hands,
+}
+"""Each makes, of (H, W) uint8 with one hand, fingers up, and a generator, what does not show one whole hand alone."""
+
+
 def _hand(rng: np.random.Generator) -> np.ndarray:
     return draw_phantom(float(rng.uniform(24, 200)), "MF"[rng.integers(2)], int(rng.integers(2**31)), 700)
 
@@ -134,6 +164,9 @@ NON_HANDS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "fingertips": fingertips,
     "forearm": forearm,
     "tiny": tiny,
+    "wrist alone": lambda rng: wrist_alone(_hand(rng), rng),
+    "fingers cut off": lambda rng: fingers_cut_off(_hand(rng), rng),
+    "both hands": lambda rng: both_hands(_hand(rng), rng),
 }
 """Each draws a (H, W) uint8 image from a generator."""
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ def test_a_blank_image_is_refused_and_a_flat_hand_is_not(hands):
 
 
 def test_every_refusal_has_a_sentence():
-    assert set(REASONS) == {"too-small", "blank", "no-attention", "not-a-hand"}
+    assert set(REASONS) == {"too-small", "blank", "no-attention", "not-a-hand", "cut-off"}
     assert all(reason.endswith(".") for reason in REASONS.values())
 
 
@@ -42,13 +44,29 @@ def test_what_looks_unlike_every_hand_is_refused(embeddings):
     assert refuse_attention(Attention(0.5, np.eye(3), strange, HERE, HERE), hands) == "not-a-hand"
 
 
+def test_part_of_a_hand_is_refused_for_its_own_reason(embeddings):
+    hands = replace(Hands.fitted(embeddings), whole=np.eye(8)[:, :2], least=np.array([-1.5, -9.0]))
+    whole, part = embeddings.mean(axis=0), embeddings.mean(axis=0) * [0.1, *[1] * 7]
+    assert refuse_attention(Attention(0.5, np.eye(3), whole, HERE, HERE), hands) is None
+    assert refuse_attention(Attention(0.5, np.eye(3), part, HERE, HERE), hands) == "cut-off"
+
+
 def test_no_region_is_no_attention(embeddings):
     hands = Hands.fitted(embeddings)
     assert refuse_attention(Attention(0.5, np.zeros((3, 3)), embeddings[0], None, None), hands) == "no-attention"
 
 
 def test_the_gate_survives_being_saved_and_loaded(embeddings, tmp_path):
-    Hands.fitted(embeddings, limit=2.5).save(tmp_path / "hands.npz")
+    hands = replace(Hands.fitted(embeddings, limit=2.5), whole=np.eye(8)[:, :2], least=np.array([-3.5, -1.0]))
+    hands.save(tmp_path / "hands.npz")
     loaded = Hands.load(tmp_path / "hands.npz")
-    assert loaded.limit == 2.5
-    np.testing.assert_allclose(loaded.distance(embeddings), Hands.fitted(embeddings).distance(embeddings), rtol=1e-4)
+    assert (loaded.limit, *loaded.least) == (2.5, -3.5, -1.0)
+    np.testing.assert_allclose(loaded.distance(embeddings), hands.distance(embeddings), rtol=1e-4)
+    np.testing.assert_allclose(loaded.wholeness(embeddings), hands.wholeness(embeddings), atol=1e-3)
+
+
+def test_a_gate_fitted_before_it_knew_parts_of_hands_refuses_none(embeddings, tmp_path):
+    hands = Hands.fitted(embeddings)
+    np.savez(tmp_path / "hands.npz", mean=hands.mean, whitening=hands.whitening, limit=9.0)
+    part = Attention(0.5, np.eye(3), embeddings[0] * [0.1, *[1] * 7], HERE, HERE)
+    assert refuse_attention(part, Hands.load(tmp_path / "hands.npz")) is None

@@ -6,13 +6,16 @@ from inference.engine.presets import SCALED_AGE_MONTHS
 from inference.engine.regions import Attention
 from inference.training.calibrate import (
     COVERAGE,
+    CUT_TOGETHER,
     cross_fitted_bounds,
+    cut_hands,
     fit_difficulty,
     fit_hands,
     fit_interval,
     signals,
 )
 from inference.training.metrics import interval_by_group, interval_metrics
+from inference.training.non_hands import CUT_OFF
 
 
 def simulated(count, seed, pull=0.15):
@@ -72,9 +75,28 @@ def test_no_weight_of_the_difficulty_is_negative():
     assert min(fit_difficulty(*simulated(200, seed=5))) >= 0
 
 
-def test_the_gate_takes_almost_every_good_hand():
+def test_the_gate_takes_almost_every_good_hand_and_no_part_of_one():
     rng = np.random.default_rng(0)
     known, good = (rng.gamma(4.0, 1.0, size=(1500, 8)) for _ in range(2))
-    hands = fit_hands(known, good)
-    assert (hands.distance(good) > hands.limit).mean() <= 0.004
+    shapes = [0.3, 0.3, *[4.0] * 6], [*[4.0] * 6, 16.0, 16.0]
+    cut, fresh = ([rng.gamma(shape, 1.0, size=(300, 8)) for shape in shapes] for _ in range(2))
+    hands = fit_hands(known, cut, good)
+
+    def refused(embeddings):
+        return np.mean([hands.distance(one) > hands.limit or hands.cut_off(one) for one in embeddings])
+
+    assert 0 < refused(good) <= 0.004
+    assert min(map(refused, fresh)) > 0.9
     assert hands.distance(np.full(8, 60.0)) > hands.limit
+
+
+def test_hands_are_cut_off_in_every_way(drawn):
+    kinds = cut_hands(drawn)
+    assert [len(cut) for cut in kinds] == [len(names) * len(drawn) for names in CUT_TOGETHER]
+    for image, hand in zip(kinds[0].images, drawn.images * 2, strict=True):
+        assert image.shape[0] < 0.8 * hand.shape[0]
+    assert all(image.shape[1] == 2 * hand.shape[1] for image, hand in zip(kinds[2].images, drawn.images, strict=True))
+
+
+def test_every_way_of_cutting_is_told():
+    assert {name for names in CUT_TOGETHER for name in names} == set(CUT_OFF)
