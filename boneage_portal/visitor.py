@@ -49,9 +49,11 @@ class Visitor:
 
     def create_patient(self, sex):
         """Returns the path of a new patient of ten years."""
-        self._get("/patients/new/")
+        page = self._get("/patients/new/").text
+        self.hospital = re.search(r'name="hospital"\s+value="(\d+)"', page)[1]
         today = date.today()
         fields = {
+            "hospital": self.hospital,
             "mrn": f"SMOKE-{secrets.token_hex(6)}",
             "family_name": "Smoke test",
             "sex": sex,
@@ -72,7 +74,7 @@ class Visitor:
         """Send the form with one radiograph; returns the path of the study."""
         response = self._post(
             f"{patient}upload/",
-            {"submission": submission},
+            {"submission": submission, "hospital": self.hospital},
             files={"files": ("radiograph", content)},
             headers={"HX-Request": "true"},
         )

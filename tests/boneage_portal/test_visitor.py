@@ -6,7 +6,8 @@ from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
 from boneage_portal.visitor import Unexpected, Visitor
 from clinical.accounts import second_factor
-from tests.factories import PASSWORD
+from tests import radiograph_files
+from tests.factories import PASSWORD, MembershipFactory
 from tests.one_time_codes import code_of
 
 
@@ -20,6 +21,14 @@ def visitor(live_server, alice):
 def test_with_a_password_where_that_is_enough(visitor, alice):
     visitor.sign_in(alice.email, PASSWORD)
     assert visitor.create_patient("F").startswith("/patients/")
+
+
+def test_who_works_in_several_hospitals_creates_and_uploads_too(visitor, alice, other_hospital):
+    MembershipFactory(user=alice, hospital=other_hospital)
+    visitor.sign_in(alice.email, PASSWORD)
+    patient = visitor.create_patient("F")
+    form = visitor.open_upload(patient)
+    assert visitor.upload(patient, form, radiograph_files.png()).startswith("/studies/")
 
 
 def test_with_a_code_where_there_is_a_second_factor(visitor, alice, settings):
