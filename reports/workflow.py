@@ -19,6 +19,7 @@ from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
 from clinical.patients.erasure import erasing
 from clinical.patients.models import ErasureMode
+from clinical.stored import lying_in
 from clinical.studies import workflow as studies
 from clinical.studies.workflow import WrongState
 from reports.models import Report, State
@@ -75,7 +76,8 @@ def supersede_report(sender, study, actor, **kwargs):
 def let_go(sender, patient, mode, files, **kwargs):
     """The PDFs go. Of an anonymised patient number, hash and check code stay: what was handed out can be checked."""
     reports = Report.objects.filter(study__patient=patient)
-    files += reports.exclude(pdf="").values_list("pdf", flat=True)
+    for report in reports:
+        files += [report.pdf, *lying_in(f"reports/{report.pk}")]
     if mode == ErasureMode.ERASE:
         reports.delete()
     else:

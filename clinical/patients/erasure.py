@@ -197,7 +197,10 @@ def _anonymise(patient):
     patient.save()
     patient.former_measurements.all().delete()
     studies = Study.objects.filter(patient=patient)
-    Review.objects.filter(study__in=studies).update(impression="", comment="")
+    for review in Review.objects.filter(study__in=studies).select_related("study__patient"):
+        review.age_months = review.study.chronological_age_months  # to the day it would tell the date of birth
+        review.impression = review.comment = ""
+        review.save()
     studies.update(indication="", notices=[])
 
 

@@ -52,7 +52,7 @@ class Unplaced(Exception):
 @require_http_methods(["GET", "POST"])
 def upload(request, pk):
     """Radiographs of one patient."""
-    patient = get_object_or_404(Patient, pk=pk)
+    patient = get_object_or_404(Patient, pk=pk, anonymised_at=None)
 
     def page(form, results=(), status=200):
         context = {"patient": patient, "form": form, "results": results}

@@ -4,11 +4,13 @@ import hashlib
 from datetime import timedelta
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import DatabaseError
 from django.utils import timezone
 
 from clinical.audit.models import AccessEvent
+from clinical.patients.models import Erasure
 from clinical.studies import workflow as studies
 from clinical.studies.models import Study
 from reports import tasks, workflow
@@ -215,3 +217,10 @@ def test_a_report_that_was_superseded_while_it_waited_is_made_for_the_record(sig
     waiting.refresh_from_db()
     assert waiting.state == "ready"
     assert waiting.superseded_at
+
+
+def test_what_lies_beside_a_report_that_no_row_names_goes_with_the_patient(report, anonymised):
+    lost = storages["private"].save(f"reports/{report.pk}/7.pdf", ContentFile(b"of a worker that was lost"))
+    kept = report.pdf
+    anonymised(report)
+    assert {lost, kept} <= set(Erasure.objects.get().files)

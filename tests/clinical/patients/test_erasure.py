@@ -147,6 +147,7 @@ def test_anonymised_the_figures_stay(xanthippe, ada):
     study = patient.studies.get()
     assert (study.state, study.acquired_on, study.analysis.bone_age_months) == ("released", date(2024, 5, 1), 118.0)
     assert study.review.bone_age_months == 120.0
+    assert study.review.age_months == 122.0  # of one born on the first of the month
     assert Report.objects.get().sha256 == ""
     assert patient.measurements.count() == 1
 
@@ -196,6 +197,7 @@ def test_the_pages_still_open(as_user, alice, ada, mother, xanthippe, mode):
     "path",
     [
         *("patients/{patient}/edit/", "patients/{patient}/measurements/new/", "patients/{patient}/family/invite/"),
+        "patients/{patient}/upload/",
         *("measurements/{measurement}/edit/", "measurements/{measurement}/remove/"),
     ],
 )
