@@ -31,7 +31,7 @@ from inference.engine.weights import read_card
 from inference.engine.whole_hand import WholeHandModel
 from inference.training import metrics
 from inference.training.card import markdown
-from inference.training.datasets import Dataset, read_dataset
+from inference.training.datasets import Dataset, read_dataset, require_data
 from inference.training.non_hands import CUT_OFF
 from inference.training.phantom_set import draw_phantoms
 
@@ -232,6 +232,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="the folder of the model, with its card.json")
     parser.add_argument("--keep-gate", action="store_true", help="fit the interval alone")
     options = parser.parse_args(arguments)
+    require_data(parser, options.data)
     card = read_card(options.weights)
     preset = presets.trainable(card["name"])
     prepare = partial(working_image, preset=preset)

@@ -6,6 +6,7 @@
 
 import csv
 import zipfile
+from argparse import ArgumentParser
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -151,6 +152,12 @@ def read_dataset(
     images = OnDemand(decode, chosen)
     size = fmean(image.nbytes for image in images[:: 1 + len(images) // 16]) * len(images)
     return Dataset([wanted[id] for id in chosen], images if size > IN_MEMORY_BYTES else images[:])
+
+
+def require_data(parser: ArgumentParser, folder: Path | None) -> None:
+    """Ends the command with a sentence where neither --data nor $BONEAGE_DATA names a folder."""
+    if folder is None:
+        parser.error("No radiographs are named: give their folder with --data or $BONEAGE_DATA (docs/model.md).")
 
 
 def spread(count: int, limit: int) -> list[int]:

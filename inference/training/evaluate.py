@@ -20,7 +20,7 @@ from inference.engine.model import BATCH, DEFAULT_MODEL
 from inference.engine.runtimes import RUNTIMES
 from inference.training import attention as attending
 from inference.training import metrics
-from inference.training.datasets import Dataset, Label, read_dataset, spread
+from inference.training.datasets import Dataset, Label, read_dataset, require_data, spread
 from inference.training.non_hands import NON_HANDS, draw_non_hands
 from inference.training.phantom_set import draw_phantoms
 from inference.training.plots import draw_plots
@@ -223,6 +223,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--masks", type=Path, help="masks to measure heat maps by; epiphysis_masks.zip of --data")
     parser.add_argument("--marked", type=int, default=300, help="radiographs with boxes or masks to read, at most")
     options = parser.parse_args(arguments)
+    require_data(parser, options.data)
     options.boxes = options.boxes or _existing(options.data / "roi_boxes.csv")
     options.masks = options.masks or _existing(options.data / "epiphysis_masks.zip")
     options.out.mkdir(parents=True, exist_ok=True)

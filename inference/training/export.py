@@ -31,7 +31,7 @@ from inference.engine.presets import Ensemble, Preset, WholeHand
 from inference.engine.weights import fingerprint, load_arrays, read_card, serving_files, weights_folder
 from inference.training import calibrate, quantize
 from inference.training.card import CITATION, NOT_FOR
-from inference.training.datasets import read_dataset
+from inference.training.datasets import read_dataset, require_data
 
 SMALLEST_HALVED = 1024
 """Constants with fewer values stay in single precision; vectors too: a variance may be too large for half."""
@@ -130,6 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     if options.run is None:
         parser.error("--run is needed: the folder that inference.training.train wrote.")
+    require_data(parser, options.data)
     chosen = presets.trainable(options.preset)
     out = options.out / chosen.name
     export_networks(chosen, options.run, out)

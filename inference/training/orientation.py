@@ -16,7 +16,7 @@ import numpy as np
 from inference.engine import orientation
 from inference.engine.imaging import is_inverted
 from inference.engine.orientation import CONFIDENT, EIGHT, SIDE, eight_features
-from inference.training.datasets import read_dataset
+from inference.training.datasets import read_dataset, require_data
 
 STEPS, BATCH, RATE, DECAY = 800, 2048, 0.5, 1e-5
 
@@ -71,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    require_data(parser, options.data)
     train = thumbnails(options.data, "train")
     rng = np.random.default_rng(options.seed)
     pictures = np.concatenate([train, np.stack([moved(picture, rng) for picture in train])])

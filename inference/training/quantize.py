@@ -32,7 +32,7 @@ from inference.engine.runtimes import OnnxRuntime
 from inference.engine.two_stage import TwoStageModel
 from inference.engine.weights import QUANTIZED_AGE, fingerprint, read_card
 from inference.training import calibrate
-from inference.training.datasets import Dataset, read_dataset, spread
+from inference.training.datasets import Dataset, read_dataset, require_data, spread
 
 MAX_WORSE = 0.1
 """Months that the validation MAE may rise."""
@@ -138,6 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
     parser.add_argument("--weights", type=Path, required=True, help="the folder of the model, with its card.json")
     options = parser.parse_args(arguments)
+    require_data(parser, options.data)
     card = read_card(options.weights)
     preset = presets.preset(card["name"])
     if not isinstance(preset, Preset):

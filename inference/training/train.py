@@ -27,7 +27,7 @@ from inference.engine.regions import Attention, find_regions
 from inference.engine.weights import load_arrays, read_card, weights_folder
 from inference.training.attention import hand_of, mass_inside
 from inference.training.batches import AgeBatches, AttentionBatches, WholeHandBatches
-from inference.training.datasets import Dataset, OnDemand, read_dataset
+from inference.training.datasets import Dataset, OnDemand, read_dataset, require_data
 from inference.training.fitting import run_fit
 from inference.training.phantom_set import cached_phantoms
 
@@ -364,6 +364,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--learning-rate", type=float, help="highest rate of stage 2; default: the preset's")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
+    require_data(parser, options.data)
     try:
         chosen = presets.trainable(options.preset)
     except ValueError as error:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.training import datasets
+from inference.training import calibrate, datasets, evaluate, export, orientation, quantize, train
 from inference.training.datasets import OnDemand, read_dataset, spread
 
 
@@ -67,6 +67,24 @@ def test_a_limited_choice_reaches_the_last_id(tmp_path):
     for id in range(7):
         (tmp_path / "images" / f"{id}.png").write_bytes(encoded(id))
     assert [label.id for label in read_dataset(tmp_path, "train", limit=4).labels] == ["0", "2", "4", "6"]
+
+
+@pytest.mark.parametrize(
+    ("command", "others"),
+    [
+        (train, ["--run", "none"]),
+        (evaluate, ["--out", "none"]),
+        (calibrate, ["--weights", "none"]),
+        (quantize, ["--weights", "none"]),
+        (orientation, []),
+        (export, ["--run", "none", "--out", "none"]),
+    ],
+)
+def test_a_command_without_radiographs_says_how_to_name_them(monkeypatch, capsys, command, others):
+    monkeypatch.delenv("BONEAGE_DATA", raising=False)
+    with pytest.raises(SystemExit):
+        command.main(others)
+    assert "No radiographs are named: give their folder with --data" in capsys.readouterr().err
 
 
 def test_images_pass_through_prepare(zipped):
