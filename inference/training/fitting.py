@@ -99,11 +99,13 @@ def save_checkpoint(model: keras.Model, path: Path, spent: dict) -> None:
     """Model with optimizer, its weights alone in half precision, and what was spent, beside each other; an interrupted
     save leaves the last one whole.
     """
-    partial = path.with_name(f"{path.stem}.partial.keras")
-    model.save(partial)
-    partial.replace(path)
-    save_arrays(model.get_weights(), path.with_suffix(".npz"))
-    path.with_suffix(".json").write_text(json.dumps(spent))
+    # A fit goes on where there is a .keras file: that comes last.
+    partial = {suffix: path.with_name(f"{path.stem}.partial{suffix}") for suffix in (".npz", ".json", ".keras")}
+    save_arrays(model.get_weights(), partial[".npz"])
+    partial[".json"].write_text(json.dumps(spent))
+    model.save(partial[".keras"])
+    for suffix, written in partial.items():
+        written.replace(path.with_suffix(suffix))
 
 
 def run_fit(

@@ -1,10 +1,12 @@
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from inference.engine.presets import Fit
+from inference.training import fitting
 from inference.training.fitting import Schedule, run_fit
 
 ONE_CYCLE = Fit(epochs=10, batch=4, learning_rate=1.0, schedule="one_cycle")
@@ -78,6 +80,25 @@ def test_an_interrupted_fit_goes_on_where_it_was(tmp_path, capsys):
     assert [row["epoch"] for row in state["history"]] == [1, 2, 3, 4, 5]
     assert int(model.optimizer.iterations.numpy()) == 40
     assert "resuming" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("broken", [(fitting, "save_arrays"), (keras.Model, "save"), (fitting.Path, "write_text")])
+def test_an_interrupted_save_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch, broken):
+    checkpoint = tmp_path / "line.keras"
+    fitted(checkpoint, epochs=1)
+    files = [checkpoint.with_suffix(suffix) for suffix in (".keras", ".npz", ".json")]
+    before = [path.read_bytes() for path in files]
+
+    def interrupted(one, *rest, **options):
+        for part in (one, *rest):
+            if isinstance(part, Path):
+                part.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(*broken, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(checkpoint, epochs=2)
+    assert [path.read_bytes() for path in files] == before
 
 
 def test_a_finished_fit_does_nothing_more(tmp_path):
