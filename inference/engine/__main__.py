@@ -41,7 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     if isinstance(outcome, Refusal):
         return _fail(outcome.reason)
     if options.explain:
-        explanation = model.explain(radiograph.pixels, options.sex, options.explain)
+        try:
+            explanation = model.explain(radiograph.pixels, options.sex, options.explain)
+        except ValueError as error:
+            return _fail(str(error))
         if isinstance(explanation, Refusal):
             return _fail(explanation.reason)
         picture = drawn_over(radiograph.pixels, explanation.map)

@@ -161,6 +161,8 @@ def _sentence(error) -> str:
 class ExternalModel(WithoutAttention):
     """The model that a description tells of, on ONNX Runtime. Right hands are mirrored for it as for any other."""
 
+    _instead = "of a model from elsewhere there is an occlusion map"
+
     def __init__(self, description: Description, folder: Path) -> None:
         """Raises ValueError where the network has not the inputs and outputs that the description names."""
         super().__init__(description.name, description.card())

@@ -79,6 +79,8 @@ class BoneAgeModel:
     """A trained model, ready to read. Thread-safe. `load` gives the one of its kind."""
 
     _interval: Interval
+    _instead = "load the model for TensorFlow"
+    """What to do where Grad-CAM finds no gradients."""
 
     def __init__(self, name: str, card: dict) -> None:
         self.name = name
@@ -108,6 +110,8 @@ class BoneAgeModel:
             raise ValueError(f"There is no runtime {runtime!r}. Choose one of: {', '.join(RUNTIMES)}.")
         chosen = presets.PRESETS.get(name)
         if isinstance(chosen, Ensemble):
+            if folder is None and has_weights(name):
+                folder = weights_folder(name)  # exported, with members of its own
             members = {member: folder and folder / member for member in chosen.members}
             return EnsembleModel(chosen, [cls.load(member, runtime, inside) for member, inside in members.items()])
         if folder is None:
@@ -189,7 +193,7 @@ class BoneAgeModel:
         upright = self._prepared(reading.lies.upright(image))
         network = self._age_network(sex)
         if network is None:
-            raise ValueError("Grad-CAM needs gradients, which ONNX Runtime has not: load the model for TensorFlow.")
+            raise ValueError(f"Grad-CAM needs gradients, which ONNX Runtime has not: {self._instead}.")
         maps = grad_cam(network, self._age_inputs([upright], [sex], [reading.attention]))
         boxes = {name: region.box for name, region in reading.attention.regions.items()}
         together = laid_together({name: values[0] for name, values in maps.items()}, boxes)

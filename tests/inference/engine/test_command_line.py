@@ -4,6 +4,16 @@ import cv2
 import pytest
 
 from inference.engine.__main__ import main
+from tests.model_files import from_elsewhere
+
+
+def test_grad_cam_of_a_model_from_elsewhere_is_one_line_on_standard_error(radiograph, tmp_path, monkeypatch, capsys):
+    from_elsewhere(tmp_path / "other")
+    monkeypatch.setenv("BONEAGE_WEIGHTS", str(tmp_path))
+    asked = ["--model", "other", "--explain", "gradcam", "--out", str(tmp_path / "map.png")]
+    assert main([str(radiograph), "--sex", "F", *asked]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "occlusion map" in line
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from inference.engine import BoneAgeModel, Prediction, Refusal, available_models, presets
+from inference.engine.explanation import GRID
 from inference.engine.external import read_description
 from inference.engine.model import DEFAULT_MODEL
 from inference.engine.presets import Ensemble
@@ -95,7 +96,7 @@ def test_it_says_that_it_has_no_regions_and_checks_no_hand(folder, hands):
 def test_an_occlusion_map_needs_no_gradients_but_grad_cam_does(folder, hands):
     model = BoneAgeModel.load("elsewhere")
     assert model.explain(hands[0], "F", "occlusion").map.max() == 1
-    with pytest.raises(ValueError, match="gradients"):
+    with pytest.raises(ValueError, match=r"gradients, .* of a model from elsewhere there is an occlusion map"):
         model.explain(hands[0], "F", "gradcam")
 
 
@@ -240,6 +241,12 @@ def test_an_ensemble_reads_the_mean_of_its_members(both, hands):
 def test_an_ensemble_explains_by_the_mean_of_its_members_rows(both, hands):
     mean, *each = (BoneAgeModel.load(name).occlusion_row(hands[0], "F", 6) for name in ("both", "elsewhere", "older"))
     np.testing.assert_allclose(mean, np.mean(each, axis=0), rtol=1e-5)
+    whole = BoneAgeModel.load("both").explain(hands[0], "F", "occlusion")
+    assert (whole.map.shape, whole.map.max()) == ((GRID, GRID), 1)
+    assert whole.months >= mean.max() - 1e-4
+    assert BoneAgeModel.load("both").explain(np.zeros((50, 50), np.uint8), "F", "occlusion").code == "too-small"
+    with pytest.raises(ValueError, match="Grad-CAM is of its members, elsewhere, older"):
+        BoneAgeModel.load("both").explain(hands[0], "F", "gradcam")
     assert BoneAgeModel.load("both").occlusion_row(np.zeros((50, 50), np.uint8), "F", 6).code == "too-small"
 
 
@@ -255,6 +262,8 @@ def test_an_ensemble_gathered_in_a_folder_is_a_model_of_its_own(both, folder, ha
     (folder / "network.onnx").unlink()
     [again] = BoneAgeModel.load("both", folder=inside).predict(hands[:1], "F")
     assert again.bone_age_months == before[0].bone_age_months
+    [pinned] = BoneAgeModel.load("both").predict(hands[:1], "F")
+    assert pinned.bone_age_months == before[0].bone_age_months
     whole = fingerprint(inside)
     (inside / "older" / "network.onnx").write_bytes(b"other")
     assert fingerprint(inside) != whole
