@@ -27,7 +27,7 @@ from inference.engine.preprocessing import network_input, normalise_contrast, vi
 from inference.engine.presets import Preset, WholeHand
 from inference.engine.runtimes import OnnxRuntime, Runtime
 from inference.engine.two_stage import TwoStageModel
-from inference.engine.weights import read_card
+from inference.engine.weights import read_card, serving_files
 from inference.engine.whole_hand import WholeHandModel
 from inference.training import metrics
 from inference.training.card import markdown
@@ -199,7 +199,7 @@ def calibrate(preset: Preset | WholeHand, folder: Path, train: Dataset | None, v
     phantoms = draw_phantoms(PHANTOMS, seed=PHANTOM_SEED)
     return {
         "name": preset.name,
-        "version": f"{datetime.now(UTC):%Y.%m.%d}-{_digest(folder, interval)[:8]}",
+        "version": version(folder, interval),
         "interval": interval,
         "interval_check": metrics.interval_by_group(
             [label.sex for label in val.labels], ages, *cross_fitted_bounds(readings, ages)
@@ -214,10 +214,15 @@ def _mae(readings: list[Reading], data: Dataset) -> float:
     return round(float(np.abs(errors).mean()), 2)
 
 
-def _digest(folder: Path, interval: dict) -> str:
-    """SHA-256 of the networks, the gate and the interval."""
-    data = b"".join(path.read_bytes() for path in sorted(folder.glob("*.npz")))
-    return hashlib.sha256(data + json.dumps(interval).encode()).hexdigest()
+def version(folder: Path, interval: dict) -> str:
+    """The day, and the SHA-256 of all that decides what the model answers: other files are never of the same version,
+    which a portal that has it would refuse.
+    """
+    digest = hashlib.sha256(json.dumps(interval).encode())
+    for path in serving_files(folder):
+        if path.name != "card.json":
+            digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return f"{datetime.now(UTC):%Y.%m.%d}-{digest.hexdigest()[:8]}"
 
 
 def write_card(folder: Path, card: dict) -> None:

@@ -19,6 +19,7 @@ NOT_FOR = (
     "wrist in postero-anterior projection, for skeletal dysplasia, or for estimating the age of people without papers."
 )
 FIGURES = (
+    ("Measured with", "model"),  # an earlier version, where gate, interval or 8-bit copy were made anew
     ("Radiographs", "n"),
     ("MAE, months", "mae_months"),
     ("its 95 % interval", "mae_ci95"),
@@ -55,6 +56,7 @@ def markdown(card: dict) -> str:
             *(
                 f"| {title} | {' | '.join(_cell(figures.get(name)) for figures in evaluations.values())} |"
                 for title, name in FIGURES
+                if any(name in figures for figures in evaluations.values())
             ),
             "",
         ]

@@ -142,6 +142,7 @@ def main(arguments: list[str] | None = None) -> None:
     calibrate.write_card(out, card)
     if isinstance(chosen, Preset) and not options.without_int8:
         card["int8"] = quantize.quantize(chosen, out, train, val)
+        card["version"] = calibrate.version(out, card["interval"])
         calibrate.write_card(out, card)
     told = ("version", "validation", "phantoms", "interval_check", "int8")
     print(json.dumps({name: card[name] for name in told if name in card}))

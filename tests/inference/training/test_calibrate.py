@@ -13,6 +13,7 @@ from inference.training.calibrate import (
     fit_hands,
     fit_interval,
     signals,
+    version,
 )
 from inference.training.metrics import interval_by_group, interval_metrics
 from inference.training.non_hands import CUT_OFF
@@ -69,6 +70,19 @@ def test_cross_fitting_measures_what_fresh_data_would(fitted):
     expected = interval_metrics(fresh_ages, *fitted.bounds(*signals(fresh)))
     assert crossed["coverage"] == pytest.approx(expected["coverage"], abs=0.025)
     assert crossed["mean_width_months"] == pytest.approx(expected["mean_width_months"], rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["age.npz", "hands.npz", "age.onnx", "age.int8.onnx"])
+def test_another_serving_file_is_another_version(tmp_path, name):
+    for each in ("age.npz", "hands.npz", "age.onnx", "card.json", "MODEL_CARD.md"):
+        (tmp_path / each).write_text(each)
+    before = version(tmp_path, {"low": [1.0]})
+    (tmp_path / "card.json").write_text("another")
+    (tmp_path / "MODEL_CARD.md").write_text("another")
+    assert version(tmp_path, {"low": [1.0]}) == before
+    assert version(tmp_path, {"low": [1.1]}) != before
+    (tmp_path / name).write_text("another")
+    assert version(tmp_path, {"low": [1.0]}) != before
 
 
 def test_no_weight_of_the_difficulty_is_negative():

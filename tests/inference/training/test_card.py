@@ -52,6 +52,15 @@ def test_an_evaluation_becomes_a_column(weights, tmp_path):
     assert json.loads((weights / "card.json").read_text())["evaluation"]["validation"]["n"] == 3
 
 
+def test_an_evaluation_of_an_earlier_version_says_so(weights):
+    figures = json.loads((weights / "card.json").read_text())
+    measured = {"n": 3, "mae_months": 7.5, "refused": 0}
+    evaluations = {"validation": measured | {"model": "tiny 0"}, "uploads": measured | {"model": "tiny 1"}}
+    text = card.markdown(figures | {"evaluation": evaluations})
+    assert "# tiny 1\n" in text
+    assert "| Measured with | tiny 0 | tiny 1 |" in text
+
+
 def test_the_card_of_an_ensemble_names_its_members_and_takes_an_evaluation(tmp_path):
     both = {"name": "both", "version": "3", "members": {"younger": "1", "older": "2"}, "not_for": card.NOT_FOR}
     (tmp_path / "card.json").write_text(json.dumps(both))
