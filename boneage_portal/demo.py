@@ -48,7 +48,7 @@ class Child:
 
     `shift`: months by which the skeleton is ahead; `ages`: years at each study, all released but the last, which goes
     `until` that state; `height_z`: of the height measured at each study; `plate`: the doctor reads the last study by
-    the atlas, at that bone age in months.
+    the atlas, at that bone age in months; `words`: what the doctor concludes of it.
     """
 
     hospital: str
@@ -65,6 +65,7 @@ class Child:
     heights: tuple[float | None, float | None] = (None, None)
     until: str = State.ANALYSED
     plate: int | None = None
+    words: str = ""
     height_z: float | None = None
 
     def goes(self, age, state):
@@ -81,6 +82,7 @@ CHILDREN = [
     Child(
         ST_ANNA, "SA-1002", "Keller", "Mila", "F", 8.2, 4, [8.1], "Sibling of a child with delayed growth",
         relation="mother", heights=(164, 172), until=State.RELEASED, height_z=-0.6,
+        words="Her bones are as old as she is. No other X-ray is needed unless she stops growing.",
     ),
     Child(
         ST_ANNA, "SA-1003", "Okafor", "Adaeze", "F", 8.0, 25, [6.6, 7.3, 7.9],
@@ -167,7 +169,7 @@ def read_studies():
     for _, child, age, patient, doctor in _visits():
         study = _study(child, age, patient)
         if study.state == State.ANALYSED and not study.reviews.exists() and child.goes(age, State.REVIEWED):
-            plate = child.plate if age == child.ages[-1] else None
+            plate, words = (child.plate, child.words) if age == child.ages[-1] else (None, "")
             bone_age = plate or study.analysis.bone_age_months
             workflow.review(
                 study,
@@ -175,7 +177,7 @@ def read_studies():
                 seen=None,
                 method=Method.ATLAS if plate else Method.AI,
                 bone_age_months=bone_age,
-                impression=study.impression(bone_age),
+                impression=words or study.impression(bone_age),
                 confirmed=True,
             )
         if study.state == State.REVIEWED and not study.reports.exists() and child.goes(age, State.SIGNED):
