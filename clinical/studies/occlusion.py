@@ -23,7 +23,7 @@ from clinical.studies.models import OcclusionMap, Study
 from inference import registry
 from inference.engine import Refusal, read_radiograph
 from inference.engine.explanation import GRID
-from inference.engine.orientation import Orientation
+from inference.engine.orientation import Orientation, orientation
 from inference.engine.regions import scaled
 from inference.heat_map import overlay_png
 
@@ -94,18 +94,18 @@ def draw_row(occlusion_id, row):
 
 
 def _read_row(occlusion):
-    """(the row in months, shape of the radiograph)"""
+    """(the row in months, the radiograph)"""
     with storages["private"].open(occlusion.analysis.radiograph) as file:
         pixels = read_radiograph(file.read()).pixels
     model = registry.load(occlusion.analysis.model_version)
     row = model.occlusion_row(pixels, occlusion.analysis.sex, occlusion.done)
     if isinstance(row, Refusal):
         raise ValueError(f"The model that read this picture now refuses it: {row.code}.")
-    return [round(float(months), 3) for months in row], pixels.shape
+    return [round(float(months), 3) for months in row], pixels
 
 
 @transaction.atomic
-def _add(occlusion, row, shape):
+def _add(occlusion, row, pixels):
     moved = [*occlusion.moved, row]
     # Whoever else has added this row was first.
     rows = OcclusionMap.objects.filter(pk=occlusion.pk, done=occlusion.done, failure="")
@@ -115,8 +115,8 @@ def _add(occlusion, row, shape):
         _deliver(occlusion, len(moved))
         return
     analysis = occlusion.analysis
-    lies = Orientation(analysis.mirrored, analysis.turned_degrees // 90)
-    overlay = ContentFile(overlay_png(lies.stored(scaled(np.array(moved))), shape))
+    lies = Orientation(analysis.mirrored, analysis.turned_degrees // 90, orientation(pixels).kept)
+    overlay = ContentFile(overlay_png(lies.stored(scaled(np.array(moved))), pixels.shape))
     # In the folder of the analysis' heat maps, which goes when the patient's pictures go.
     name = storages["private"].save(f"heat-maps/{analysis.pk}/occlusion.png", overlay)
     OcclusionMap.objects.filter(pk=occlusion.pk).update(file=name, months=float(np.max(moved)))

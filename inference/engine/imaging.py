@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
+from inference.engine.margins import cut_to, kept_columns
+
 MAX_BYTES = 25 * 1024 * 1024
 MAX_PIXELS = 60_000_000
 MIN_SIDE = 100  # pixels
@@ -161,8 +163,10 @@ def is_inverted(pixels: np.ndarray) -> bool:
 
     The middle, where the hand lies, is compared with the ring around it by brightness rank, so that neither
     exposure nor contrast matters. The corners count little: outside the collimator they are as often white as black.
+    Film beside the hand is left out: with that it does not lie in the middle.
     """
-    thumbnail = np.asarray(Image.fromarray(pixels).resize((64, 64), Image.Resampling.BOX))
+    around = cut_to(pixels, kept_columns(pixels))
+    thumbnail = np.asarray(Image.fromarray(around).resize((64, 64), Image.Resampling.BOX))
     counts = np.bincount(thumbnail.ravel(), minlength=256)
     rank = (np.cumsum(counts) - counts / 2) / thumbnail.size
     return float((rank[thumbnail] * _MIDDLE_AGAINST_RING).sum()) < -1e-6

@@ -1,17 +1,18 @@
-"""Which way up a hand lies in its picture, and on which side its thumb is.
+"""Which way up a hand lies in its picture, on which side its thumb is, and how much film beside it is left out.
 
 A left hand seen from its back, fingers up, has its thumb on the right. Of the eight ways in which a picture can be
 turned by quarters and mirrored, the one that looks most like that wins: a linear model of the directions of the edges
 (histograms of oriented gradients, Dalal and Triggs, CVPR 2005), fitted by `inference.training.orientation`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from inference.engine.margins import ALL, cut_to, kept_columns
 from inference.engine.preprocessing import normalise_contrast
 from inference.engine.regions import Region
 
@@ -23,28 +24,37 @@ CONFIDENT = 0.7
 
 @dataclass(frozen=True)
 class Orientation:
-    """What brings a picture upright: mirror it first, where it is to be mirrored, then turn it."""
+    """What brings a picture upright: cut off the film beside the hand, mirror where it is to be mirrored, then turn."""
 
     mirrored: bool = False
     """The thumb is where that of a right hand would be."""
     quarters: int = 0
     """Turns of 90 degrees, counter-clockwise."""
+    kept: tuple[float, float] = ALL
+    """From where to where, in shares of the width as stored, it is read."""
 
     def upright(self, image: np.ndarray) -> np.ndarray:
         """(H, W) as stored -> fingers up, thumb on the right."""
-        return np.ascontiguousarray(np.rot90(image[:, ::-1] if self.mirrored else image, self.quarters))
+        kept = cut_to(image, self.kept)
+        return np.ascontiguousarray(np.rot90(kept[:, ::-1] if self.mirrored else kept, self.quarters))
 
     def stored(self, image: np.ndarray) -> np.ndarray:
-        """The way back: a map over the upright picture -> over the picture as stored."""
+        """The way back: a map over the upright picture -> over the picture as stored, 0 where it was not read."""
         turned = np.rot90(image, -self.quarters)
-        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
+        kept = turned[:, ::-1] if self.mirrored else turned
+        first, after = self.kept
+        width = kept.shape[1] / (after - first)
+        return np.pad(kept, ((0, 0), (round(first * width), round((1 - after) * width))))
 
     def stored_region(self, region: Region) -> Region:
         """A region of the upright picture -> of the picture as stored."""
         x0, y0, x1, y1 = region.box
         for _ in range(self.quarters):
             x0, y0, x1, y1 = 1 - y1, x0, 1 - y0, x1
-        return Region(1 - x1, y0, 1 - x0, y1) if self.mirrored else Region(x0, y0, x1, y1)
+        if self.mirrored:
+            x0, x1 = 1 - x1, 1 - x0
+        first, after = self.kept
+        return Region(first + (after - first) * x0, y0, first + (after - first) * x1, y1)
 
 
 AS_STORED = Orientation()
@@ -66,7 +76,16 @@ def notes(mirrored: bool, degrees: int) -> list[str]:
 
 
 def orientation(image: np.ndarray) -> Orientation:
-    """How the hand in (H, W) uint8, bone bright, lies; AS_STORED where that is in doubt."""
+    """How the hand in (H, W) uint8, bone bright, lies; turned and mirrored only where that is in no doubt."""
+    kept = kept_columns(image)
+    whole = _way(image)
+    cut = whole if kept == ALL else _way(cut_to(image, kept))
+    if whole.quarters % 2 or cut.quarters % 2:  # what a hand on its side has there is the film beyond its fingers
+        return whole
+    return replace(cut, kept=kept)
+
+
+def _way(image: np.ndarray) -> Orientation:
     shares = probabilities(thumbnail(image)[np.newaxis])[0]
     best = int(shares.argmax())
     return EIGHT[best] if shares[best] >= CONFIDENT else AS_STORED

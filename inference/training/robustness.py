@@ -21,6 +21,11 @@ def _halved(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
+def _at_one_side(image: np.ndarray) -> np.ndarray:
+    beside = np.full((image.shape[0], image.shape[1] // 2), np.percentile(image, 2), np.uint8)
+    return np.hstack([image, beside])
+
+
 COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "rotated 15 degrees": _rotated,
     "mirrored": lambda image: image[:, ::-1],
@@ -31,5 +36,6 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "half resolution": _halved,
     "on its side": lambda image: np.rot90(image),
     "upside down": lambda image: image[::-1, ::-1],
+    "at one side of the film": _at_one_side,
 }
 """Each takes and gives (H, W) uint8."""
