@@ -19,6 +19,7 @@ from django.utils import timezone
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
 from inference.engine import BoneAgeModel, Refusal
+from inference.engine.preprocessing import PREPROCESSING
 from inference.engine.weights import fingerprint, read_card, serving_files, weights_folder
 from inference.models import ModelVersion, ShadowAnalysis, State, VersionState
 from inference.training.phantom import draw_phantom
@@ -56,7 +57,11 @@ def _load(sha256, title):
         raise ModelUnavailable(f"The kept files of {title} cannot be read: {error}.") from error
     if found != sha256:
         raise ModelUnavailable(f"The kept files of {title} were changed: SHA-256 {found}, registered as {sha256}.")
-    return BoneAgeModel.load(read_card(folder)["name"], settings.INFERENCE_RUNTIME, folder)
+    card = read_card(folder)
+    if "interval" in card and card.get("preprocessing", 1) != PREPROCESSING:
+        # It serves on: whether another version takes its place is for the administrators to say.
+        logger.warning("%s was calibrated on images prepared another way; its readings may have moved", title)
+    return BoneAgeModel.load(card["name"], settings.INFERENCE_RUNTIME, folder)
 
 
 def _kept(sha256):

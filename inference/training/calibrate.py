@@ -23,7 +23,7 @@ from inference.engine.gate import Hands
 from inference.engine.intervals import Interval, difficulty_features
 from inference.engine.model import BATCH, BoneAgeModel, Reading
 from inference.engine.orientation import orientation
-from inference.engine.preprocessing import network_input, normalise_contrast, view, working_image
+from inference.engine.preprocessing import PREPROCESSING, network_input, normalise_contrast, view, working_image
 from inference.engine.presets import Preset, WholeHand
 from inference.engine.runtimes import OnnxRuntime, Runtime
 from inference.engine.two_stage import TwoStageModel
@@ -200,6 +200,7 @@ def calibrate(preset: Preset | WholeHand, folder: Path, train: Dataset | None, v
     return {
         "name": preset.name,
         "version": version(folder, interval),
+        "preprocessing": PREPROCESSING,
         "interval": interval,
         "interval_check": metrics.interval_by_group(
             [label.sex for label in val.labels], ages, *cross_fitted_bounds(readings, ages)

@@ -302,6 +302,19 @@ def test_files_that_were_changed_are_never_loaded(folder, spoil):
         registry.load(version)
 
 
+def test_a_version_of_images_prepared_another_way_serves_on_and_the_log_says_so(folder, monkeypatch, caplog):
+    monkeypatch.setattr(registry.BoneAgeModel, "load", lambda name, runtime, folder: name)
+    path = folder()
+    assert registry.load(registry.register(path)) == DEFAULT_MODEL
+    assert "prepared another way" in caplog.text
+
+    caplog.clear()
+    card = {"name": DEFAULT_MODEL, "version": "2", "interval": {}, "preprocessing": registry.PREPROCESSING}
+    (path / "card.json").write_text(json.dumps(card))
+    assert registry.load(registry.register(path)) == DEFAULT_MODEL
+    assert "prepared another way" not in caplog.text
+
+
 def test_a_version_without_kept_files_is_not_loaded(db):
     with pytest.raises(registry.ModelUnavailable, match="never kept"):
         registry.load(ModelVersion.objects.create(name="m", version="1"))

@@ -33,6 +33,7 @@ def test_figures_and_text_added_later_leave_the_fingerprint(folder):
         lambda folder: (folder / "age.onnx").rename(folder / "other.onnx"),
         lambda folder: (folder / "more.onnx").write_bytes(b""),
         lambda folder: change_card(folder, interval={"quantile": 1.7}),
+        lambda folder: change_card(folder, preprocessing=3),
     ],
 )
 def test_whatever_decides_an_answer_changes_the_fingerprint(folder, change):

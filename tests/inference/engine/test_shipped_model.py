@@ -9,6 +9,7 @@ import pytest
 
 from inference.engine import BoneAgeModel, Prediction, Refusal, read_radiograph
 from inference.engine.model import DEFAULT_MODEL
+from inference.engine.preprocessing import PREPROCESSING
 from inference.engine.weights import SHIPPED
 from inference.training.non_hands import draw_non_hands
 from inference.training.phantom_set import draw_phantoms
@@ -50,6 +51,10 @@ def test_images_of_no_hand_are_refused(model):
     outcomes = model.predict(images, ["F"] * len(images))
     accepted = [kind for kind, outcome in zip(kinds, outcomes, strict=True) if not isinstance(outcome, Refusal)]
     assert not accepted, accepted
+
+
+def test_the_shipped_version_is_of_the_way_images_are_prepared_now(model):
+    assert model.card["preprocessing"] == PREPROCESSING
 
 
 def test_the_card_says_what_a_card_must_say(model):
