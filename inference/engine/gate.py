@@ -20,8 +20,8 @@ REASONS = {
     "too-small": f"The image is smaller than {MIN_SIDE} pixels on a side. Upload the radiograph in its full size.",
     "blank": "The image is blank: it has next to no contrast. Check the exposure, or the file that was exported.",
     "no-attention": "No part of the image looks like the bones of a hand. Check that this is a radiograph of a hand.",
-    "not-a-hand": "This does not look like a radiograph of a whole hand. Check the file, that nothing is cut off, and "
-    "turn the picture so that the fingers point up.",
+    "not-a-hand": "This does not look like a radiograph of one whole hand. Check the file, that it shows the left hand "
+    "alone with nothing cut off, and turn the picture so that the fingers point up.",
     "cut-off": "This does not show one whole hand alone: part of it is cut off, or both hands are on the film. Upload "
     "the left hand alone, from the fingertips to the wrist.",
 }
