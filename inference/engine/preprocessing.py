@@ -8,7 +8,8 @@ from inference.engine.presets import Preset, WholeHand
 
 PREPROCESSING = 2
 """Raise it with any change, here or in what reads, turns and cuts uploads, that moves readings. Exports keep it in
-their card, which their SHA-256 is over; the shipped ones then need it, and a revision, anew. 1: shrunk by means."""
+their card, which their SHA-256 is over; the shipped ones then need it, and a revision, anew. 1: shrunk by means,
+with the film beside the hand."""
 CLAHE_CLIP = 2.0
 CLAHE_TILES = (8, 8)
 STRETCH_PERCENTILES = (1.0, 99.5)
