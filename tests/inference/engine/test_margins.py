@@ -6,6 +6,7 @@ from inference.engine.margins import ALL, cut_to, kept_columns
 from inference.engine.orientation import Orientation, orientation
 from inference.engine.regions import Region
 from inference.training.phantom import draw_phantom
+from inference.training.robustness import COPIES
 
 
 def beside(hand, share, left=False):
@@ -60,3 +61,11 @@ def test_regions_and_maps_find_the_way_back(way):
     found = Region(columns.min() / 75, rows.min() / 100, (columns.max() + 1) / 75, (rows.max() + 1) / 100)
     assert way.stored_region(found).box == pytest.approx((0.4, 0.1, 0.6, 0.3))
     np.testing.assert_array_equal(way.stored(upright), stored)
+
+
+def test_of_a_flat_film_no_more_is_cut_off_than_of_the_same_in_full_contrast(hands):
+    """A fifth of the contrast, as where films were scanned poorly: half a hand spans no more than noise elsewhere."""
+    for hand in hands:
+        assert kept_columns(COPIES["flat"](hand)) == ALL
+        film = beside(hand, 0.8)
+        assert kept_columns(COPIES["flat"](film)) == pytest.approx(kept_columns(film), abs=0.05)
