@@ -139,8 +139,10 @@ def _image_input(name: str, spec: Backbone):
 
 
 def _months(features):
-    """(B, C) -> (B, 1) bone age in months, at first the mean of the training set."""
-    standardised = layers.Dense(1, dtype="float32", name="standardised_age")(features)
+    """(B, C) -> (B, 1) bone age in months, at first about the mean of the training set."""
+    # Small at the start: of many normalised features a weight of the usual size makes years.
+    small = keras.initializers.VarianceScaling(1e-4, mode="fan_avg")
+    standardised = layers.Dense(1, kernel_initializer=small, dtype="float32", name="standardised_age")(features)
     return layers.Rescaling(AGE_DEVIATION_MONTHS, MEAN_AGE_MONTHS, dtype="float32", name="age")(standardised)
 
 

@@ -10,7 +10,7 @@ from inference.engine import BoneAgeModel, Prediction, presets
 from inference.engine.networks import age_network, attention_network
 from inference.engine.presets import preset
 from inference.engine.weights import load_arrays, save_arrays
-from inference.training import calibrate, card, evaluate, export, train
+from inference.training import calibrate, card, evaluate, export, record, train
 from inference.training.datasets import Dataset, OnDemand
 
 
@@ -80,18 +80,18 @@ def test_the_views_can_be_made_on_the_accelerator(tiny, radiographs, tmp_path, e
 
 
 def test_the_record_says_what_was_read(drawn):
-    measured, halves = train.Measured(lambda image: image[:8, :8]), drawn.at(range(4))
+    measured, halves = record.Measured(lambda image: image[:8, :8]), drawn.at(range(4))
     for shape in ((1200, 900), (30, 20), (2570, 2000), (40, 20)):
         measured(np.zeros(shape, np.uint8))
     on_demand = Dataset(drawn.labels, OnDemand(lambda image: image, drawn.images))
-    read = train.what_was_read(on_demand, measured, halves, "half_native", 1400, drawn.at([0]))
+    read = record.what_was_read(on_demand, measured, halves, "half_native", 1400, drawn.at([0]))
     assert read["data"] == (
         "40 radiographs of 20 x 30 to 2,000 x 2,570 pixels, by a sample of them, and 4 other copies of them "
         "(half_native), and 1,400 drawn phantoms"
     )
     assert read["split"] == "40 radiographs to train on, 1 to validate; 1 of them in both"
     measured.shapes = {(299, 299)}
-    read = train.what_was_read(drawn.at([0]), measured, None, "", 0, drawn.at([1]))
+    read = record.what_was_read(drawn.at([0]), measured, None, "", 0, drawn.at([1]))
     assert read["data"] == "1 radiographs of 299 x 299 pixels"
     assert read["split"] == "1 radiographs to train on, 1 to validate; none of them in both"
 
@@ -165,9 +165,9 @@ def test_a_run_goes_on_from_the_same_preset_with_all_that_it_has(earlier, radiog
 
 def test_the_card_tells_every_start_back_to_the_first(earlier, radiographs, tmp_path):
     training = json.loads((earlier / "other" / "card.json").read_text())
-    training["training"] |= {"started_from": [train.origin("tiny")], "notes": ["Ended by a deadline."]}
+    training["training"] |= {"started_from": [record.origin("tiny")], "notes": ["Ended by a deadline."]}
     (earlier / "other" / "card.json").write_text(json.dumps(training))
-    told = "\n".join(card._origins([train.origin("other")]))
+    told = "\n".join(card._origins([record.origin("other")]))
     assert told == (
         "- Its age network started from other 2026-other (a GPU):\n    - `train --preset other`\n"
         "    - Ended by a deadline.\n    - That started from tiny 2026-tiny (a GPU):\n        - `train --preset tiny`"
