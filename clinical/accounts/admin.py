@@ -167,10 +167,16 @@ class UserAdmin(WithMemberships, DjangoUserAdmin):
         ("Platform", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
         ("Dates", {"fields": ["last_login", "date_joined"]}),
     ]
+    # Without the links that reset a password and a second factor.
+    shown_fieldsets = [(None, {"fields": ["email", "name", "held_factors", "is_active"]}), *fieldsets[1:]]
     add_fieldsets = [
         (None, {"fields": ["email", "name", "usable_password", "password1", "password2"]}),
     ]
     inlines = [MembershipInline]
+
+    def get_fieldsets(self, request, obj=None):
+        is_fixed = obj is not None and not self.has_change_permission(request, obj)
+        return self.shown_fieldsets if is_fixed else super().get_fieldsets(request, obj)
 
     def get_readonly_fields(self, request, obj=None):
         """Nobody raises themselves: the platform's rights are given by those who have them all."""
@@ -201,10 +207,14 @@ class UserAdmin(WithMemberships, DjangoUserAdmin):
         return response
 
     @admin.display(description="second factor")
+    def held_factors(self, user):
+        return ", ".join(str(row) for row in Authenticator.objects.filter(user=user).order_by("pk")) or "None"
+
+    @admin.display(description="second factor")
     def second_factor(self, user):
-        held = ", ".join(str(row) for row in Authenticator.objects.filter(user=user).order_by("pk"))
-        if not held:
-            return "None"
+        held = self.held_factors(user)
+        if held == "None":
+            return held
         return format_html('{} <a href="{}">Reset</a>', held, reverse("admin:accounts_user_reset", args=[user.pk]))
 
     def get_urls(self):

@@ -367,3 +367,22 @@ def test_hospitals_and_people_are_never_deleted(as_user, root, alice, hospital):
     client = as_user(root)
     assert client.post(f"/admin/accounts/user/{alice.pk}/delete/", {"post": "yes"}).status_code == 403
     assert client.post(f"/admin/accounts/hospital/{hospital.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("codenames", "somebody", "may"),
+    [
+        (["view_user"], "Alice", False),
+        (["view_user", "change_user"], "Root", False),
+        (["view_user", "change_user"], "Alice", True),
+    ],
+)
+def test_who_may_only_look_at_a_person_is_not_led_to_resetting_their_password_or_second_factor(
+    as_user, root, alice, authenticator_app, codenames, somebody, may
+):
+    clerk, user = UserFactory(name="Clerk", is_staff=True), User.objects.get(name=somebody)
+    authenticator_app(user)
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    shown = as_user(clerk).get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
+    assert "TOTP" in shown
+    assert ("/reset-second-factor/" in shown, "../password/" in shown) == (may, may)
