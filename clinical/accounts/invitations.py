@@ -7,8 +7,7 @@ import logging
 from contextlib import contextmanager, nullcontext
 
 from allauth.account.internal.flows.login import record_authentication
-from allauth.core import context, ratelimit
-from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core import ratelimit
 from django.contrib import messages
 from django.contrib.auth import login
 from django.core.mail import send_mail
@@ -27,19 +26,22 @@ from clinical.audit.record import Verb, record
 
 logger = logging.getLogger(__name__)
 
-NOT_SENT = (
-    "The invitation was not sent: the mail server did not take it. Check the address and invite again in a few "
-    "minutes. If that fails, too, tell whoever runs the portal."
-)
-
 
 class InvitationClosed(Exception):
     def __str__(self):
         return "This invitation was used, withdrawn or has expired. Ask your hospital to send a new one."
 
 
+class NotSent(Exception):
+    def __str__(self):
+        return (
+            "The invitation was not sent: check the address and send it again in a few minutes, "
+            "or tell whoever runs the portal if that fails, too."
+        )
+
+
 def invite(invitation, invited_by, link, template="accounts/invitation_email.txt"):
-    """Save `invitation` and mail its `link(token)`. Where it cannot be sent it is withdrawn: the page says so."""
+    """Save `invitation` and mail its `link(token)`. Raises NotSent; then it is withdrawn."""
     invitation.invited_by = invited_by
     with transaction.atomic():
         invitation.save()
@@ -50,8 +52,7 @@ def invite(invitation, invited_by, link, template="accounts/invitation_email.txt
     except OSError as error:  # smtplib's own are among them; their text may hold the address
         logger.error("Invitation %s was not sent (%s)", invitation.pk, type(error).__name__)
         withdraw(invitation, invited_by)
-        messages.error(context.request, NOT_SENT)
-        raise ImmediateHttpResponse(redirect(context.request.path)) from error
+        raise NotSent from error
 
 
 @transaction.atomic

@@ -57,7 +57,11 @@ def invite(request):
     def link(token):
         return request.build_absolute_uri(reverse("accounts:accept_invitation", args=[token]))
 
-    invitations.invite(form.instance, request.user, link)
+    try:
+        invitations.invite(form.instance, request.user, link)
+    except invitations.NotSent as error:
+        form.add_error(None, str(error))
+        return _members_page(request, form, status=503)
     messages.success(request, "The invitation is on its way.")
     return redirect("accounts:members")
 

@@ -56,16 +56,21 @@ def invite(request, pk):
     patient = get_object_or_404(Patient, pk=pk, anonymised_at=None)
     invitation = FamilyInvitation(hospital=request.hospital, patient=patient)
     form = FamilyInvitationForm(request.POST if request.method == "POST" else None, instance=invitation)
+    status = 422 if form.errors else 200
     if request.method == "POST" and form.is_valid():
 
         def link(token):
             return request.build_absolute_uri(reverse("patients:accept_family_invitation", args=[token]))
 
-        invitations.invite(invitation, request.user, link, INVITATION_MAIL)
-        messages.success(request, "The invitation is on its way.")
-        return redirect("patients:detail", pk=patient.pk)
-    context = {"patient": patient, "form": form}
-    return render(request, "patients/family_invite.html", context, status=422 if form.errors else 200)
+        try:
+            invitations.invite(invitation, request.user, link, INVITATION_MAIL)
+        except invitations.NotSent as error:
+            form.add_error(None, str(error))
+            status = 503
+        else:
+            messages.success(request, "The invitation is on its way.")
+            return redirect("patients:detail", pk=patient.pk)
+    return render(request, "patients/family_invite.html", {"patient": patient, "form": form}, status=status)
 
 
 @doctor_required

@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from smtplib import SMTPRecipientsRefused
 
@@ -230,15 +231,19 @@ def refuses(*args, **kwargs):
 
 @pytest.mark.usefixtures("unscoped")
 @pytest.mark.parametrize("path", ["/members/invite/", "/patients/{}/family/invite/"])
-def test_an_invitation_that_the_mail_server_refuses_is_taken_back_and_the_page_says_what_to_do(
+def test_an_invitation_that_the_mail_server_refuses_is_taken_back_and_the_form_says_what_to_do_as_it_was_filled_in(
     request, as_user, patient, monkeypatch, caplog, path
 ):
     client = as_user(request.getfixturevalue("ada" if path.startswith("/members/") else "alice"))
     form = {"email": "dora@example.org", "role": "doctor", "relation": "mother"}
     with monkeypatch.context() as patched:
         patched.setattr(EmailBackend, "send_messages", refuses)
-        page = client.post(path.format(patient.pk), form, follow=True).content.decode()
+        response = client.post(path.format(patient.pk), form)
+    page = response.content.decode()
+    assert response.status_code == 503
     assert "The invitation was not sent" in page
+    assert 'value="dora@example.org"' in page
+    assert re.search(r'value="(doctor" selected|mother"[^>]* checked)', page)
     assert "on its way" not in page
     assert not Invitation.objects.exists()
     assert not FamilyInvitation.objects.exists()
@@ -256,5 +261,6 @@ def test_what_waited_for_a_confirmation_and_cannot_be_sent_is_told_as_well(clien
     path, form = "/members/invite/", {"email": "dora@example.org", "role": "doctor"}
     assert client.post(path, form)["Location"].startswith("/accounts/reauthenticate/")
     monkeypatch.setattr(EmailBackend, "send_messages", refuses)
-    page = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": path}, follow=True)
-    assert "The invitation was not sent" in page.content.decode()
+    page = client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": path}).content.decode()
+    assert "The invitation was not sent" in page
+    assert 'value="dora@example.org"' in page
