@@ -1,10 +1,12 @@
 """In which hospital a form was opened: in another tab its reader may have gone over to another one since.
 
-What carries the key of a row is not found there. Forms that carry none include accounts/_opened_in.html.
+Forms that carry the key of no row include accounts/_opened_in.html, and so do those of a patient, whose files would be
+chosen, and lines typed, again. What else carries the key of a row is not found there.
 """
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.shortcuts import render
+from django_htmx.http import reswap
 
 ELSEWHERE = "elsewhere"
 
@@ -39,6 +41,8 @@ def refusal(form):
 
 
 def refused(request, sentence):
-    """The answer to whoever may not even see the form in the hospital where they work now."""
-    template = "portal/error_fragment.html" if request.htmx else "409.html"
-    return render(request, template, {"message": sentence}, status=409)
+    """The answer to whoever does not find, or may not see, the form in the hospital where they work now."""
+    if not request.htmx:
+        return render(request, "409.html", {"message": sentence}, status=409)
+    answer = render(request, "portal/error_fragment.html", {"message": sentence}, status=409)
+    return reswap(answer, "beforeend")  # what was sent stays

@@ -9,6 +9,7 @@ from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.http import Http404
 from django.shortcuts import redirect, render
 
 from clinical.accounts import opened_in
@@ -41,11 +42,14 @@ def requires(is_allowed, sentence):
         def guarded(request, *args, **kwargs):
             if not request.user.is_authenticated:
                 return _sign_in(request)
-            if not is_allowed(request):
+            try:
+                if not is_allowed(request):
+                    raise PermissionDenied(sentence)
+                return view(request, *args, **kwargs)
+            except (PermissionDenied, Http404):  # in the hospital where this was opened it may be neither
                 if elsewhere := opened_in.elsewhere(request):
                     return opened_in.refused(request, elsewhere)
-                raise PermissionDenied(sentence)
-            return view(request, *args, **kwargs)
+                raise
 
         return guarded
 

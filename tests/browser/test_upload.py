@@ -1,5 +1,6 @@
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.files import drop, phantom
@@ -74,13 +75,14 @@ def test_a_session_that_ends_while_uploading_loses_nothing(open_page, portal):
     expect(page.get_by_role("link", name="Open the study")).to_be_visible(timeout=PATIENCE)
 
 
-def test_a_page_of_another_hospital_files_nothing_here_until_one_has_changed_back(open_page):
+@pytest.mark.parametrize(("go", "seed"), [(lambda page, mrn: page.goto("/studies/upload/"), 6), (go_to_upload, 7)])
+def test_a_page_of_another_hospital_files_nothing_here_until_one_has_changed_back(open_page, go, seed):
     page = open_page("doctor@demo.example")
-    page.goto("/studies/upload/")
+    go(page, "SA-1004")
     other = page.context.new_page()
     other.goto("/hospital/")
     other.get_by_role("button", name="Work here: North Bay Hospital").click()
-    drop(page, ("SA-1004.png", phantom(6)))
+    drop(page, ("SA-1004.png", phantom(seed)))
     expect(page.get_by_text("You work in North Bay Hospital now.")).to_be_visible(timeout=PATIENCE)
     other.goto("/hospital/")
     other.get_by_role("button", name="Work here: St. Anna Children's Hospital").click()

@@ -92,6 +92,49 @@ def test_the_question_about_a_duplicate_is_of_its_hospital_too(two_tabs, hospita
     assert f'name="hospital"\n       value="{hospital.pk}"' in question
 
 
+@pytest.fixture
+def working_elsewhere(as_user, tess, hospital, other_hospital):
+    """The browser of Tess, who has gone over to the other hospital; it can `change_to(hospital)` again."""
+    MembershipFactory(user=tess, hospital=other_hospital, role="technician")
+    client = as_user(tess)
+
+    def change_to(hospital):
+        client.post("/hospital/", {"membership": tess.memberships.get(hospital=hospital).pk})
+
+    change_to(other_hospital)
+    client.change_to = change_to
+    return client
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+def test_a_patients_upload_page_that_was_left_open_says_so_too_and_is_taken_after_changing_back(
+    working_elsewhere, patient, hospital, headers
+):
+    path = f"/patients/{patient.pk}/upload/"
+
+    def send():
+        fields = {"hospital": hospital.pk, "submission": "0" * 32}
+        fields["files"] = SimpleUploadedFile("A-1.png", radiograph_files.png())
+        return working_elsewhere.post(path, fields, headers=headers)
+
+    assert working_elsewhere.get(path).status_code == 404
+    refused = send()
+    assert refused.status_code == 409
+    assert "change back to it in another tab, then send this again." in refused.content.decode()
+    # A question about a duplicate stays, above the sentence.
+    assert refused.get("HX-Reswap") == ("beforeend" if headers else None)
+    assert not Study.objects.exists()
+    working_elsewhere.change_to(hospital)
+    assert send().status_code == 200
+    assert Study.objects.get().patient == patient
+
+
+def test_so_does_the_form_of_a_patient(working_elsewhere, patient, hospital):
+    response = working_elsewhere.post(f"/patients/{patient.pk}/edit/", CHILD | {"hospital": hospital.pk})
+    assert response.status_code == 409
+    assert f"This was opened in {hospital}:".replace("'", "&#x27;") in response.content.decode()
+
+
 @pytest.mark.parametrize("opened_in", ["0", "x", "²"])
 def test_a_hospital_that_is_not_ones_own_is_not_named(as_user, tess, other_hospital, hospital, opened_in):
     for key in (opened_in, str(other_hospital.pk)):
