@@ -12,7 +12,8 @@ from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import DatabaseError, transaction
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -158,6 +159,8 @@ def _asked(request, pk):
 
 
 def _progress(request, study):
+    if not request.htmx:
+        return redirect(f"{reverse('studies:detail', args=[study.pk])}#occlusion")
     # Never loads the page anew: a reading may be half typed there.
     found = {"study": study, "is_new": True, **context(study, request.membership)}
     return render(request, "studies/_occlusion.html", found)

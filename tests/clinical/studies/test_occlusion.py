@@ -17,6 +17,7 @@ from tests import radiograph_files
 from tests.factories import StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
+HTMX = {"HX-Request": "true"}
 
 
 class Model:
@@ -63,7 +64,11 @@ def study(patient):
 
 def ask(client, study, capture):
     with capture(execute=True):
-        return client.post(f"/studies/{study.pk}/occlusion/")
+        return client.post(f"/studies/{study.pk}/occlusion/", headers=HTMX)
+
+
+def progress(client, study):
+    return client.get(f"/studies/{study.pk}/occlusion/", headers=HTMX)
 
 
 @pytest.fixture
@@ -118,7 +123,19 @@ def test_the_page_shows_how_far_it_is(study, as_user, alice, model, sent, django
     assert 'value="0"' in answer
     assert 'hx-trigger="every 1s"' in answer
     tasks.draw_row.apply(kwargs=sent[0])
-    assert f'value="{round(100 / GRID)}"' in client.get(f"/studies/{study.pk}/occlusion/").content.decode()
+    assert f'value="{round(100 / GRID)}"' in progress(client, study).content.decode()
+
+
+def test_without_javascript_the_page_of_the_study_shows_how_far_it_is(
+    study, as_user, alice, model, sent, django_capture_on_commit_callbacks
+):
+    client, path = as_user(alice), f"/studies/{study.pk}/occlusion/"
+    with django_capture_on_commit_callbacks(execute=True):
+        asked = client.post(path)
+    tasks.draw_row.apply(kwargs=sent[0])
+    for answer in (asked, client.get(path)):
+        assert (answer.status_code, answer["Location"]) == (302, f"/studies/{study.pk}/#occlusion")
+    assert f'value="{round(100 / GRID)}"' in client.get(asked["Location"]).content.decode()
 
 
 @pytest.mark.parametrize("person", ["alice", "tess"])
@@ -126,9 +143,9 @@ def test_whoever_waits_is_shown_the_way_to_the_map_and_loses_no_typing(made, stu
     client = as_user(request.getfixturevalue(person))
     OcclusionMap.objects.update(file="")
     assert f'hx-get="/studies/{study.pk}/occlusion/"' in client.get(f"/studies/{study.pk}/").content.decode()
-    assert 'hx-trigger="every 1s"' in client.get(f"/studies/{study.pk}/occlusion/").content.decode()
+    assert 'hx-trigger="every 1s"' in progress(client, study).content.decode()
     OcclusionMap.objects.update(file=made.file)
-    response = client.get(f"/studies/{study.pk}/occlusion/")
+    response = progress(client, study)
     assert "HX-Refresh" not in response
     assert "Show it" in response.content.decode()
     assert "hx-get" not in response.content.decode()
