@@ -30,7 +30,7 @@ from inference.engine.two_stage import TwoStageModel
 from inference.engine.weights import read_card, serving_files
 from inference.engine.whole_hand import WholeHandModel
 from inference.training import metrics
-from inference.training.card import markdown
+from inference.training.card import write_card
 from inference.training.datasets import Dataset, read_dataset, require_data
 from inference.training.non_hands import CUT_OFF
 from inference.training.phantom_set import draw_phantoms
@@ -112,7 +112,7 @@ def fit_hands(known: np.ndarray, cut: list[np.ndarray], good: np.ndarray) -> Han
 
 
 def signals(readings: list[Reading]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What `Interval.half_width` takes: months, disagreement of the stages, difference to the mirror image."""
+    """What `Interval.bounds` takes: months, disagreement of the stages, difference to the mirror image."""
     return (
         np.array([reading.months for reading in readings]),
         np.array([reading.disagreement for reading in readings]),
@@ -224,12 +224,6 @@ def version(folder: Path, interval: dict) -> str:
         if path.name != "card.json":
             digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return f"{datetime.now(UTC):%Y.%m.%d}-{digest.hexdigest()[:8]}"
-
-
-def write_card(folder: Path, card: dict) -> None:
-    """The card for programs and for people."""
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    (folder / "MODEL_CARD.md").write_text(markdown(card))
 
 
 def main(arguments: list[str] | None = None) -> None:

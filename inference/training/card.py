@@ -152,7 +152,7 @@ def _details(figures: dict) -> list[str]:
             f"| {name} | {row['mae_months']:.2f} | {row['change_months']:+.2f} | {row['refused']} |"
             for name, row in figures["robustness"].items()
         ]
-    if "phantoms" in figures:
+    if figures.get("phantoms", {}).get("n"):
         lines += ["", f"Fresh phantoms (drawn hands): MAE {figures['phantoms']['mae_months']:.2f} months."]
     found = figures.get("attention", {})
     if "heat_in_hand" in found:
@@ -186,6 +186,12 @@ def _cell(value) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
+def write_card(folder: Path, card: dict) -> None:
+    """The card for programs and for people."""
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (folder / "MODEL_CARD.md").write_text(markdown(card))
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m inference.training.card", description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="folder with card.json")
@@ -195,8 +201,7 @@ def main(arguments: list[str] | None = None) -> None:
     for named in options.evaluation:
         name, _, folder = named.partition("=")
         card.setdefault("evaluation", {})[name] = json.loads((Path(folder) / "metrics.json").read_text())
-    (options.weights / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    (options.weights / "MODEL_CARD.md").write_text(markdown(card))
+    write_card(options.weights, card)
 
 
 if __name__ == "__main__":

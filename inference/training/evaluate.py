@@ -8,7 +8,8 @@ import argparse
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def summary(cases: list[Case]) -> dict:
     """All figures of a set of cases; errors are of those read, refusals are counted."""
     read = [(case.label, case.outcome) for case in cases if isinstance(case.outcome, Prediction)]
     if not read:
-        return {"n": len(cases), "refused": len(cases)}
+        return {"n": 0, "refused": len(cases)}
     truth, months, low, high = _columns(read)
     sexes, bands = [label.sex for label, _ in read], metrics.age_bands(truth)
     return {
@@ -68,7 +69,7 @@ def summary(cases: list[Case]) -> dict:
         "classes": metrics.class_metrics(truth, months),
         "interval90": metrics.interval_by_group(sexes, truth, low, high),
         "refused": len(cases) - len(read),
-        "refused_by_code": _counts(case.outcome.code for case in cases if isinstance(case.outcome, Refusal)),
+        "refused_by_code": dict(Counter(case.outcome.code for case in cases if isinstance(case.outcome, Refusal))),
     }
 
 
@@ -141,13 +142,6 @@ def _mae(cases: list[Case]) -> float:
     return float(np.mean(errors)) if errors else float("nan")
 
 
-def _counts(names: Iterator[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return counts
-
-
 def write_cases(path: Path, cases: list[Case]) -> None:
     """One row per radiograph; the figures are empty where it was refused."""
     with path.open("w", newline="") as lines:
@@ -186,7 +180,7 @@ def report(figures: dict, plots: list[str]) -> str:
     within = figures["interval90"]
     rows = {**within["by_sex"], **within["by_age_band"]}
     lines += ["", *_table("90 % interval", rows, ("n", "coverage", "coverage_ci95", "mean_width_months"))]
-    if "phantoms" in figures:
+    if figures.get("phantoms", {}).get("n"):
         drawn = figures["phantoms"]
         lines += ["", f"Fresh phantoms (drawn hands): n = {drawn['n']}, MAE {drawn['mae_months']:.2f}."]
     if "non_hands" in figures:
@@ -230,6 +224,9 @@ def main(arguments: list[str] | None = None) -> None:
     model = BoneAgeModel.load(options.model, options.runtime)
     data = read_dataset(options.data, options.split, archive=options.images)
     cases = evaluate(model, data)
+    write_cases(options.out / "cases.csv", cases)
+    if all(isinstance(case.outcome, Refusal) for case in cases):
+        raise SystemExit(f"{model.name} read none of {len(cases)} radiographs: {options.out}/cases.csv says why.")
     named = {"model": f"{model.name} {model.version}", "data": f"{options.split} {options.images}".strip()}
     figures = {**named, **summary(cases)}
     if options.phantoms:
@@ -241,7 +238,6 @@ def main(arguments: list[str] | None = None) -> None:
         places = spread(len(data), options.robustness or len(data))
         figures["robustness"] = robustness(model, data.at(places), [cases[place] for place in places])
     (options.out / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
-    write_cases(options.out / "cases.csv", cases)
     read = [(case.label, case.outcome) for case in cases if isinstance(case.outcome, Prediction)]
     truth, months, *_ = _columns(read)
     plots = draw_plots(options.out, truth, months, np.array([label.sex for label, _ in read]))

@@ -30,7 +30,7 @@ from inference.engine.preprocessing import working_image
 from inference.engine.presets import Ensemble, Preset, WholeHand
 from inference.engine.weights import fingerprint, load_arrays, read_card, serving_files, weights_folder
 from inference.training import calibrate, quantize
-from inference.training.card import CITATION, NOT_FOR
+from inference.training.card import CITATION, NOT_FOR, write_card
 from inference.training.datasets import read_dataset, require_data
 
 SMALLEST_HALVED = 1024
@@ -96,7 +96,7 @@ def gather(ensemble: Ensemble, out: Path) -> dict:
         "members": {name: read_card(out / name)["version"] for name in ensemble.members},
         "not_for": NOT_FOR,
     }
-    calibrate.write_card(out, card)
+    write_card(out, card)
     return card
 
 
@@ -139,11 +139,11 @@ def main(arguments: list[str] | None = None) -> None:
     val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
     card = calibrate.calibrate(chosen, out, train, val)
     card |= {"training": training_record(options.run, chosen), "not_for": NOT_FOR}
-    calibrate.write_card(out, card)
+    write_card(out, card)
     if isinstance(chosen, Preset) and not options.without_int8:
         card["int8"] = quantize.quantize(chosen, out, train, val)
         card["version"] = calibrate.version(out, card["interval"])
-        calibrate.write_card(out, card)
+        write_card(out, card)
     told = ("version", "validation", "phantoms", "interval_check", "int8")
     print(json.dumps({name: card[name] for name in told if name in card}))
 

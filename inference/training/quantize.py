@@ -32,6 +32,7 @@ from inference.engine.runtimes import OnnxRuntime
 from inference.engine.two_stage import TwoStageModel
 from inference.engine.weights import QUANTIZED_AGE, fingerprint, read_card
 from inference.training import calibrate
+from inference.training.card import write_card
 from inference.training.datasets import Dataset, read_dataset, require_data, spread
 
 MAX_WORSE = 0.1
@@ -150,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
     card["int8"] = quantize(preset, options.weights, train, val)
     if fingerprint(options.weights) != before:  # a portal that has the version already would refuse other files
         card["version"] = revised(card["version"])
-    calibrate.write_card(options.weights, card)
+    write_card(options.weights, card)
     print(json.dumps(card["int8"]))
 
 

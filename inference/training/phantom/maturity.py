@@ -45,11 +45,6 @@ def ossification_table(sex: str) -> dict[str, Centre]:
     return {row["centre"]: Centre(*(float(row[column]) for column in columns)) for row in rows}
 
 
-def visible_centres(bone_age_months: float, sex: str) -> set[str]:
-    """Names of the ossification centres that have appeared at a bone age in months."""
-    return {name for name, centre in ossification_table(sex).items() if bone_age_months >= centre.appears}
-
-
 @dataclass(frozen=True)
 class Growth:
     """One child at one age: `scale` is the size of the hand as a share of an adult man's.

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from inference.engine import Prediction, Refusal
 from inference.training import evaluate
@@ -7,6 +8,8 @@ from inference.training.datasets import Dataset, Label
 
 class Picky:
     """Reads the grey of an image as months, and refuses what is darker than 60."""
+
+    name = "picky"
 
     def predict(self, images, sexes):
         return [
@@ -27,3 +30,13 @@ def test_a_worse_copy_is_compared_on_the_radiographs_that_were_read_both_ways(mo
     rows = evaluate.robustness(Picky(), data, evaluate.evaluate(Picky(), data))
     assert rows["darker"] == {"n": 4, "both": 2, "mae_months": 20.0, "change_months": 20.0, "refused": 2}
     assert (rows["nothing"]["n"], rows["nothing"]["both"], rows["nothing"]["refused"]) == (4, 0, 4)
+
+
+def test_where_none_was_read_a_sentence_says_so_and_the_cases_say_why(monkeypatch, tmp_path):
+    data = Dataset([Label("1", 100.0, "F", "val")], [np.full((8, 8), 40, np.uint8)])
+    monkeypatch.setattr(evaluate, "is_inverted", lambda image: False)
+    monkeypatch.setattr(evaluate, "read_dataset", lambda *where, **options: data)
+    monkeypatch.setattr(evaluate.BoneAgeModel, "load", lambda *named: Picky())
+    with pytest.raises(SystemExit, match="picky read none of 1 radiographs"):
+        evaluate.main(["--data", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert "1,F,100,,,,,dark" in (tmp_path / "out" / "cases.csv").read_text()

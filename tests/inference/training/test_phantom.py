@@ -11,7 +11,6 @@ from inference.training.phantom.maturity import (
     CARPALS,
     growth_at,
     ossification_table,
-    visible_centres,
 )
 from inference.training.phantom.tissue import View, bone_attenuation
 from inference.training.phantom_set import cached_phantoms
@@ -83,15 +82,6 @@ def test_a_sex_other_than_m_or_f_is_refused(sex):
 )
 def test_the_carpals_drawn_are_those_of_the_atlas_age(sex, age, expected):
     assert carpals_drawn(age, sex) == expected
-
-
-@pytest.mark.parametrize("sex", ["F", "M"])
-def test_a_drawn_centre_never_disappears_as_the_child_matures(sex):
-    seen = set()
-    for age in range(3, 229, 3):
-        assert seen <= visible_centres(age, sex)
-        seen = visible_centres(age, sex)
-    assert seen == set(ossification_table(sex))
 
 
 def test_girls_are_ahead_of_boys_in_every_sign():
