@@ -1,7 +1,7 @@
 """Whether the pictures of a site, or what the model makes of them, are no longer what they were: week by week."""
 
 from collections import defaultdict
-from functools import cache
+from functools import cache, partial
 from math import sqrt
 
 from django.db.models import Avg, Case, Count, F, FloatField, When
@@ -42,6 +42,7 @@ MEASURES = {
     ),
 }
 CHARTS = {name: (title, note) for name, (title, note, _, _) in MEASURES.items()}
+COUNTED = [state for state in State if state != State.CANCELLED]
 DAYS = 182  # of a first look
 SITES = 8  # lines of a chart, the busiest; the table has all
 ENOUGH = 10  # studies of a week, below which its mean says little
@@ -52,7 +53,7 @@ FAR = 4  # standard deviations of a site's own weeks
 def board(selection):
     measures = {name.replace("-", "_"): expression for name, (_, _, expression, _) in MEASURES.items()}
     found = (
-        selection.rows(Study.objects.exclude(state=State.CANCELLED), "submitted_at")
+        selection.rows(Study.objects.filter(state__in=COUNTED), "submitted_at")
         .annotate(week=selection.period("submitted_at", weekly=True))
         .values("week", "hospital", "hospital__name")
         .annotate(n=Count("pk"), **measures)
@@ -64,9 +65,11 @@ def board(selection):
     if not weeks:
         return None
 
+    listed = partial(selection.studies, state__in=",".join(COUNTED))
+
     @cache
     def rows(site, week):
-        return selection.studies(hospital=site, first=week, last=selection.end_of(week, weekly=True))
+        return listed(hospital=site, first=week, last=selection.end_of(week, weekly=True))
 
     busiest = sorted(weeks, key=lambda site: -sum(row["n"] for row in weeks[site]))[:SITES]
     charts = {}
@@ -90,7 +93,7 @@ def board(selection):
     strays = [stray for site in weeks for stray in _strays(site, weeks[site], rows)]
     total = sum(row["n"] for site in weeks for row in weeks[site])
     tiles = [
-        Tile("Studies", Number(total, selection.studies())),
+        Tile("Studies", Number(total, listed())),
         Tile("Sites", Number(len(weeks))),
         Tile("Weeks out of line", Number(len(strays)), f"beyond {FAR} SD of the site's earlier weeks"),
     ]

@@ -5,7 +5,7 @@ from django.db.models.functions import Abs
 
 from boneage_portal.dashboards import figures
 from boneage_portal.dashboards.board import Board, Number, Table, Tile, percent
-from clinical.studies.expressions import AGREED_MONTHS, AI_MONTHS, DOCTOR_MONTHS
+from clinical.studies.expressions import AGREED_MONTHS, AI_MONTHS, DOCTOR_MONTHS, READ_WITH_AI
 from clinical.studies.models import State, Study
 
 TITLE = "Usage"
@@ -32,8 +32,8 @@ def board(selection):
         .values_list("review__doctor", "review__doctor__name")
         .annotate(
             n=Count("*"),
-            agreed=Count("pk", filter=Q(apart__lt=AGREED_MONTHS)),
-            overruled=Count("pk", filter=Q(apart__gte=AGREED_MONTHS)),
+            agreed=Count("pk", filter=READ_WITH_AI & Q(apart__lt=AGREED_MONTHS)),
+            overruled=Count("pk", filter=READ_WITH_AI & Q(apart__gte=AGREED_MONTHS)),
         )
         .order_by("-n", "review__doctor__name", "review__doctor")
     )
@@ -118,7 +118,8 @@ def board(selection):
                     ]
                     for key, name, n, agreed, over in doctors
                 ],
-                "A study that the AI could not read counts as read, but neither as agreed nor as overruled.",
+                "What the AI could not read, and what was withdrawn, counts as read, but neither as agreed nor as "
+                "overruled.",
             ),
             Table(
                 "Uploads",

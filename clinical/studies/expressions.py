@@ -3,6 +3,8 @@
 from django.db.models import Case, CharField, DateTimeField, F, FloatField, Func, IntegerField, Q, Value, When
 from django.db.models.functions import Cast, Replace
 
+from clinical.studies.models import State
+
 
 class Seconds(Func):
     """Seconds from the moment `earlier` to the moment `later`: Seconds(later, earlier)."""
@@ -51,7 +53,7 @@ def completed_years():
 RESULT_AT = Case(When(analysis__previous=None, then=F("analysis__finished_at")), default=FirstResult(F("analysis")))
 SECONDS_TO_RESULT = Seconds(RESULT_AT, F("submitted_at"))
 
-# What the doctor whose review counts saw and made of it.
+# What the doctor whose review counts saw and made of it. A study that was withdrawn counts for nothing.
 AI_MONTHS, DOCTOR_MONTHS = F("review__analysis__bone_age_months"), F("review__bone_age_months")
-READ_WITH_AI = Q(review__isnull=False, review__analysis__bone_age_months__isnull=False)
+READ_WITH_AI = Q(review__isnull=False, review__analysis__bone_age_months__isnull=False) & ~Q(state=State.CANCELLED)
 AGREED_MONTHS = 0.5  # nearer than this is the same reading, however it was typed in

@@ -36,12 +36,12 @@ def sorts_for(role):
 
 
 EDGE = 2 + 1e-9  # a bone age on the very edge of the normal band stays inside, however its SDS is rounded
-HAS_BONE_AGE = Q(review__isnull=False) | Q(analysis__bone_age_months__isnull=False)
+HAS_BONE_AGE = (Q(review__isnull=False) | Q(analysis__bone_age_months__isnull=False)) & ~Q(state=State.CANCELLED)
 DETERMINATIONS = {
     "delayed": Q(sds__lt=-EDGE),
     "normal": Q(sds__range=(-EDGE, EDGE)),
     "advanced": Q(sds__gt=EDGE),
-    "indeterminate": Q(sds=None) & HAS_BONE_AGE & ~Q(state=State.CANCELLED),
+    "indeterminate": Q(sds=None) & HAS_BONE_AGE,
 }
 
 

@@ -16,7 +16,8 @@ def add(alice):
     """`add(patient__hospital=..., ...)`: one study with its analysis and, as asked, a doctor's reading and report.
 
     at: of the upload; result: seconds until it; bone_age and read: months by the AI and the doctor; signed: hours until
-    the signature; age: years of the child; image: fields of the radiograph; reason: code of a failure or refusal.
+    the signature; age: years of the child; image: fields of the radiograph; reason: code of a failure or refusal;
+    withdrawn: with whatever it was read as.
     """
 
     def add_study(
@@ -28,6 +29,7 @@ def add(alice):
         age=10,
         reason="",
         image=None,
+        withdrawn=False,
         doctor=alice,
         **fields,
     ):
@@ -56,6 +58,8 @@ def add(alice):
             if signed:
                 report = ReportFactory(study=study, review=review)
                 Report.objects.filter(pk=report.pk).update(signed_at=at + timedelta(hours=signed))
+        if withdrawn:
+            Study.objects.filter(pk=study.pk).update(state="cancelled")
         return study
 
     return add_study

@@ -143,24 +143,26 @@ def test_usage_by_hospital_and_doctor(add, alice, bob, hospital, other_hospital,
     add(patient__hospital=hospital, submitted_by=alice, read=120.2)
     add(patient__hospital=hospital, submitted_by=alice, read=126, signed=2)
     add(patient__hospital=other_hospital, submitted_by=bob, read=118, doctor=bob)
+    add(patient__hospital=other_hospital, submitted_by=bob, read=200, doctor=bob, withdrawn=True)
     assert tiles(root, "usage") == {
         "Hospitals with studies": (2, ""),
-        "Studies": (4, ""),
-        "Read by a doctor": (3, "75.0 %"),
+        "Studies": (5, ""),
+        "Read by a doctor": (4, "80.0 %"),
         "Doctors who read": (2, ""),
     }
     assert table(root, "usage", "Hospitals") == {
         "St. Anna Children's Hospital": [3, 2, 1],
-        "Northern General": [1, 1, 0],
+        "Northern General": [2, 2, 0],
     }
-    assert table(root, "usage", "Doctors") == {"Alice": [2, 1, 1, "50.0 %"], "Bob": [1, 0, 1, "100.0 %"]}
-    assert table(root, "usage", "Uploads") == {"Alice": [3], "Bob": [1]}
+    assert table(root, "usage", "Doctors") == {"Alice": [2, 1, 1, "50.0 %"], "Bob": [2, 0, 1, "100.0 %"]}
+    assert table(root, "usage", "Uploads") == {"Alice": [3], "Bob": [2]}
 
 
 def test_bone_age_over_everybody(add, ada, hospital, tiles, table, board):
     for sds, bone_age, sex in ((-2.5, 90, "F"), (0.1, 121, "F"), (0.3, 119, "F"), (2.6, 150, "M"), (None, 120, "F")):
         study = add(patient__hospital=hospital, patient__sex=sex, bone_age=bone_age, age=10)
         Study.objects.filter(pk=study.pk).update(sds=sds)
+    add(patient__hospital=hospital, bone_age=90, withdrawn=True)
     found = tiles(ada, "bone-age")
     assert found["Studies with a bone age"] == (5, "")
     assert [found[name][0] for name in ("Delayed", "Normal", "Advanced", "Indeterminate")] == [1, 2, 1, 1]
@@ -183,6 +185,7 @@ def test_the_ai_against_the_doctors(add, ada, hospital, tiles, table):
         add(patient__hospital=hospital, bone_age=120 + difference, read=120, age=9)
     add(patient__hospital=hospital)  # not read
     add(patient__hospital=hospital, state="rejected", read=118)  # nothing to compare with
+    add(patient__hospital=hospital, bone_age=120, read=200, withdrawn=True)
     mean = sum(differences) / 5
     sd = sqrt(sum((each - mean) ** 2 for each in differences) / 4)
     found = tiles(ada, "ai-and-doctors")

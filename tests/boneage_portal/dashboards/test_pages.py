@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from boneage_portal.dashboards.views import DASHBOARDS
 from clinical.charts.scripts import served
 from clinical.studies.models import Study
+from clinical.studies.queries import HAS_BONE_AGE
 from tests.boneage_portal.dashboards.conftest import DAY, MARCH
 from tests.factories import UserFactory
 
@@ -38,9 +39,10 @@ def a_month(add, hospital, other_hospital, bob):
                     at=at, patient__hospital=place, patient__sex=sex, age=4 + n % 12, bone_age=60 + n, read=64, **doctor
                 )
                 add(at=at, patient__hospital=place, bone_age=130.5, read=130.5, signed=3, result=40, **doctor)
+                add(at=at, patient__hospital=place, bone_age=90, read=118, withdrawn=True, **doctor)
                 add(at=at, patient__hospital=place, state="rejected", reason="not-a-hand")
                 add(at=at, patient__hospital=place, state="failed", reason="worker-lost")
-        for study in Study.objects.filter(analysis__bone_age_months__isnull=False):
+        for study in Study.objects.filter(HAS_BONE_AGE).select_related("analysis"):
             Study.objects.filter(pk=study.pk).update(sds=(study.analysis.bone_age_months - 120) / 12)
 
     return fill
@@ -125,9 +127,16 @@ def test_without_a_study_the_page_says_so(as_user, ada, name):
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-@pytest.mark.parametrize("state", ["queued", "failed", "cancelled", "analysed"])
-def test_a_single_study_of_any_state_breaks_no_page(as_user, ada, add, hospital, name, state):
-    add(patient__hospital=hospital, state=state)
+@pytest.mark.parametrize(
+    "study",
+    [
+        *({"state": state} for state in ("queued", "failed", "cancelled", "analysed")),
+        {"withdrawn": True},
+        {"withdrawn": True, "read": 118},
+    ],
+)
+def test_a_single_study_of_any_state_breaks_no_page(as_user, ada, add, hospital, name, study):
+    add(patient__hospital=hospital, **study)
     assert as_user(ada).get(f"/admin/dashboards/{name}/", MARCH).status_code == 200
 
 
