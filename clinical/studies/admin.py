@@ -164,8 +164,9 @@ class StudyAdmin(ReadOnlyAdmin):
 
     def _each(self, request, studies, verb):
         """Use a verb of the workflow on every chosen study, and say how many it fitted."""
+        studies = list(studies.select_related("analysis", "hospital"))  # afterwards a filter may find them no more
         done = 0
-        for study in studies.select_related("analysis", "hospital"):
+        for study in studies:
             try:
                 verb(study, request.user)
                 done += 1

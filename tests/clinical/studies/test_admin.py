@@ -16,3 +16,10 @@ def test_platform_staff_use_the_workflow_on_studies_of_any_hospital(as_user, pat
     assert "Done for 1 of 2 studies." in response.content.decode()
     assert Study.objects.get(pk=fitting.pk).state == to
     assert Study.objects.get(pk=other.pk).state == "analysed"
+
+
+def test_studies_that_leave_the_filtered_list_by_what_was_done_are_counted(as_user, patient):
+    root, study = UserFactory(is_staff=True, is_superuser=True), StudyFactory(patient=patient, state="failed")
+    fields = {"action": "retry", "_selected_action": [study.pk]}
+    response = as_user(root).post("/admin/studies/study/?state__exact=failed", fields, follow=True)
+    assert "Done for 1 of 1 studies." in response.content.decode()
