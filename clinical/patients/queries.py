@@ -3,7 +3,7 @@ from django.db.models import Count, Max, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from clinical.patients.models import Patient, Sex
-from clinical.studies.models import Study
+from clinical.studies.models import State, Study
 
 SORTS = {
     "name": ("family_name", "given_name", "pk"),
@@ -43,8 +43,12 @@ def matching(text, prefix=""):
 
 
 def with_study_facts(patients):
-    """Annotate `study_count` and `last_study_on`; as subqueries, so that a page pays for its own rows only."""
-    studies = Study.objects.filter(patient=OuterRef("pk")).order_by().values("patient")
+    """Annotate `study_count` and `last_study_on`; as subqueries, so that a page pays for its own rows only.
+
+    What was withdrawn or cancelled counts for nothing.
+    """
+    counting = Study.objects.exclude(state=State.CANCELLED)
+    studies = counting.filter(patient=OuterRef("pk")).order_by().values("patient")
     return patients.annotate(
         study_count=Coalesce(Subquery(studies.values(count=Count("*"))), 0),
         last_study_on=Subquery(studies.values(day=Max("acquired_on"))),

@@ -106,6 +106,12 @@ def test_a_row_says_how_many_studies_there_are_and_when_the_last_was(as_user, al
     assert (row.study_count, row.last_study_on) == (2, date(2024, 5, 5))
 
 
+def test_a_withdrawn_study_counts_for_nothing(as_user, alice, patient):
+    StudyFactory(patient=patient, state="cancelled")
+    [row] = as_user(alice).get("/patients/").context["page_obj"]
+    assert (row.study_count, row.last_study_on) == (0, None)
+
+
 @pytest.fixture
 def thirty(hospital):
     return [PatientFactory(hospital=hospital, family_name=f"Family{number:02}") for number in range(30)]
