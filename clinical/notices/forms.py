@@ -1,4 +1,5 @@
 from django import forms
+from django.utils import timezone
 
 from clinical.accounts.models import Role
 from clinical.notices.models import Frequency, Kind, MailPreference
@@ -32,6 +33,8 @@ class PreferencesForm(forms.Form):
 
     def save(self):
         for name, frequency in self.cleaned_data.items():
-            MailPreference.objects.update_or_create(
-                user=self.user, kind=Kind[name.upper()], defaults={"frequency": frequency}
-            )
+            kind = Kind[name.upper()]
+            MailPreference.objects.update_or_create(user=self.user, kind=kind, defaults={"frequency": frequency})
+            if name in self.changed_data:  # what waits to be mailed goes with the new choice
+                waiting = self.user.notifications.unread().filter(kind=kind, mail_due_at__isnull=False)
+                waiting.update(mail_due_at=Frequency(frequency).next_mail(timezone.now()))

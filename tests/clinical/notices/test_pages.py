@@ -122,6 +122,28 @@ def test_a_choice_is_kept_and_can_be_changed(as_user, alice):
     assert client.get("/notices/mail/").context["form"]["study_stopped"].initial == "daily"
 
 
+@pytest.mark.parametrize("frequency", ["never", "daily"])
+def test_a_choice_holds_for_what_waits_to_be_mailed(as_user, mother, frequency):
+    now = timezone.now()
+    waiting = NotificationFactory(user=mother, mail_due_at=now)
+    mailed = NotificationFactory(user=mother)
+    other = NotificationFactory(user=mother, kind=Kind.READING_DUE, mail_due_at=now)
+    as_user(mother).post("/notices/mail/", {"report_ready": frequency})
+    due = Frequency(frequency).next_mail(now)
+    assert dict(mother.notifications.values_list("pk", "mail_due_at")) == {
+        waiting.pk: due,
+        mailed.pk: None,
+        other.pk: now,
+    }
+
+
+def test_the_same_choice_again_puts_no_mail_off(as_user, mother):
+    now = timezone.now()
+    NotificationFactory(user=mother, mail_due_at=now)
+    as_user(mother).post("/notices/mail/", {"report_ready": "at once"})
+    assert mother.notifications.get().mail_due_at == now
+
+
 @pytest.mark.parametrize("form", [{}, {"study_stopped": "at once", "reading_due": "daily"}, {"study_stopped": "x"}])
 def test_what_is_not_offered_is_refused(as_user, alice, form):
     assert as_user(alice).post("/notices/mail/", form).status_code == 422
