@@ -45,6 +45,7 @@ PLAIN = {
     Verb.RETRY: "had something made again",
     Verb.REANALYSE: "had the X-ray read by a newer computer program",
     Verb.CANCEL: "cancelled the reading of an X-ray",
+    Verb.WITHDRAW: "withdrew an X-ray",
     Verb.REVIEW: "read the X-ray",
     Verb.SIGN: "signed the report",
     Verb.RELEASE: "released the report to you",

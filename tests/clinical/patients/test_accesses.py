@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from clinical.audit.models import AccessEvent
 from clinical.audit.record import Verb, record
+from clinical.patients.accesses import PLAIN
 from tests.factories import PatientFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
@@ -127,6 +128,19 @@ def test_the_family_reads_in_plain_words_who_looked_and_how_often(as_user, mothe
     assert "2 times, the last at" in words
     assert "system" not in page
     assert "127.0.0.1" not in page
+
+
+OF_THE_PORTAL = {Verb.START, Verb.FINISH, Verb.REJECT, Verb.FAIL, Verb.REQUEUE, Verb.ANONYMISE, Verb.ERASE}
+OF_NO_PATIENT = {
+    *(Verb.CHANGE_ROLE, Verb.REMOVE_MEMBER, Verb.CONFIGURE, Verb.REMOVE_OLD_EVENTS),
+    *(Verb.REGISTER_MODEL, Verb.ACTIVATE_MODEL, Verb.RETIRE_MODEL, Verb.START_SHADOW_RUN, Verb.END_SHADOW_RUN),
+    *(Verb.SIGN_IN, Verb.FAIL_TO_SIGN_IN, Verb.SIGN_OUT, Verb.END_SESSION),
+    *(Verb.CHANGE_PASSWORD, Verb.CHANGE_ADDRESS, Verb.CHANGE_SECOND_FACTOR),
+}
+
+
+def test_the_family_is_told_whatever_people_do_with_a_record():
+    assert set(Verb) - OF_THE_PORTAL - OF_NO_PATIENT == PLAIN.keys()
 
 
 def test_the_family_sees_nothing_of_other_children(as_user, mother, history, patient):
