@@ -87,6 +87,8 @@ def remove(request, pk):
         return render(request, "portal/confirm.html", context)
     with transaction.atomic():
         measurement = get_object_or_404(Measurement.objects.select_for_update(of=("self",)), pk=pk, **NAMED)
+        if measurement.patient.archived_at:
+            return _refused(request, measurement.patient)
         _former(measurement, request.user, removed=True).save()
         record(Verb.REMOVE, measurement, request=request)
         measurement.delete()
@@ -99,6 +101,8 @@ def remove(request, pk):
 def put_back(request, pk):
     """Make the removed values `pk`, of a FormerMeasurement, count again; a second click changes nothing."""
     former = get_object_or_404(FormerMeasurement, pk=pk, removed=True, **NAMED)
+    if former.patient.archived_at:
+        return _refused(request, former.patient)
     values = {name: getattr(former, name) for name in VALUES}
     with transaction.atomic():
         measurement, created = Measurement.objects.get_or_create(
@@ -108,6 +112,11 @@ def put_back(request, pk):
             record(Verb.RESTORE, measurement, request=request)
     messages.success(request, "The measurement was put back.")
     return redirect("patients:detail", pk=former.patient_id)
+
+
+def _refused(request, patient):
+    messages.warning(request, "This patient is archived. Restore the record before you change its measurements.")
+    return redirect("patients:detail", pk=patient.pk)
 
 
 def _former(measurement, user, removed=False):

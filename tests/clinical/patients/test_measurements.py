@@ -8,7 +8,7 @@ from django.urls import reverse
 from clinical.audit.models import AccessEvent
 from clinical.growth.centiles import STANDING_LESS_CM
 from clinical.patients.models import FormerMeasurement, Measurement
-from tests.factories import MeasurementFactory, PatientFactory
+from tests.factories import FormerMeasurementFactory, MeasurementFactory, PatientFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -211,6 +211,16 @@ def test_an_archived_patient_takes_no_measurement(entered, patient, as_user, ali
     as_user(alice).post(reverse("patients:archive", args=[patient.pk]))
     assert "This patient is archived." in entered().content.decode()
     assert not patient.measurements.exists()
+
+
+def test_of_an_archived_patient_nothing_is_removed_or_put_back(as_user, alice, patient, measurement):
+    former = FormerMeasurementFactory(patient=patient, removed=True)
+    client = as_user(alice)
+    client.post(reverse("patients:archive", args=[patient.pk]))
+    for name, row in (("remove_measurement", measurement), ("put_back_measurement", former)):
+        page = client.post(reverse(f"patients:{name}", args=[row.pk]), follow=True)
+        assert "Restore the record before you change its measurements." in page.content.decode()
+        assert list(patient.measurements.all()) == [measurement]
 
 
 def test_hidden_fields_cannot_move_a_measurement_to_another_patient(entered, patient, bob, other_hospital):
