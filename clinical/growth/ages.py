@@ -1,5 +1,6 @@
 """Ages in months, as clinicians count and write them. Imports no Django."""
 
+from calendar import monthrange
 from datetime import date
 
 DAYS_PER_MONTH = 365.25 / 12
@@ -15,13 +16,8 @@ def age_in_months(born: date, on: date) -> float:
     whole = (on.year - born.year) * 12 + on.month - born.month - (on.day < born.day)
     year, month = divmod(born.month - 1 + whole, 12)
     # The month a child born on the 31st is in may have begun on a 28th to 30th.
-    day = min(born.day, _days_in(born.year + year, month + 1))
+    day = min(born.day, monthrange(born.year + year, month + 1)[1])
     return whole + (on - date(born.year + year, month + 1, day)).days / DAYS_PER_MONTH
-
-
-def _days_in(year: int, month: int) -> int:
-    following = date(year + month // 12, month % 12 + 1, 1)
-    return (following - date(year, month, 1)).days
 
 
 def in_words(months: float) -> str:
