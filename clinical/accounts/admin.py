@@ -9,6 +9,7 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -23,6 +24,7 @@ from clinical.accounts import invitations, membership, second_factor, sessions
 from clinical.accounts.logo import LogoField, keep_logo
 from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
 from clinical.accounts.permissions import confirmed, confirmed_first
+from clinical.administration.filters import FieldsFilter
 from clinical.administration.rows import PortalAdmin, ReadOnlyAdmin
 from clinical.administration.site import administers
 from clinical.audit.record import Verb, record
@@ -151,13 +153,39 @@ class UserForm(AddressForm, UserChangeForm):
     """With a link to the page that sets another password."""
 
 
+class MembershipForm(forms.Form):
+    role = forms.ChoiceField(choices=[("", "Any"), *Role.choices], required=False)
+    hospital = forms.ModelChoiceField(Hospital.objects.all(), required=False, empty_label="Any")
+
+
+class MembershipFilter(FieldsFilter):
+    """Role and hospital of one and the same membership: of two filters each would be content with another."""
+
+    title, template = "membership", "admin/membership_filter.html"
+
+    def __init__(self, request, params, model, model_admin):
+        super().__init__(request, params, model, model_admin)
+        given = {name: params.pop(name, [""])[-1] for name in self.expected_parameters()}
+        self.used_parameters = {name: value for name, value in given.items() if value}
+        self.fields = MembershipForm(given)
+        if not self.fields.is_valid():
+            raise IncorrectLookupParameters
+
+    def expected_parameters(self):
+        return list(MembershipForm.base_fields)
+
+    def queryset(self, request, queryset):
+        chosen = {name: value for name, value in self.fields.cleaned_data.items() if value}
+        return queryset.filter(pk__in=Membership.objects.filter(**chosen).values("user")) if chosen else queryset
+
+
 @admin.register(User)
 class UserAdmin(WithMemberships, DjangoUserAdmin):
     add_form = UserCreationForm
     form = UserForm
     ordering = ["name"]
     list_display = ["name", "email", "is_staff", "is_active", "last_login", "date_joined"]
-    list_filter = ["is_staff", "is_superuser", "is_active", "memberships__role", "memberships__hospital"]
+    list_filter = ["is_staff", "is_superuser", "is_active", MembershipFilter]
     search_fields = ["email", "name"]
     search_help_text = "Name or e-mail address."
     filter_horizontal = []

@@ -1,4 +1,4 @@
-"""Filters of lists beside Django's: from here to there."""
+"""Filters of lists beside Django's: with fields to fill in, from here to there for one."""
 
 from datetime import date, datetime, time, timedelta
 
@@ -7,7 +7,20 @@ from django.db.models.lookups import GreaterThanOrEqual, LessThan, LessThanOrEqu
 from django.utils import timezone
 
 
-class RangeFilter(admin.ListFilter):
+class FieldsFilter(admin.ListFilter):
+    """With `fields` in a form of its own, which sends along what else the list is filtered by."""
+
+    def has_output(self):
+        return True
+
+    def choices(self, changelist):
+        """One "choice", the form."""
+        names = self.expected_parameters()
+        kept = [(name, each) for name, given in changelist.filter_params.items() if name not in names for each in given]
+        yield {"fields": self.fields, "kept": kept, "selected": bool(self.used_parameters)}
+
+
+class RangeFilter(FieldsFilter):
     """Two fields, `<parameter>_from` and `<parameter>_to`, both ends included unless a subclass says otherwise."""
 
     template = "admin/range_filter.html"
@@ -33,20 +46,11 @@ class RangeFilter(admin.ListFilter):
     def expected_parameters(self):
         return [f"{self.parameter}_from", f"{self.parameter}_to"]
 
-    def has_output(self):
-        return True
-
-    def choices(self, changelist):
-        """One "choice": the fields, and what else the list is filtered by, to be sent along."""
-        low, high = self.expected_parameters()
-        kept = [
-            (name, value)
-            for name, values in changelist.filter_params.items()
-            if name not in (low, high)
-            for value in values
-        ]
-        ends = [(name, label, self.used_parameters.get(name, "")) for name, label in ((low, "From"), (high, "To"))]
-        yield {"ends": ends, "kept": kept, "selected": bool(self.used_parameters)}
+    @property
+    def fields(self):
+        """(name, label, value) of both ends."""
+        names = zip(self.expected_parameters(), ("From", "To"), strict=True)
+        return [(name, label, self.used_parameters.get(name, "")) for name, label in names]
 
     def queryset(self, request, queryset):
         low, high = self.ends.values()

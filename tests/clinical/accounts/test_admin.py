@@ -19,6 +19,7 @@ from tests.factories import (
     FamilyInvitationFactory,
     GuardianshipFactory,
     InvitationFactory,
+    MembershipFactory,
     NotificationFactory,
     ReportFactory,
     StudyFactory,
@@ -263,6 +264,33 @@ def test_an_operator_changes_nothing_about_another_nor_about_themselves(as_user,
         assert User.objects.values().get(pk=user.pk) == before
     assert set_password(client, alice).status_code == 302
     assert set_password(as_user(root), other).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("role", "place", "found"),
+    [
+        ("doctor", "St. Anna Children's Hospital", ["Alice"]),
+        ("technician", "St. Anna Children's Hospital", ["Tess"]),
+        ("doctor", "", ["Alice", "Bob", "Tess"]),
+        ("", "Northern General", ["Bob", "Tess"]),
+        ("", "", ["Alice", "Bob", "Root", "Tess"]),
+    ],
+)
+def test_people_are_found_by_a_role_in_a_hospital_and_not_by_one_here_and_the_other_there(
+    as_user, root, alice, bob, tess, other_hospital, role, place, found
+):
+    MembershipFactory(user=tess, hospital=other_hospital, role="doctor")
+    MembershipFactory(user=bob, role="doctor")
+    asked = {"role": role, "hospital": place and Hospital.objects.get(name=place).pk, "is_active__exact": "1"}
+    page = as_user(root).get("/admin/accounts/user/", asked)
+    assert [user.name for user in page.context["cl"].result_list] == found
+    assert page.content.decode().count('<input type="hidden" name="is_active__exact" value="1">') == 2  # search, filter
+
+
+@pytest.mark.parametrize("asked", [{"role": "king"}, {"hospital": "abc"}, {"hospital": "1" * 40}])
+def test_a_membership_that_cannot_be_filters_nothing(as_user, root, asked):
+    page = as_user(root).get("/admin/accounts/user/", asked, follow=True)
+    assert (page.status_code, page.context["cl"].result_count) == (200, 1)
 
 
 def test_an_operator_opens_a_hospital_with_its_first_administrator(as_user, root, charlie):
