@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from clinical.accounts import invitations
 from clinical.accounts.permissions import doctor_required, family_required, user_required
-from clinical.audit.record import Verb, record
+from clinical.audit.record import Verb, record, record_each
 from clinical.patients import families
 from clinical.patients.family_chart import chart
 from clinical.patients.family_forms import FamilyInvitationForm
@@ -24,8 +24,8 @@ INVITATION_MAIL = "patients/family_invitation_email.txt"
 def family(request):
     released = Count("patient__studies", filter=Q(patient__studies__state=State.RELEASED))
     children = request.user.guardianships.select_related("patient", "hospital").annotate(reports=released)
-    for guardianship in children:
-        record(Verb.VIEW, guardianship.patient, request=request, detail="family page")
+    patients = [guardianship.patient for guardianship in children]
+    record_each(Verb.VIEW, patients, request=request, detail="family page")
     return render(request, "patients/family.html", {"children": children})
 
 
@@ -70,6 +70,7 @@ def invite(request, pk):
         else:
             messages.success(request, "The invitation is on its way.")
             return redirect("patients:detail", pk=patient.pk)
+    record(Verb.VIEW, patient, request=request, detail="invitation")
     return render(request, "patients/family_invite.html", {"patient": patient, "form": form}, status=status)
 
 

@@ -33,8 +33,7 @@ def overview(request):
         messages.success(request, "The retention was saved.")
         return redirect("patients:privacy_overview")
     found = listing(request, PatientFilter(request.GET, with_study_facts(Patient.objects.all())), SORTS, "name")
-    if request.method == "GET":
-        record(Verb.VIEW, request.hospital, request=request, detail="list of patients")
+    record(Verb.VIEW, request.hospital, request=request, detail="list of patients")
     context = found | {
         "form": form,
         "scheduled": Erasure.objects.scheduled().select_related("patient", "requested_by").order_by("due_at"),
@@ -114,6 +113,7 @@ def erase(request, pk):
             day = timezone.localtime(scheduled.due_at)
             messages.success(request, f"This is done on {day:%d %B %Y}. Until then you can cancel it here.")
             return redirect("patients:privacy", pk=pk)
+    record(Verb.VIEW, patient, request=request, detail="erasure")
     context = {"form": form, "patient": patient, "until": until}
     return render(request, "patients/erase.html", context, status=422 if form.errors else 200)
 

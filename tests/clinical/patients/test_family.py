@@ -2,6 +2,8 @@ import re
 from datetime import date
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from clinical.audit.models import AccessEvent
@@ -49,6 +51,20 @@ def test_family_sees_its_own_children_in_every_hospital_and_no_other(as_user, mo
     assert [guardianship.patient for guardianship in response.context["children"]] == [patient, sister]
     assert "Northern General" in response.content.decode()
     assert "Stranger" not in response.content.decode()
+
+
+def test_the_page_costs_the_same_queries_for_one_child_and_for_many(
+    as_user, mother, hospital, django_assert_num_queries
+):
+    client = as_user(mother)
+    with CaptureQueriesContext(connection) as one:
+        client.get("/family/")
+    for _ in range(3):
+        GuardianshipFactory(user=mother, patient=PatientFactory(hospital=hospital))
+    before = AccessEvent.objects.count()
+    with django_assert_num_queries(len(one)):
+        client.get("/family/")
+    assert AccessEvent.objects.count() == before + 4
 
 
 def test_each_child_has_the_count_of_its_released_reports(as_user, mother, patient, released):
