@@ -6,6 +6,7 @@ import json
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from operator import attrgetter
 
 from django.core.files.storage import storages
 from django.utils import timezone
@@ -43,7 +44,7 @@ class Held:
 def files_of(patient):
     """What the private storage holds of a patient, as Held; of a file that is gone the copy says nothing."""
     held = []
-    studies = Study.objects.filter(patient=patient).select_related("radiograph", "analysis")
+    studies = Study.objects.filter(patient=patient).select_related("radiograph", "analysis").prefetch_related("reports")
     for number, study in enumerate(studies.order_by("acquired_on", "submitted_at"), 1):
         stem = f"{number:03}-{study.acquired_on}"
         extension = EXTENSIONS.get(study.radiograph.format, study.radiograph.format)
@@ -52,7 +53,7 @@ def files_of(patient):
         held.append(Held(study.radiograph.name, path, content_type, "Radiograph", study.pk))
         words = "Where the model looked; not diagnostic"
         held.append(Held(study.analysis.heat_map, f"heat-maps/{stem}.png", "image/png", words, study.pk))
-        for report in study.reports.order_by("version"):
+        for report in sorted(study.reports.all(), key=attrgetter("version")):
             held.append(Held(report.pdf, f"reports/{report.filename}", "application/pdf", "Report", report.pk))
     storage = storages["private"]
     return [file for file in held if file.name and storage.exists(file.name)]

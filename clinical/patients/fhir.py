@@ -5,10 +5,11 @@ LOINC 85151-9, height 8302-2, weight 29463-7; ages in months (UCUM mo), lengths 
 """
 
 import uuid
+from operator import attrgetter
 
 from django.conf import settings
 
-from clinical.studies.models import Review, State, Study
+from clinical.studies.models import State, Study
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 EMPTY = (None, "", [], {})
@@ -33,7 +34,9 @@ def bundle(patient, files, at):
         resources += _measured(patient, measurement, measurement.pk, "final")
     for former in patient.former_measurements.select_related("entered_by"):
         resources += _measured(patient, former, f"former-{former.pk}", "entered-in-error")
-    studies = Study.objects.filter(patient=patient).select_related("analysis__model_version", "radiograph", "review")
+    studies = Study.objects.filter(patient=patient).select_related("analysis__model_version")
+    # The reports' own rows belong to the floor above.
+    studies = studies.prefetch_related("reviews__doctor", "reports__review", "reports__signed_by")
     for study in studies.order_by("acquired_on", "submitted_at"):
         resources += _study(patient, study, files)
     return {
@@ -144,10 +147,9 @@ def _study(patient, study, files):
     yield from _documents(patient, study, files.get(study.pk, []), withdrawn or "current")
     if study.analysis.bone_age_months is not None:
         yield _estimate(patient, study, withdrawn or "preliminary")
-    # The reports' own rows belong to the floor above.
-    reports = study.reports.select_related("signed_by", "review").order_by("version")
+    reports = sorted(study.reports.all(), key=attrgetter("version"))
     signed = {report.review_id: _status(report) for report in reports}
-    for review in Review.objects.filter(study=study).select_related("doctor").order_by("reviewed_at"):
+    for review in sorted(study.reviews.all(), key=attrgetter("reviewed_at")):
         yield _reading(patient, study, review, withdrawn or signed.get(review.pk, "preliminary"))
     for report in reports:
         documents = _documents(

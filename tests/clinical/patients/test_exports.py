@@ -9,6 +9,8 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from clinical.audit.models import AccessEvent
@@ -140,6 +142,24 @@ def test_it_says_who_saw_the_record_and_taking_it_is_on_record(copied, ada, pati
     assert b"Ada" in copied.read("accesses.csv")
     events = AccessEvent.objects.filter(verb="export", patient_key=str(patient.pk), actor=ada).order_by("pk")
     assert [event.detail for event in events] == ["asked for", "patient-record"]
+
+
+def test_it_costs_the_same_queries_for_one_study_as_for_many(patient):
+    def signed_twice():
+        study = StudyFactory(patient=patient, state="signed", analysis__bone_age_months=118)
+        for version, superseded_at in ((1, timezone.now()), (2, None)):
+            ReportFactory(study=study, version=version, superseded_at=superseded_at)
+
+    def written():
+        with CaptureQueriesContext(connection) as queries:
+            exports.export.write(patient, io.BytesIO(), lambda done, total: None)
+        return len(queries)
+
+    signed_twice()
+    one = written()
+    signed_twice()
+    signed_twice()
+    assert written() == one
 
 
 def test_a_double_click_makes_one_copy(as_user, ada, patient):
