@@ -33,7 +33,7 @@ def notify(users, kind, *, hospital, message, url):
 
 
 def take_back(kind, url, user=None):
-    """What is told at `url`, or at a part of it, is true no longer: forget what was neither read nor mailed.
+    """What is told at `url`, or at a part of it, is true no longer: forget what is unread, mailed or not.
 
     Of `user` alone where one is given.
     """

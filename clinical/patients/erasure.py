@@ -12,14 +12,13 @@ from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.core.files.storage import storages
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.dispatch import Signal
 from django.utils import timezone
 
 from clinical.audit.models import ChangedValues
 from clinical.audit.record import Verb, record
-from clinical.notices.models import Kind
-from clinical.notices.notify import take_back
+from clinical.notices.models import Notification
 from clinical.patients import exports
 from clinical.patients.families import child_page
 from clinical.patients.models import Erasure, ErasureMode, Patient, Retention
@@ -47,9 +46,7 @@ class StillRetained(Exception):
 
 def retained_until(patient):
     """The day until which the hospital's retention keeps the record, or None where nothing of it is signed."""
-    # The reports' own rows belong to the floor above.
-    studies = patient.studies.prefetch_related("reports")
-    last = max((report.signed_at for study in studies for report in study.reports.all()), default=None)
+    last = patient.studies.aggregate(last=Max("reports__signed_at"))["last"]
     if last is None:
         return None
     rule = Retention.objects.filter(hospital=patient.hospital_id).first() or Retention()
@@ -102,10 +99,20 @@ def carry_out_due():
     for key in Erasure.objects.scheduled().filter(due_at__lte=timezone.now()).values_list("pk", flat=True):
         number += carry_out(key)
     for erasure in Erasure.objects.filter(done_at__isnull=False).exclude(files=[]):
-        for name in erasure.files:
+        for name in [*erasure.files, *_beside(erasure.files)]:
             storages["private"].delete(name)
         Erasure.objects.filter(pk=erasure.pk).update(files=[])
     return number
+
+
+def _beside(names):
+    """What a write that was cut off or came second left beside a picture, its hash in front of the name, too.
+
+    Not asked for while an erasure is carried out: the folders hold all pictures of the hospital, and rows are locked.
+    """
+    pictures = tuple(name.removesuffix(".png") for name in names if name.startswith(("radiographs/", "display/")))
+    folders = {name.rpartition("/")[0] for name in pictures}
+    return [name for folder in folders for name in lying_in(folder) if name.startswith(pictures)]
 
 
 @transaction.atomic
@@ -154,27 +161,20 @@ def _analyses(patient):
 
 
 def _forget_family(patient):
-    take_back(Kind.REPORT_READY, child_page(patient.pk))
+    Notification.objects.about(child_page(patient.pk)).delete()  # read ones too: each names the patient's key
     patient.guardianships.all().delete()
     patient.family_invitations.all().delete()
 
 
 def _let_pictures_go(patient, analyses, files):
-    """Name the files, and leave rows that lead to none. A picture filed for another patient, too, is theirs to keep.
-
-    What lies in the storage, not only what rows name: a write that was cut off or came second left a file beside.
-    """
+    """Name the files, and leave rows that lead to none. A picture filed for another patient, too, is theirs to keep."""
     own = Radiograph.objects.filter(studies__patient=patient)
     others = Study.objects.exclude(patient=patient).filter(radiograph__in=own).values("radiograph")
-    hashes = set()
     for radiograph in own.exclude(pk__in=others).distinct():
         files += [radiograph.name, f"{radiograph.name.replace('radiographs/', 'display/', 1)}.png"]
-        hashes.add(radiograph.sha256)
         # Another hash too: the same file, uploaded again, is to be stored anew.
         gone = {"name": f"removed/{radiograph.pk}", "sha256": secrets.token_hex(32)}
         Radiograph.objects.filter(pk=radiograph.pk).update(**gone)
-    for folder in (f"radiographs/{patient.hospital_id}", f"display/{patient.hospital_id}"):
-        files += [name for name in lying_in(folder) if name.removeprefix(f"{folder}/")[:64] in hashes]
     rows = Analysis.objects.filter(pk__in=analyses)
     for analysis in rows:
         files += [analysis.heat_map, *lying_in(f"heat-maps/{analysis.pk}")]

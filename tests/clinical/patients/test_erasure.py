@@ -16,7 +16,7 @@ from clinical.audit import chain
 from clinical.audit.models import AccessEvent, ChangedValues
 from clinical.audit.record import Verb, record
 from clinical.audit.tasks import seal_due
-from clinical.patients import erasure, tasks
+from clinical.patients import erasure, privacy, tasks
 from clinical.patients.models import Erasure, Patient, Retention
 from clinical.studies.intake import store
 from clinical.studies.models import Radiograph, Review, Study
@@ -25,6 +25,7 @@ from reports.models import Report
 from tests import radiograph_files
 from tests.factories import (
     AnalysisFactory,
+    ErasureFactory,
     FamilyInvitationFactory,
     FormerMeasurementFactory,
     MeasurementFactory,
@@ -78,7 +79,9 @@ def xanthippe(hospital, mother, alice):
     FormerMeasurementFactory(patient=patient)
     FamilyInvitationFactory(patient=patient)
     mother.guardianships.create(patient=patient, hospital=hospital, relation="mother")
-    NotificationFactory(user=mother, hospital=hospital, url=f"/family/{patient.pk}/")
+    for read_at in (None, timezone.now()):
+        url = f"/family/{patient.pk}/#study-{study.pk}"
+        NotificationFactory(user=mother, hospital=hospital, url=url, read_at=read_at)
     copy = PatientExportFactory(patient=patient, state="ready")
     copy.file = kept(f"exports/{copy.pk}/2.zip")
     copy.save()
@@ -127,6 +130,13 @@ def test_no_row_and_no_file_names_the_patient_any_more(xanthippe, ada, mode):
 
 
 @pytest.mark.parametrize("mode", ["anonymise", "erase"])
+def test_what_the_family_was_told_goes_read_or_not(xanthippe, ada, mother, mode):
+    other = NotificationFactory(user=mother, hospital=xanthippe.hospital)
+    carry_out(xanthippe, mode, ada)
+    assert list(mother.notifications.all()) == [other]
+
+
+@pytest.mark.parametrize("mode", ["anonymise", "erase"])
 def test_what_was_done_with_the_record_stays_and_its_chain_holds(xanthippe, ada, mode):
     before = AccessEvent.objects.filter(patient_key=str(xanthippe.pk)).count()
     seal_due()
@@ -169,6 +179,13 @@ def test_a_picture_that_is_another_patients_too_stays_theirs(xanthippe, ada, mod
     carry_out(xanthippe, mode, ada)
     other.refresh_from_db()
     assert storages["private"].exists(other.radiograph.name)
+
+
+def test_while_rows_are_locked_no_folder_is_listed_that_holds_other_patients_files(xanthippe, monkeypatch):
+    listed = []
+    monkeypatch.setattr(erasure, "lying_in", lambda folder: listed.append(folder) or [])
+    assert erasure.carry_out(ErasureFactory(patient=xanthippe, override="A court said so.").pk)
+    assert {folder.split("/")[0] for folder in listed} == {"heat-maps", "exports"}  # a folder each
 
 
 def test_the_same_file_uploaded_again_is_stored_anew(xanthippe, ada, hospital):
@@ -303,6 +320,14 @@ def test_what_the_law_keeps_is_not_erased_without_a_reason(ask, patient):
     assert not Erasure.objects.exists()
     assert ask(override="A court said so.").status_code == 302
     assert Erasure.objects.get().override == "A court said so."
+
+
+def test_a_report_signed_between_the_look_at_the_record_and_the_decision_is_told(ask, patient, monkeypatch):
+    monkeypatch.setattr(privacy, "_retained_until", lambda patient: None)
+    signed(patient, timezone.now())
+    response = ask()
+    assert response.status_code == 422
+    assert "Signed reports of this patient must be kept until 09 March 2042" in response.content.decode()
 
 
 @pytest.mark.parametrize(
