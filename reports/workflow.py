@@ -58,8 +58,6 @@ def _next_number(hospital):
 def release_report(sender, study, actor, **kwargs):
     """Let the family have the current report. Raises WrongState while there is no file."""
     report = Report.objects.current(study)
-    if report and report.is_removed:
-        raise WrongState(f"{report.reason} There is nothing to release.")
     if report is None or report.state == State.FAILED:
         raise WrongState("The report could not be made. Make it again on this page, then release it.")
     if report.state == State.MAKING:

@@ -36,9 +36,9 @@ FAILED = "The map could not be made. Ask for it again; if it stays so, tell the 
 
 
 def possible(study):
-    """Whether the model that read the study is kept, so that it can be asked again."""
-    version = study.analysis.model_version
-    return study.analysis.bone_age_months is not None and bool(version and version.sha256)
+    """Whether the picture and the model that read it are kept, so that it can be asked again."""
+    analysis, version = study.analysis, study.analysis.model_version
+    return analysis.bone_age_months is not None and bool(analysis.radiograph and version and version.sha256)
 
 
 @transaction.atomic

@@ -201,7 +201,7 @@ def review(request, pk):
             confirmed=reading["confirmed"],
         )
     except workflow.Doubtful as doubt:
-        return _page(request, study, 409, review_form=form, doubts=doubt.reasons)
+        return _page(request, _study(request, pk), 409, review_form=form, doubts=doubt.reasons)
     except workflow.WrongState as error:
         study = _study(request, pk)
         stands = {"seen": study.review_id, "analysis": study.analysis_id}  # sent again, it is meant

@@ -8,6 +8,7 @@ from django.dispatch import Signal, receiver
 from clinical.accounts.models import Role
 from clinical.accounts.permissions import CLINICAL_ROLES
 from clinical.audit.record import Verb, record
+from clinical.patients.models import Patient
 from clinical.studies.judgement import judge
 from clinical.studies.models import Radiograph, State, Study
 from inference import registry
@@ -26,7 +27,9 @@ TABLE = {
     "release": ((State.SIGNED,), DOCTOR),
     "amend": ((State.SIGNED, State.RELEASED), DOCTOR),
 }
+OF_ANONYMISED = {"cancel", "withdraw"}  # the verbs that add nothing to a record
 MOVED_ON = "The study has moved on meanwhile; look at where it stands now."
+ANONYMISED = "The record is anonymised and takes no new entry: nothing was saved."
 DIFFERENCE_MONTHS, SDS = 12, 4  # beyond these a doctor is asked once whether child, sex and date are right
 
 # For the floors above; sent inside the transaction of the verb, with `study` and `actor`.
@@ -57,6 +60,8 @@ class Doubtful(Exception):
 def permitted(study, membership):
     """The verbs that `membership` may use on `study` now."""
     verbs = {verb for verb, (states, roles) in TABLE.items() if study.state in states and membership.role in roles}
+    if study.patient.anonymised_at:
+        return verbs & OF_ANONYMISED
     return verbs if "reanalyse" not in verbs or outdated(study) else verbs - {"reanalyse"}
 
 
@@ -72,8 +77,17 @@ def outdated(study):
     return serving is not None and (serving.pk != version or not study.estimate_is_of_this_sex)
 
 
+def _lock_record(study):
+    """An anonymisation that comes now waits, and finds what is added. Raises WrongState after one."""
+    records = Patient.objects.select_for_update(no_key=True).filter(pk=study.patient_id, anonymised_at=None)
+    if records.first() is None:
+        raise WrongState(ANONYMISED)
+
+
 def _move(study, verb, to, **conditions):
     """Change the state by one conditional UPDATE, so that of two doctors or two clicks one wins."""
+    if verb not in OF_ANONYMISED:
+        _lock_record(study)
     states, _ = TABLE[verb]
     rows = Study.objects.filter(pk=study.pk, state__in=states, **conditions)
     if not rows.update(state=to):
@@ -133,6 +147,7 @@ def reanalyse(study, actor):
 
     Raises WrongState unless it was another version that read it, or as that of a child of the other sex.
     """
+    _lock_record(study)
     states, _ = TABLE["reanalyse"]
     rows = Study.objects.filter(pk=study.pk, state__in=states, analysis=study.analysis, reanalysis=None)
     # Locked: of two at once the second finds a reanalysis.
@@ -182,10 +197,10 @@ def review(study, doctor, *, seen, method, bone_age_months, impression, comment=
 
     Raises WrongState, also when another doctor was faster, or Doubtful unless `confirmed`.
     """
+    _move(study, "review", State.REVIEWED, review=seen, analysis=study.analysis)
     reasons = doubts(study, bone_age_months)
     if reasons and not confirmed:
         raise Doubtful(reasons)
-    _move(study, "review", State.REVIEWED, review=seen, analysis=study.analysis)
     study.review = study.judged(bone_age_months, doctor=doctor, method=method, impression=impression, comment=comment)
     study.review.save(force_insert=True)
     study.sds = study.assessment.sds

@@ -179,7 +179,7 @@ def test_a_report_that_was_handed_out_is_never_made_with_another_hash(report, al
 
 def test_a_report_whose_patient_was_anonymised_has_nothing_to_release(report, alice, anonymised):
     anonymised(report)
-    with pytest.raises(studies.WrongState, match="nothing to release"):
+    with pytest.raises(studies.WrongState, match="anonymised"):
         studies.release(Study.objects.get(), alice)
 
 

@@ -5,12 +5,13 @@ import uuid
 import pytest
 
 from clinical.accounts.scope import every_hospital
+from clinical.patients import erasure
 from clinical.studies import workflow
-from clinical.studies.models import Study
+from clinical.studies.models import Review, Study
 from inference import workflow as inference
 from inference.models import Analysis, ModelVersion
 from tests.crowd import CROWD, at_once
-from tests.factories import RadiographFactory, ReviewFactory, StudyFactory, UserFactory
+from tests.factories import ErasureFactory, RadiographFactory, ReviewFactory, StudyFactory, UserFactory
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
 
@@ -81,3 +82,19 @@ def test_a_file_sent_by_many_at_once_is_one_study(study, doctor, keys):
     assert outcomes.count(filed) == (CROWD if keys == "one" else 1)
     others = [outcome for outcome in outcomes if outcome != filed]
     assert all(isinstance(outcome, workflow.DuplicateRadiograph) for outcome in others)
+
+
+def test_of_what_doctors_write_while_the_record_is_anonymised_nothing_stays(study, doctor):
+    decided = ErasureFactory(patient=study.patient)
+    reading = {"method": "own", "bone_age_months": 100.0, "impression": "Doe", "comment": "Doe", "confirmed": True}
+
+    def act(number):
+        if number:
+            return workflow.review(Study.objects.get(), doctor, seen=study.review_id, **reading)
+        return erasure.carry_out(decided.pk)
+
+    outcomes = at_once(act)
+    assert outcomes[0] is True
+    assert sum(isinstance(outcome, workflow.WrongState) for outcome in outcomes) >= CROWD - 2
+    with every_hospital():
+        assert {(review.impression, review.comment) for review in Review.objects.all()} == {("", "")}

@@ -3,6 +3,7 @@ import uuid
 from urllib.parse import urlencode
 
 import pytest
+from django.utils import timezone
 
 from clinical.audit.models import AccessEvent
 from clinical.studies import workflow
@@ -184,6 +185,24 @@ def test_of_two_doctors_at_once_the_second_is_told_and_finds_what_they_typed(as_
     assert [review.comment for review in study.reviews.all()][:-1] == ["Carpals ahead of phalanges"] * (
         meanwhile == "review"
     )
+
+
+@pytest.mark.parametrize("verb", ["retry", "reanalyse", "review", "sign", "release", "amend"])
+def test_an_anonymised_record_takes_no_words_of_a_doctor_and_nothing_else(as_user, alice, patient, verb):
+    study = study_in(workflow.TABLE[verb][0][-1], patient, alice)
+    patient.anonymised_at = timezone.now()
+    patient.save()
+    client, path = as_user(alice), f"/studies/{study.pk}/"
+    page = client.get(path)
+    assert page.context["actions"] <= {"withdraw"}
+    assert f"{path}{verb}/" not in page.content.decode()
+    assert "the figures stay for statistics, and nothing is added" in page.content.decode()
+    before = Study.objects.values().get()
+    typed = {"seen": study.review_id or "", "method": "own", "years": "3", "comment": "Doe"}  # doubtful, too
+    answer = client.post(f"{path}{verb}/", typed, follow=True)
+    assert "The record is anonymised and takes no new entry: nothing was saved." in answer.content.decode()
+    assert Study.objects.values().get() == before
+    assert study.reviews.count() == (1 if study.review else 0)
 
 
 def test_signing_waits_for_the_password(client, alice, patient):
