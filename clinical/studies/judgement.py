@@ -1,13 +1,17 @@
 """Keeps `Study.sds` what the hospital's reference table says of the bone age that counts, so that lists can use it."""
 
+from uuid import UUID
+
 from django.db import transaction
-from django.db.models.signals import post_save
+from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
-from django_scopes import scope
 
 from clinical.accounts.models import Hospital
 from clinical.patients.models import Patient
 from clinical.studies.models import SIGNED, Study
+
+FIRST = UUID(int=0)  # before all keys of studies
+SLICE = 500  # judged in under a second, for which their rows are locked
 
 
 @transaction.atomic
@@ -35,9 +39,31 @@ def judge_of_patient(sender, instance, created, **kwargs):
         judge(studies)
 
 
+@receiver(pre_save, sender=Hospital)
+def look_at_the_table(sender, instance, **kwargs):
+    """For `judge_of_hospital`: whether the database holds another reference table."""
+    stored = Hospital.objects.filter(pk=instance.pk)
+    instance._has_another_table = stored.exclude(bone_age_reference=instance.bone_age_reference).exists()
+
+
 @receiver(post_save, sender=Hospital)
-def judge_of_hospital(sender, instance, created, **kwargs):
-    """Another reference table is another SDS."""
-    if not created:
-        with scope(hospital=instance):
-            judge(Study.objects.all())
+def judge_of_hospital(sender, instance, **kwargs):
+    """Another reference table is another SDS: of very many studies, so workers judge them."""
+    if instance._has_another_table:
+        _deliver(instance.pk, FIRST)
+
+
+def _deliver(hospital_id, after):
+    from clinical.studies.tasks import judge_slice
+
+    kwargs = {"hospital_id": hospital_id, "after": str(after)}
+    transaction.on_commit(lambda: judge_slice.apply_async(kwargs=kwargs), robust=True)
+
+
+@transaction.atomic
+def judge_slice(after):
+    """Judge the next studies beyond the key `after` and pass the call on: what else is to be done goes in between."""
+    studies = list(Study.objects.filter(pk__gt=after).order_by("pk").only("hospital_id")[:SLICE])
+    if studies:
+        judge(Study.objects.filter(pk__in=[study.pk for study in studies]))
+        _deliver(studies[-1].hospital_id, studies[-1].pk)

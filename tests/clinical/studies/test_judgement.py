@@ -5,9 +5,8 @@ from datetime import date
 
 import pytest
 from django.apps import apps
-from django_scopes import scope
 
-from clinical.studies import workflow
+from clinical.studies import judgement, tasks, workflow
 from clinical.studies.models import Study
 from inference import workflow as inference
 from tests.factories import PatientFactory, StudyFactory
@@ -48,15 +47,38 @@ def test_a_corrected_date_of_birth_is_judged_anew(patient):
     assert study.sds == study.assessment.sds < before
 
 
-def test_another_reference_table_judges_the_hospitals_studies_and_no_others(patient, other_hospital):
-    ours, theirs = finished(patient), finished(PatientFactory(hospital=other_hospital))
-    hospital = patient.hospital
-    hospital.bone_age_reference = "greulich_pyle"
-    with scope(hospital=hospital):
-        hospital.save()
-    study = Study.objects.get(pk=ours.pk)
-    assert study.sds == study.assessment.sds != ours.sds
+@pytest.fixture
+def changed(monkeypatch, django_capture_on_commit_callbacks):
+    """Save a hospital with other values; returns how many slices the workers have judged."""
+    calls = []
+    task = tasks.judge_slice
+    monkeypatch.setattr(task, "apply_async", lambda kwargs: calls.append(kwargs) or task(**kwargs))
+
+    def save(hospital, **values):
+        for name, value in values.items():
+            setattr(hospital, name, value)
+        with django_capture_on_commit_callbacks(execute=True):
+            hospital.save()
+        return len(calls)
+
+    return save
+
+
+def test_another_reference_table_judges_the_hospitals_studies_and_no_others(
+    patient, other_hospital, changed, monkeypatch
+):
+    monkeypatch.setattr(judgement, "SLICE", 2)
+    before = {study.pk: study.sds for study in [finished(patient) for _ in range(5)]}
+    theirs = finished(PatientFactory(hospital=other_hospital))
+    assert changed(patient.hospital, bone_age_reference="greulich_pyle") == 4  # two, two, one, none left
+    for study in Study.objects.filter(patient=patient):
+        assert study.sds == study.assessment.sds != before[study.pk]
     assert Study.objects.get(pk=theirs.pk).sds == theirs.sds
+
+
+def test_a_hospital_that_is_saved_with_its_table_judges_nothing(patient, changed):
+    finished(patient)
+    assert changed(patient.hospital, name="St. Anna") == 0
 
 
 def test_outside_the_table_and_without_a_bone_age_there_is_none(patient):
