@@ -34,14 +34,12 @@ def deliver(request, obj, verb, name, *, content_type, filename, as_attachment=F
         answer = {"ContentType": content_type, "ContentDisposition": disposition, "CacheControl": "no-store"}
         parameters = {f"Response{key}": value for key, value in answer.items()}
         link = storage.url(name, parameters=parameters, expire=settings.S3_LINK_SECONDS)
-        return HttpResponseRedirect(link, headers={"Cache-Control": "no-store"})
+        return HttpResponseRedirect(link)
     if settings.ACCEL_REDIRECT_PREFIX:
         location = quote(settings.ACCEL_REDIRECT_PREFIX + name)
         response = HttpResponse(content_type=content_type, headers={"X-Accel-Redirect": location})
     else:
         response = FileResponse(storage.open(name), content_type=content_type)
     response["Content-Disposition"] = disposition
-    response["Cache-Control"] = "no-store"  # a shared workstation keeps no patient's picture
-    response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = ISOLATED if content_type == "application/pdf" else SANDBOXED
     return response

@@ -43,7 +43,7 @@ def layout(request, pk):
     app.layout = drawn(growth_record(patient))
     record(Verb.VIEW, patient, request=request, detail="growth charts")
     content, content_type = app.augment_initial_layout(app.locate_endpoint_function("dash-layout")())
-    return HttpResponse(content, content_type=content_type, headers={"Cache-Control": "private, no-store"})
+    return HttpResponse(content, content_type=content_type)
 
 
 @clinician_required

@@ -43,7 +43,7 @@ def test_the_layout_holds_the_patients_values_and_the_look_at_them_is_on_record(
     answer = as_user(alice).get(path("layout", own))
     assert answer.json()["type"] == "Div"
     assert "137.25" in answer.content.decode()
-    assert answer["Cache-Control"] == "private, no-store"
+    assert answer["Cache-Control"] == "no-store"
     event = AccessEvent.objects.get(detail="growth charts")
     assert (event.verb, event.actor, event.patient_key) == ("view", alice, str(own.pk))
 
