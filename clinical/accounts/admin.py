@@ -57,7 +57,7 @@ class WithMemberships(PortalAdmin):
     def changeform_view(self, request, *args, **kwargs):
         try:
             return confirmed(super().changeform_view)(request, *args, **kwargs)
-        except membership.LastAdministrator as error:
+        except membership.Refused as error:
             self.message_user(request, f"Nothing was saved. {error}", messages.ERROR)
             return redirect(request.get_full_path())
 
@@ -66,12 +66,11 @@ class WithMemberships(PortalAdmin):
         for row in formset.new_objects:
             row.save()
             record(Verb.JOIN, row, request=request, detail=row.role)
-        roles = {row.pk: row.role for row, _ in formset.changed_objects}
         # New administrators first: then the one before may go.
-        for pk in sorted(roles, key=lambda pk: roles[pk] != Role.HOSPITAL_ADMIN):
-            membership.change_role(Membership.objects.get(pk=pk), roles[pk], request.user)
+        for row, _ in sorted(formset.changed_objects, key=lambda changed: changed[0].role != Role.HOSPITAL_ADMIN):
+            membership.change_role(row, row.role, request.user)
         for row in formset.deleted_objects:
-            membership.remove(Membership.objects.get(pk=row.pk), request.user)
+            membership.remove(row, request.user)
 
 
 class HospitalForm(forms.ModelForm):
@@ -305,7 +304,7 @@ class MembershipAdmin(PortalAdmin):
         return False
 
     def save_model(self, request, obj, form, change):
-        membership.change_role(Membership.objects.get(pk=obj.pk), obj.role, request.user)
+        membership.change_role(obj, obj.role, request.user)
 
     def delete_model(self, request, obj):
         membership.remove(obj, request.user)
@@ -314,25 +313,30 @@ class MembershipAdmin(PortalAdmin):
         for row in queryset.select_related("hospital"):
             membership.remove(row, request.user)
 
-    def _unless_the_last(self, view, request, **kwargs):
+    @method_decorator(transaction.atomic)
+    def response_action(self, request, queryset):
+        """Of many that were chosen all are removed, or none; Django notes their removal before."""
+        return super().response_action(request, queryset)
+
+    def _unless_refused(self, view, request, **kwargs):
         try:
             response = confirmed(view)(request, **kwargs)
-        except membership.LastAdministrator as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return redirect(request.get_full_path())
+        except membership.Refused as error:
+            self.message_user(request, f"Nothing was changed. {error}", messages.ERROR)
+            return redirect("admin:accounts_membership_changelist")
         # Who has just ended being administrator goes where their work is now.
         own = request.user.memberships.filter(hospital=request.hospital, role=Role.HOSPITAL_ADMIN)
         is_out = request.method == "POST" and administers(request) and not own.exists()
         return redirect("home") if is_out else response
 
     def change_view(self, request, **kwargs):
-        return self._unless_the_last(super().change_view, request, **kwargs)
+        return self._unless_refused(super().change_view, request, **kwargs)
 
     def delete_view(self, request, **kwargs):
-        return self._unless_the_last(super().delete_view, request, **kwargs)
+        return self._unless_refused(super().delete_view, request, **kwargs)
 
     def changelist_view(self, request, **kwargs):
-        return self._unless_the_last(super().changelist_view, request, **kwargs)
+        return self._unless_refused(super().changelist_view, request, **kwargs)
 
 
 @admin.register(Invitation)

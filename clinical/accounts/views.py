@@ -80,7 +80,7 @@ def change_role(request, pk):
         try:
             memberships.change_role(membership, form.cleaned_data["role"], request.user)
             messages.success(request, f"{membership.user} is now {membership.get_role_display().lower()}.")
-        except memberships.LastAdministrator as error:
+        except memberships.Refused as error:
             messages.error(request, str(error))
     return _members_or_home(request, membership)
 
@@ -106,7 +106,7 @@ def remove_member(request, pk):
     try:
         memberships.remove(membership, request.user)
         messages.success(request, f"{membership.user} was removed.")
-    except memberships.LastAdministrator as error:
+    except memberships.Refused as error:
         messages.error(request, str(error))
     return _members_or_home(request, membership)
 

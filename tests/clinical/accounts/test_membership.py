@@ -1,6 +1,7 @@
 import pytest
 from django.test import Client
 
+from clinical.accounts import membership, views
 from clinical.accounts.models import Membership
 from clinical.audit.models import AccessEvent
 from tests.factories import MembershipFactory, PatientFactory, StudyFactory, UserFactory
@@ -107,6 +108,30 @@ def test_a_member_removed_twice_is_not_found(as_user, ada, tess):
     membership, client = membership_of(tess), as_user(ada)
     assert remove(client, membership).status_code == 200
     assert remove(client, membership).status_code == 404
+
+
+@pytest.fixture
+def open_twice(monkeypatch, tess):
+    """Tess's membership as a second administrator has found it before the first acts."""
+    found = membership_of(tess)
+    monkeypatch.setattr(views, "get_object_or_404", lambda *args, **kwargs: found)
+    return found
+
+
+@pytest.mark.usefixtures("unscoped")
+@pytest.mark.parametrize("act", [remove, lambda client, row: change_role(client, row, "doctor")])
+def test_who_was_removed_meanwhile_is_not_removed_again_and_gets_no_role(as_user, ada, tess, open_twice, act):
+    membership.remove(membership_of(tess), ada)
+    page = act(as_user(ada), open_twice)
+    assert "Somebody else has just removed this member." in page.content.decode()
+    assert AccessEvent.objects.filter(object_type="membership").count() == 1
+
+
+@pytest.mark.usefixtures("unscoped")
+def test_a_role_that_was_changed_meanwhile_is_told_of_as_it_is_now(as_user, ada, tess, open_twice):
+    membership.change_role(membership_of(tess), "doctor", ada)
+    remove(as_user(ada), open_twice)
+    assert AccessEvent.objects.get(verb="remove member").detail == "doctor"
 
 
 @pytest.fixture

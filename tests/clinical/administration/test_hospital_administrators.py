@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
@@ -238,6 +239,17 @@ def test_the_only_administrator_stays(as_user, ada, way):
         answer = client.post(page("accounts.membership", way, membership.pk), fields, follow=True)
     assert "only administrator" in answer.content.decode()
     assert roles(ada) == ["hospital_admin"]
+
+
+def test_of_many_members_all_are_removed_or_none(as_user, ada, alice, hospital):
+    MembershipFactory(hospital=hospital, role="hospital_admin", user__name="Aaron")
+    chosen = list(hospital.memberships.values_list("pk", flat=True))
+    fields = {"action": "delete_selected", "_selected_action": chosen, "post": "yes"}
+    answer = as_user(ada).post(page("accounts.membership", "changelist"), fields, follow=True)
+    assert "Nothing was changed. This is the hospital" in answer.content.decode()
+    assert set(hospital.memberships.values_list("pk", flat=True)) == set(chosen)
+    assert not AccessEvent.objects.filter(verb=Verb.REMOVE_MEMBER).exists()
+    assert not LogEntry.objects.exists()
 
 
 def test_who_gives_the_role_up_goes_where_their_work_is(as_user, ada, hospital):
