@@ -1,4 +1,4 @@
-"""A child with an unheard-of name goes through the portal: no log, mail, URL or error page ever says it."""
+"""A child with an unheard-of name goes through the portal: no log, mail, link or error page ever says it."""
 
 import io
 import logging
