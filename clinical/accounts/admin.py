@@ -339,11 +339,10 @@ class MembershipAdmin(PortalAdmin):
         return self._unless_refused(super().changelist_view, request, **kwargs)
 
 
-@admin.register(Invitation)
-class InvitationAdmin(ReadOnlyAdmin):
+class InvitationLinkAdmin(ReadOnlyAdmin):
+    """Of every kind of invitation."""
+
     hospital_administrators = frozenset({"view"})
-    list_display = ["email", "role", "hospital", "invited_by", "created_at", "expires_at", "accepted_at"]
-    list_filter = ["role", ("accepted_at", admin.EmptyFieldListFilter), "hospital"]
     list_select_related = ["hospital", "invited_by"]
     search_fields = ["email"]
     search_help_text = "E-mail address."
@@ -352,7 +351,7 @@ class InvitationAdmin(ReadOnlyAdmin):
     actions = ["withdraw"]
 
     def has_withdraw_permission(self, request):
-        return administers(request) or self.has_operate_permission(request)
+        return self.has_operate_permission(request)
 
     @admin.action(description="Withdraw (open ones)", permissions=["withdraw"])
     def withdraw(self, request, queryset):
@@ -360,6 +359,15 @@ class InvitationAdmin(ReadOnlyAdmin):
         for invitation in pending:
             invitations.withdraw(invitation, request.user)
         self.message_user(request, f"{len(pending)} invitations were withdrawn; their links no longer work.")
+
+
+@admin.register(Invitation)
+class InvitationAdmin(InvitationLinkAdmin):
+    list_display = ["email", "role", "hospital", "invited_by", "created_at", "expires_at", "accepted_at"]
+    list_filter = ["role", ("accepted_at", admin.EmptyFieldListFilter), "hospital"]
+
+    def has_withdraw_permission(self, request):
+        return administers(request) or super().has_withdraw_permission(request)
 
 
 # allauth's own lists would let secrets be read and second factors be given to others.

@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from clinical.accounts import invitations
+from clinical.accounts.admin import InvitationLinkAdmin
 from clinical.administration.filters import of_days
 from clinical.administration.rows import ReadOnlyAdmin, ShownInline
 from clinical.patients.models import FamilyInvitation, Guardianship, Measurement, Patient
@@ -54,20 +54,6 @@ class PatientAdmin(ReadOnlyAdmin):
 
 
 @admin.register(FamilyInvitation)
-class FamilyInvitationAdmin(ReadOnlyAdmin):
-    hospital_administrators = frozenset({"view"})
+class FamilyInvitationAdmin(InvitationLinkAdmin):
     list_display = ["email", "relation", "hospital", "invited_by", "created_at", "expires_at", "accepted_at"]
     list_filter = ["relation", ("accepted_at", admin.EmptyFieldListFilter), "hospital"]
-    list_select_related = ["hospital", "invited_by"]
-    search_fields = ["email"]
-    search_help_text = "E-mail address."
-    date_hierarchy = "created_at"
-    exclude = ["token"]
-    actions = ["withdraw"]
-
-    @admin.action(description="Withdraw (open ones)", permissions=["operate"])
-    def withdraw(self, request, queryset):
-        pending = list(queryset.pending())
-        for invitation in pending:
-            invitations.withdraw(invitation, request.user)
-        self.message_user(request, f"{len(pending)} invitations were withdrawn; their links no longer work.")

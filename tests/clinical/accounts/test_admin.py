@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_scopes import scopes_disabled
 
 from clinical.accounts.models import Hospital, Membership, User
@@ -389,6 +390,15 @@ def test_who_joins_and_who_is_removed_below_a_hospital_is_on_record(send_members
         ("join", "Root", "doctor"),
         ("remove member", "Root", "technician"),
     ]
+
+
+@pytest.mark.parametrize("factory", [InvitationFactory, FamilyInvitationFactory])
+def test_platform_staff_withdraw_invitations_of_either_kind(as_user, root, db, factory):
+    model, keys = factory._meta.model, [factory().pk, factory(accepted_at=timezone.now()).pk]
+    fields = {"action": "withdraw", "_selected_action": keys}
+    answer = as_user(root).post(page(model, "changelist"), fields, follow=True)
+    assert "1 invitations were withdrawn" in answer.content.decode()
+    assert list(model.objects.values_list("pk", flat=True)) == keys[1:]
 
 
 def test_hospitals_and_people_are_never_deleted(as_user, root, alice, hospital):
