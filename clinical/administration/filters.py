@@ -6,6 +6,8 @@ from django.contrib import admin, messages
 from django.db.models.lookups import GreaterThanOrEqual, LessThan, LessThanOrEqual
 from django.utils import timezone
 
+MOST = 1e12  # a number in a filter; databases have no whole ones without end
+
 
 class FieldsFilter(admin.ListFilter):
     """With `fields` in a form of its own, which sends along what else the list is filtered by."""
@@ -41,7 +43,10 @@ class RangeFilter(FieldsFilter):
                 self.used_parameters[name] = given
 
     def parse(self, text):
-        return float(text)
+        number = float(text)
+        if not abs(number) < MOST:  # nor is what is no number
+            raise ValueError("No row has such a number.")
+        return number
 
     def expected_parameters(self):
         return [f"{self.parameter}_from", f"{self.parameter}_to"]

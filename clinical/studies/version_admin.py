@@ -160,7 +160,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         back = reverse("admin:inference_modelversion_change", args=[pk])
         serving = registry.active()
         if request.method == "POST":
-            seen = {"seen": int(request.POST.get("seen") or 0) or None} if verb == "activate" else {}
+            seen = {"seen": _key(request.POST.get("seen"))} if verb == "activate" else {}
             try:
                 chosen.act(version, request.user, **seen)
             except WrongState as error:
@@ -261,6 +261,14 @@ class ShadowAnalysisAdmin(ReadOnlyAdmin):
     @admin.display(description="shadow analysis", ordering="id")
     def short_id(self, row):
         return str(row.pk)[:8]
+
+
+def _key(text):
+    """The key of a version in a form, None where there is none; 0, which no version has, where it is no key."""
+    try:
+        return int(text) if text else None
+    except ValueError:
+        return 0
 
 
 def _measured(card):

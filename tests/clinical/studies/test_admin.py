@@ -18,6 +18,16 @@ def test_platform_staff_use_the_workflow_on_studies_of_any_hospital(as_user, pat
     assert Study.objects.get(pk=other.pk).state == "analysed"
 
 
+@pytest.mark.parametrize("number", ["abc", "nan", "inf", "-inf", "1e400", "9e30", "-99999999999999999999"])
+@pytest.mark.parametrize("name", ["age_from", "sds_to"])
+def test_a_filter_that_no_number_fits_is_left_out_and_says_so(as_user, patient, name, number):
+    StudyFactory(patient=patient)
+    root = UserFactory(is_staff=True, is_superuser=True)
+    page = as_user(root).get("/admin/studies/study/", {name: number})
+    assert "was left out: it is given as a number." in page.content.decode()
+    assert page.context["cl"].result_count == 1
+
+
 def test_studies_that_leave_the_filtered_list_by_what_was_done_are_counted(as_user, patient):
     root, study = UserFactory(is_staff=True, is_superuser=True), StudyFactory(patient=patient, state="failed")
     fields = {"action": "retry", "_selected_action": [study.pk]}

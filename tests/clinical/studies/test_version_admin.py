@@ -87,8 +87,9 @@ def test_activating_asks_says_what_it_replaces_and_can_be_undone(as_user, root, 
     assert registry.active() == active
 
 
-def test_an_activation_in_sight_of_another_version_changes_nothing(as_user, root, active, candidate):
-    said = do(as_user(root), candidate, "activate", seen=999).content.decode()
+@pytest.mark.parametrize("seen", ["999", "abc", "0", "9" * 5000, ""])
+def test_an_activation_in_sight_of_another_version_changes_nothing(as_user, root, active, candidate, seen):
+    said = do(as_user(root), candidate, "activate", seen=seen).content.decode()
     assert "has moved on meanwhile" in said
     assert registry.active() == active
 
