@@ -13,6 +13,7 @@ from clinical.growth import adult_height, centiles
 from clinical.growth.bone_age import assess
 from clinical.growth.velocity import bone_age_velocity
 from clinical.patients.growth_record import NEAR_MONTHS, target_height
+from clinical.studies.intake import RIGHT_HAND
 from clinical.studies.models import SIGNED
 from reports import chart, pictures
 
@@ -56,7 +57,7 @@ def _content(study, review):
         "sex": judged.get_sex_display(),
         "assessment": judged.assessment,
         "impression": review.impression if review else study.impression(bone_age),
-        "laterality": "right" if any("right hand" in notice for notice in study.notices) else "left",
+        "laterality": "right" if RIGHT_HAND in study.notices else "left",
         "estimate_differs": _differs(analysis.bone_age_months, bone_age),
         "growth": _growth(study, judged),
         "readings": readings,

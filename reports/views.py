@@ -1,19 +1,20 @@
 from allauth.core import ratelimit
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from clinical.accounts.permissions import clinician_required, user_required
-from clinical.audit.downloads import deliver
-from clinical.audit.record import Verb, record
+from clinical.audit.downloads import deliver, deliver_made
+from clinical.audit.record import Verb
+from clinical.studies.intake import StorageFull
 from clinical.studies.models import State as StudyState
 from clinical.studies.models import Study
 from reports import verification, workflow
 from reports.content import of_draft
 from reports.forms import VerifyForm
 from reports.models import Report, State
+from reports.pdf import Unprintable
 from reports.pdf import render as render_pdf
 from reports.queries import released_reports
 
@@ -28,7 +29,6 @@ def of_study(request, pk):
 
 @clinician_required
 @require_GET
-@never_cache
 def draft(request, pk):
     """The report as it would be, DRAFT on every page, made while one waits and not kept."""
     related = "hospital", "patient", "radiograph", "analysis__model_version", "review__doctor"
@@ -37,15 +37,16 @@ def draft(request, pk):
         messages.warning(request, "There is no draft: it needs a bone age that nobody has signed yet.")
         return redirect("studies:detail", pk=study.pk)
     try:
-        content = of_draft(study)
+        pdf = render_pdf(of_draft(study))
     except FileNotFoundError:
         messages.error(request, "The stored radiograph could not be found, so there is nothing to print.")
-        return redirect("studies:detail", pk=study.pk)
-    record(Verb.DOWNLOAD, study, request=request, detail="draft")
-    response = HttpResponse(render_pdf(content), content_type="application/pdf")
-    response["Content-Disposition"] = 'inline; filename="draft.pdf"'
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    except StorageFull as error:
+        messages.error(request, str(error))
+    except Unprintable:
+        messages.error(request, "The draft could not be laid out. Tell the platform's staff.")
+    else:
+        return deliver_made(request, study, pdf, content_type="application/pdf", filename="draft.pdf")
+    return redirect("studies:detail", pk=study.pk)
 
 
 @clinician_required
@@ -82,7 +83,6 @@ def retry(request, pk):
 
 
 @require_http_methods(["GET", "POST"])
-@never_cache
 def verify(request):
     """For whoever holds a report: is it genuine, superseded or unknown? Shows nothing of the patient."""
     if request.method == "GET":

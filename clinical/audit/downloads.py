@@ -11,7 +11,7 @@ from django.core.files.storage import storages
 from django.http import FileResponse, Http404, HttpResponse, HttpResponseRedirect
 from django.utils.http import content_disposition_header
 
-from clinical.audit.record import record
+from clinical.audit.record import Verb, record
 
 # A file is nobody's page: it runs nothing and loads nothing. Browsers open no PDF in a sandbox, and what is not
 # sandboxed is made by the portal, never uploaded.
@@ -40,6 +40,17 @@ def deliver(request, obj, verb, name, *, content_type, filename, as_attachment=F
         response = HttpResponse(content_type=content_type, headers={"X-Accel-Redirect": location})
     else:
         response = FileResponse(storage.open(name), content_type=content_type)
+    return _as_file(response, disposition)
+
+
+def deliver_made(request, obj, content, *, content_type, filename, as_attachment=False):
+    """Answer with the bytes `content`, which were made of `obj` for this request and are kept nowhere."""
+    record(Verb.DOWNLOAD, obj, request=request, detail=filename.rsplit(".", 1)[0])
+    response = HttpResponse(content, content_type=content_type)
+    return _as_file(response, content_disposition_header(as_attachment, filename))
+
+
+def _as_file(response, disposition):
     response["Content-Disposition"] = disposition
-    response["Content-Security-Policy"] = ISOLATED if content_type == "application/pdf" else SANDBOXED
+    response["Content-Security-Policy"] = ISOLATED if response["Content-Type"] == "application/pdf" else SANDBOXED
     return response

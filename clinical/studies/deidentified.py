@@ -11,15 +11,16 @@ import cv2
 import pydicom
 from dicomanonymizer.simpledicomanonymizer import anonymize_dataset, initialize_actions
 from django.core.files.storage import storages
-from django.http import Http404, HttpResponse
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 from pydicom.dataset import FileMetaDataset
+from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
 from clinical.accounts.permissions import clinician_required
-from clinical.audit.record import Verb, record
+from clinical.audit.downloads import deliver_made
 from clinical.studies.intake import reread
 from clinical.studies.models import Study
 
@@ -36,19 +37,19 @@ def deidentified(request, pk):
         content, extension, content_type = copy_of(study.radiograph)
     except FileNotFoundError:
         raise Http404("The stored radiograph is gone.") from None
-    record(Verb.DOWNLOAD, study, request=request, detail="de-identified copy")
-    response = HttpResponse(content, content_type=content_type)
-    response["Content-Disposition"] = f'attachment; filename="de-identified.{extension}"'
-    response["Cache-Control"] = "no-store"
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    filename = f"de-identified.{extension}"
+    return deliver_made(request, study, content, content_type=content_type, filename=filename, as_attachment=True)
 
 
 def copy_of(radiograph):
     """(bytes, extension, content type) of a copy of `radiograph` that names nobody. Raises FileNotFoundError."""
     if radiograph.format == "dicom":
         with storages["private"].open(radiograph.name) as file:
-            return deidentify(file.read()), "dcm", "application/dicom"
+            data = file.read()
+        try:
+            return deidentify(data), "dcm", "application/dicom"
+        except InvalidDicomError as error:
+            raise FileNotFoundError("The stored file is damaged.") from error
     _, encoded = cv2.imencode(".png", reread(radiograph).pixels)
     return encoded.tobytes(), "png", "image/png"
 

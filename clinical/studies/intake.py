@@ -11,8 +11,10 @@ from django.db import IntegrityError, transaction
 
 from clinical.studies.image_statistics import image_statistics
 from clinical.studies.models import Radiograph
-from inference.engine import read_radiograph
+from inference.engine import UnreadableRadiograph, read_radiograph
 from inference.engine.imaging import MAX_BYTES
+
+RIGHT_HAND = "The file says right hand. Bone age is read from the left hand."  # the report asks for it
 
 
 class StorageFull(Exception):
@@ -91,9 +93,13 @@ def write(name, data):
 
 
 def reread(radiograph):
-    """Decode a stored radiograph again. Raises FileNotFoundError or UnreadableRadiograph."""
+    """Decode a stored radiograph again. Raises FileNotFoundError, also where what is left is none any more."""
     with storages["private"].open(radiograph.name) as file:
-        return read_radiograph(file.read())
+        data = file.read()
+    try:
+        return read_radiograph(data)
+    except UnreadableRadiograph as error:
+        raise FileNotFoundError("The stored file is damaged.") from error
 
 
 def study_date(picture, entered):
@@ -119,5 +125,5 @@ def mismatches(picture, patient, acquired_on):
     if facts.study_date and facts.study_date != acquired_on:
         notices.append("The study date in the file differs from the date entered. Check the date.")
     if facts.laterality == "R":
-        notices.append("The file says right hand. Bone age is read from the left hand.")
+        notices.append(RIGHT_HAND)
     return notices

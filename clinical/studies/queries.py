@@ -2,7 +2,9 @@
 
 import django_filters
 from django import forms
+from django.db import connection
 from django.db.models import Case, Count, Q, When
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 from django.utils.functional import cached_property
 
@@ -149,13 +151,19 @@ def signatures(studies):
     return {event.object_key: (event.actor_name, event.at) for event in events.order_by("at", "pk")}
 
 
+# An analysis, those before it and those after it; a recursive query, as a chain has any length.
+CHAIN = """
+    WITH RECURSIVE chain(id, previous_id) AS (
+        SELECT id, previous_id FROM inference_analysis WHERE id = %s
+        UNION
+        SELECT other.id, other.previous_id
+        FROM chain JOIN inference_analysis other ON other.id = chain.previous_id OR other.previous_id = chain.id
+    )
+    SELECT id FROM chain"""
+
+
 def other_analyses(study):
     """What else became of the picture, newest first: tries that failed, readings by other versions of the model."""
-    earlier, later = [], []
-    analysis = study.analysis
-    while analysis := analysis.previous:
-        earlier.append(analysis)
-    analysis = study.analysis
-    while analysis := Analysis.objects.select_related("model_version").filter(previous=analysis).first():
-        later.append(analysis)
-    return [analysis for analysis in [*reversed(later), *earlier] if analysis.pk != study.reanalysis_id]
+    key = Analysis._meta.pk.get_db_prep_value(study.analysis_id, connection)
+    chain = Analysis.objects.filter(pk__in=RawSQL(CHAIN, [key])).select_related("model_version")
+    return list(chain.exclude(pk__in=[study.analysis_id, study.reanalysis_id]).order_by("-queued_at"))

@@ -55,11 +55,11 @@ def upload(request, pk):
     patient = get_object_or_404(Patient, pk=pk, anonymised_at=None)
 
     def page(form, results=(), status=200):
+        record(Verb.VIEW, patient, request=request, detail="upload")
         context = {"patient": patient, "form": form, "results": results}
         return render(request, "studies/upload.html", context, status=status)
 
     if request.method == "GET":
-        record(Verb.VIEW, patient, request=request, detail="upload")
         return page(UploadForm(patient=patient))
     form = UploadForm(request.POST, patient=patient)
     if patient.archived_at:

@@ -2,7 +2,7 @@ import hashlib
 import time
 
 from django.contrib import messages
-from django.http import Http404, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -14,6 +14,7 @@ from clinical.listing import listing
 from clinical.studies import occlusion, workflow
 from clinical.studies.display import display_name
 from clinical.studies.forms import ReviewForm, SignForm
+from clinical.studies.intake import StorageFull
 from clinical.studies.models import Study
 from clinical.studies.outcome import outcome, preferred_wait
 from clinical.studies.queries import (
@@ -74,13 +75,13 @@ def _status(request, study):
 @require_GET
 def detail(request, pk):
     study = _study(request, pk)
-    record(Verb.VIEW, study, request=request)
     request.user.notifications.about(request.path).mark_read()
     return _page(request, study)
 
 
 def _page(request, study, http_status=200, **forms):
     """The study page; `forms` are those sent with mistakes, shown again as they were filled in."""
+    record(Verb.VIEW, study, request=request)
     context = _status(request, study)
     estimate = study.analysis.bone_age_months
     if estimate is not None:
@@ -278,6 +279,8 @@ def image(request, pk):
         name = display_name(study.radiograph)
     except FileNotFoundError:
         raise Http404("The stored radiograph is gone.") from None
+    except StorageFull as error:
+        return HttpResponse(str(error), status=507, content_type="text/plain")
     return deliver(request, study, Verb.VIEW, name, content_type="image/png", filename="radiograph.png")
 
 

@@ -78,7 +78,9 @@ def outdated(study):
 
 
 def _lock_record(study):
-    """An anonymisation that comes now waits, and finds what is added. Raises WrongState after one."""
+    """An anonymisation or a correction that comes now waits, and finds what is added. Raises WrongState after an
+    anonymisation.
+    """
     records = Patient.objects.select_for_update(no_key=True).filter(pk=study.patient_id, anonymised_at=None)
     if records.first() is None:
         raise WrongState(ANONYMISED)
@@ -214,6 +216,8 @@ def sign(study, doctor, seen):
 
     Raises WrongState when another one counts now, or it was judged by what has been corrected since.
     """
+    _lock_record(study)
+    study.refresh_from_db()  # now that no correction can come in between
     if study.corrections:
         raise WrongState(f"Since this reading {' and '.join(study.corrections)}. Read the study again, then sign it.")
     _move(study, "sign", State.SIGNED, review=seen)

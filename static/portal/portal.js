@@ -64,7 +64,8 @@
 // A double click sends a form once. Forms that scripts send themselves see to it on their own.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (event.defaultPrevented || form.method !== "post") return;
+  // Not form.method: that of a reading is its own field of that name.
+  if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
   if ("sent" in form.dataset) event.preventDefault();
   form.dataset.sent = "";
 });

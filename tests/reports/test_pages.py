@@ -6,9 +6,11 @@ from django.test.utils import CaptureQueriesContext
 
 from clinical.audit.models import AccessEvent
 from clinical.studies import workflow as studies
+from clinical.studies.intake import StorageFull
 from clinical.studies.models import Study
-from reports import workflow
+from reports import views, workflow
 from reports.models import Report
+from reports.pdf import Unprintable
 from reports.queries import released_reports
 from tests.factories import GuardianshipFactory, PatientFactory, UserFactory
 
@@ -123,6 +125,19 @@ def test_a_draft_without_its_radiograph_says_so(as_user, alice, reviewed, patien
     (tmp_path / "private" / study.radiograph.name).unlink()
     response = as_user(alice).get(f"/studies/{study.pk}/draft/", follow=True)
     assert "could not be found" in response.content.decode()
+
+
+@pytest.mark.parametrize(("error", "said"), [(Unprintable(), "laid out"), (StorageFull(), "storage is full")])
+def test_a_draft_that_cannot_be_made_says_so_and_counts_as_no_download(
+    as_user, alice, reviewed, patient, monkeypatch, error, said
+):
+    def broken(content):
+        raise error
+
+    monkeypatch.setattr(views, "render_pdf", broken)
+    response = as_user(alice).get(f"/studies/{reviewed(patient).pk}/draft/", follow=True)
+    assert said in response.content.decode()
+    assert not AccessEvent.objects.filter(verb="download").exists()
 
 
 def reports_card(as_user, alice, study):

@@ -72,9 +72,9 @@ def reviewed(study, doctor, **fields):
 def test_what_was_read_before_a_correction_is_read_again_before_it_is_signed(
     as_user, patient, study, alice, correction
 ):
-    reviewed(study, alice)
+    before = reviewed(study, alice)
+    assert not before.corrections  # as a page holds it that is sent while somebody else corrects
     CORRECTIONS[correction](Patient.objects.get())
-    before = Study.objects.get()
     with pytest.raises(WrongState, match=correction):
         workflow.sign(before, alice, before.review_id)
     page = as_user(alice).get(f"/studies/{study.pk}/").content.decode()

@@ -100,7 +100,7 @@ def test_a_doctor_downloads_it_and_that_is_on_record(copied, patient):
     assert SECRET.encode() not in response.content
     assert response["Content-Disposition"] == 'attachment; filename="de-identified.dcm"'
     event = AccessEvent.objects.get(verb="download")
-    assert (event.patient_key, event.detail) == (str(patient.pk), "de-identified copy")
+    assert (event.patient_key, event.detail) == (str(patient.pk), "de-identified")
 
 
 def test_of_other_formats_the_pixels_alone_are_copied(copied):

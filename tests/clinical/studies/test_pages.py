@@ -10,7 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.html import strip_tags
 
 from clinical.audit.models import AccessEvent
-from clinical.studies import views
+from clinical.studies import display, views
+from clinical.studies.intake import StorageFull
+from inference import workflow as inference
 from inference.models import ModelVersion
 from tests import radiograph_files
 from tests.factories import PatientFactory, RadiographFactory, ReviewFactory, StudyFactory
@@ -113,6 +115,46 @@ def test_the_original_comes_as_it_was_uploaded_and_only_to_be_saved(as_user, ali
 def test_a_file_that_is_gone_is_not_found(as_user, alice, patient, route):
     study = StudyFactory(patient=patient)
     assert as_user(alice).get(f"/studies/{study.pk}/{route}/").status_code == 404
+
+
+@pytest.mark.parametrize("route", ["image", "deidentified"])
+@pytest.mark.parametrize("format", ["png", "dicom"])
+def test_of_a_file_that_is_damaged_nothing_is_shown_or_handed_out(as_user, alice, patient, route, format):
+    radiograph = RadiographFactory(hospital=patient.hospital, file=b"cut short", format=format)
+    study = StudyFactory(patient=patient, radiograph=radiograph)
+    assert as_user(alice).get(f"/studies/{study.pk}/{route}/").status_code == 404
+    assert not AccessEvent.objects.filter(verb="download").exists()
+
+
+def test_where_the_storage_is_full_the_viewer_says_so(as_user, alice, patient, monkeypatch):
+    def full(name, data):
+        raise StorageFull
+
+    monkeypatch.setattr(display, "write", full)
+    radiograph = RadiographFactory(hospital=patient.hospital, file=radiograph_files.jpeg(), format="jpeg")
+    study = StudyFactory(patient=patient, radiograph=radiograph)
+    response = as_user(alice).get(f"/studies/{study.pk}/image/")
+    assert response.status_code == 507
+    assert "storage is full" in response.content.decode()
+
+
+def test_the_page_asks_as_much_of_the_database_after_one_try_as_after_many(as_user, alice, patient):
+    study = StudyFactory(patient=patient, state="failed")
+    client = as_user(alice)
+    counts = []
+    for tries in (1, 4):
+        for _ in range(tries):
+            study.analysis.state = "failed"
+            study.analysis.save()
+            study.analysis = inference.retry(study.analysis, study.sex)
+            study.save()
+        with CaptureQueriesContext(connection) as queries:
+            page = client.get(f"/studies/{study.pk}/")
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+    assert len(page.context["attempts"]) == 5
+    queued = [each.queued_at for each in page.context["attempts"]]
+    assert queued == sorted(queued, reverse=True)
 
 
 @pytest.fixture
