@@ -13,8 +13,10 @@ from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.utils.html import format_html
 
+from clinical.accounts.models import Hospital
 from clinical.administration.filters import of_days
 from clinical.administration.rows import ReadOnlyAdmin
+from clinical.audit.record import Verb, record_each
 from clinical.studies.bland_altman import plot
 from clinical.studies.shadow_comparison import AGREEMENT_MONTHS, compare
 from inference import registry
@@ -133,7 +135,8 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         version = self.get_object(request, object_id)
         context = {"version": version, "badge": self.badge(version), "measured": FIGURES, **_card(version.card)}
         context["verbs"] = self._verbs(request, version)
-        context["has_shadow_run"] = ShadowAnalysis.objects.filter(model_version=version).exists()
+        has_shadow_run = version.shadows or ShadowAnalysis.objects.filter(model_version=version).exists()
+        context |= {"has_shadow_run": has_shadow_run, "may_compare": _may_compare(request)}
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def _verbs(self, request, version):
@@ -222,7 +225,13 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         return redirect("admin:inference_modelversion_change", version.pk)
 
     def shadow_run_view(self, request, pk):
+        """The candidate's bone ages beside those that served: readings of patients, so whoever looks is on record."""
         version = self._version(request, pk)
+        if not _may_compare(request):
+            raise PermissionDenied
+        read = ShadowAnalysis.objects.filter(model_version=version)
+        hospitals = Hospital.objects.filter(pk__in=read.values("hospital"))
+        record_each(Verb.VIEW, hospitals, request=request, detail=f"shadow run of {version}")
         found = compare(version)
         context = {
             "version": version,
@@ -235,6 +244,10 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         if found.read:
             context["plot"] = plot(found.read, found.all, found.furthest_apart)
         return self._page(request, "versions/shadow_run.html", f"Shadow run of {version}", **context)
+
+
+def _may_compare(request):
+    return request.user.has_perm("inference.view_shadowanalysis")
 
 
 NOT_SHADOWED = "It has read no study of this installation yet. A shadow run shows first what it makes of them."

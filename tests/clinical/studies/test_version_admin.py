@@ -7,10 +7,11 @@ from django.contrib.auth.models import Permission
 from django.test import TestCase
 from django.utils import timezone
 
+from clinical.audit.models import AccessEvent
 from clinical.studies import version_admin
 from inference import registry, tasks
 from inference.models import ModelVersion, ShadowAnalysis
-from tests.factories import AnalysisFactory, StudyFactory, UserFactory
+from tests.factories import AnalysisFactory, HospitalFactory, StudyFactory, UserFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 LIST = "/admin/inference/modelversion/"
@@ -148,11 +149,32 @@ def test_nobody_but_platform_staff_comes_in(request, as_user, candidate, person,
 def test_staff_who_may_only_look_change_nothing(as_user, looking, candidate, folder):
     client = as_user(looking)
     assert client.get(page(candidate, "change")).context["verbs"] == []
-    assert client.get(page(candidate, "shadow-run")).status_code == 200
     assert client.get(f"{LIST}register/").status_code == 200
     assert client.post(page(candidate, "do", "activate"), {"seen": ""}).status_code == 403
     assert client.post(f"{LIST}register/", {"folder": str(folder)}).status_code == 403
     assert [version.state for version in ModelVersion.objects.all()] == ["candidate"]
+
+
+def test_a_shadow_run_is_for_those_who_may_see_its_readings_and_each_look_is_on_record(
+    as_user, looking, candidate, hospital, other_hospital
+):
+    for place in (hospital, hospital, other_hospital):
+        ShadowAnalysis.objects.create(
+            analysis=AnalysisFactory(hospital=place), hospital=place, model_version=candidate, state="analysed"
+        )
+    HospitalFactory()
+    path, client = page(candidate, "shadow-run"), as_user(looking)
+    assert client.get(path).status_code == 403
+    assert f'href="{path}"' not in client.get(page(candidate, "change")).content.decode()
+    assert not AccessEvent.objects.exists()
+
+    looking.user_permissions.add(Permission.objects.get(codename="view_shadowanalysis"))
+    assert client.get(path).status_code == 200
+    assert f'href="{path}"' in client.get(page(candidate, "change")).content.decode()
+    events = AccessEvent.objects.values_list("verb", "actor", "hospital", "object_type", "detail")
+    assert set(events) == {
+        ("view", looking.pk, place.pk, "hospital", "shadow run of m 2") for place in (hospital, other_hospital)
+    }
 
 
 def test_staff_without_the_permission_sees_nothing(as_user, candidate):
