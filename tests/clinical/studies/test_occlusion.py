@@ -12,7 +12,7 @@ from clinical.studies.models import OcclusionMap
 from inference import registry
 from inference.engine import Refusal
 from inference.engine.explanation import GRID
-from inference.models import ModelVersion
+from inference.models import Analysis, ModelVersion
 from tests import radiograph_files
 from tests.factories import StudyFactory
 
@@ -243,8 +243,9 @@ def test_a_technician_sees_the_map_but_cannot_ask_for_one(study, as_user, tess):
     assert not OcclusionMap.objects.exists()
 
 
-def test_a_study_whose_model_is_not_kept_cannot_be_asked_for(study, as_user, alice, sent):
-    ModelVersion.objects.update(sha256="")
+@pytest.mark.parametrize(("kind", "gone"), [(ModelVersion, {"sha256": ""}), (Analysis, {"radiograph": ""})])
+def test_a_study_whose_model_or_picture_is_not_kept_cannot_be_asked_for(study, as_user, alice, sent, kind, gone):
+    kind.objects.update(**gone)
     client = as_user(alice)
     assert "Make an occlusion map" not in client.get(f"/studies/{study.pk}/").content.decode()
     client.post(f"/studies/{study.pk}/occlusion/")
