@@ -9,10 +9,11 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, Subquery
+from django.db.models import F, Q
 from django.dispatch import Signal
 from django.utils import timezone
 
+from clinical import sweep
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
 from inference.models import Analysis, ShadowAnalysis, State
@@ -155,11 +156,6 @@ def requeue_due():
 
     The database is the truth: this finds every study that a dead worker or an emptied broker would forget.
     Returns the number of analyses delivered; the shadow run comes after them.
-
-    A broker hands messages out in the order in which they were sent. So a study that has long been silent is
-    forgotten if one that was sent later has come to a worker; else its message may only be far behind, and another
-    would make the queue longer still. While the last that was sent is silent too, nothing is known of those before
-    it: it alone is sent again. If the broker was emptied, it comes to a worker, and the next sweep sends the rest.
     """
     from inference import shadow
 
@@ -168,17 +164,12 @@ def requeue_due():
     delivered = 0
     with every_hospital():
         lost = Q(state=State.ANALYSING, lease_until__lt=now)
-        # Of one queued again after a start it is the new message that counts.
-        arrived = Analysis.objects.filter(started_at__gte=F("delivered_at")).order_by("-delivered_at")
-        overtaken = Q(delivered_at__lt=unheard_since) & Q(delivered_at__lt=Subquery(arrived.values("delivered_at")[:1]))
-        forgotten = Q(state=State.QUEUED) & (Q(delivered_at=None) | overtaken)
-        for analysis in Analysis.objects.filter(lost | forgotten).order_by("queued_at"):
-            if analysis.state == State.QUEUED or _requeue(analysis):
+        for analysis in Analysis.objects.filter(lost).order_by("queued_at"):
+            if _requeue(analysis):
                 deliver(analysis)
                 delivered += 1
-        last = Analysis.objects.filter(state=State.QUEUED).order_by("delivered_at").last()
-        if last and last.delivered_at < unheard_since:
-            deliver(last)
+        for analysis in sweep.due(Analysis.objects.filter(state=State.QUEUED), unheard_since):
+            deliver(analysis)
             delivered += 1
         for run in ShadowAnalysis.objects.filter(lost):
             _requeue(run)

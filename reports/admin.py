@@ -36,7 +36,7 @@ class ReportAdmin(ReadOnlyAdmin):
     fieldsets = [
         (None, {"fields": ["number", "version", "code", "study", "hospital"]}),
         ("Signature", {"fields": ["signed_by", "signed_at", "released_at", "superseded_at"]}),
-        ("File", {"fields": ["state", "reason", "attempt", "delivered_at", "sha256"]}),
+        ("File", {"fields": ["state", "reason", "attempt", "delivered_at", "started_at", "sha256"]}),
     ]
     actions = ["retry"]
 

@@ -47,6 +47,7 @@ class Report(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.MAKING)
     attempt = models.PositiveSmallIntegerField(default=0)
     delivered_at = models.DateTimeField(null=True, help_text="When a message was last sent to the workers.")
+    started_at = models.DateTimeField(null=True, help_text="When a worker last began with it.")
     reason = models.CharField(max_length=200, blank=True, help_text="Why it failed, for the user.")
     pdf = models.CharField(max_length=200, blank=True, help_text="Name of the file in the private storage.")
     sha256 = models.CharField("SHA-256", max_length=64, blank=True, help_text="Of the PDF.")

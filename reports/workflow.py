@@ -1,7 +1,7 @@
 """The life of a Report, which follows that of its study: opened by signing, made by a worker, released, superseded.
 
 As with an Analysis the database is the truth and a task only the wake-up call: every change is one conditional UPDATE,
-and a sweep sends again what no worker has heard of.
+and a sweep sends again what was lost.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from django.db.models import F
 from django.dispatch import receiver
 from django.utils import timezone
 
+from clinical import sweep
 from clinical.accounts.models import Hospital
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
@@ -95,7 +96,7 @@ def deliver(report):
 def start(report_id):
     """The report to be made now, or None when that is done already."""
     waiting = Report.objects.filter(pk=report_id, state=State.MAKING)
-    if not waiting.update(attempt=F("attempt") + 1, delivered_at=timezone.now()):
+    if not waiting.update(attempt=F("attempt") + 1, started_at=timezone.now()):
         return None
     related = "hospital", "signed_by", "review__doctor", "review__analysis__model_version", "study__patient"
     return Report.objects.select_related(*related, "study__radiograph", "study__hospital").get(pk=report_id)
@@ -126,9 +127,9 @@ def retry(report, actor):
 
 
 def deliver_due():
-    """Send again what no worker has heard of, or was lost with one. Returns the number of reports."""
+    """Send again what has lost its worker or its message. Returns the number of reports."""
     with every_hospital(), transaction.atomic():
-        due = list(Report.objects.filter(state=State.MAKING, delivered_at__lt=timezone.now() - UNHEARD))
+        due = list(sweep.due(Report.objects.filter(state=State.MAKING), timezone.now() - UNHEARD))
         for report in due:
             if report.attempt < MAX_ATTEMPTS:
                 deliver(report)

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from clinical import sweep
 from clinical.audit.record import Verb, record
 from clinical.patients import export
 from clinical.patients.models import ExportState, PatientExport
@@ -45,7 +46,7 @@ def deliver(asked):
 def make(export_id):
     """Make the file. Safe to be called twice: the second finds nothing to do."""
     making = PatientExport.objects.filter(pk=export_id, state=ExportState.MAKING)
-    if not making.update(attempt=F("attempt") + 1, delivered_at=timezone.now()):
+    if not making.update(attempt=F("attempt") + 1, started_at=timezone.now()):
         return
     asked = PatientExport.objects.select_related("patient__hospital").get(pk=export_id)
 
@@ -82,10 +83,9 @@ def fail(export_id, reason):
 
 
 def deliver_due():
-    """Send again what no worker has heard of, or was lost with one."""
+    """Send again what has lost its worker or its message."""
     with transaction.atomic():
-        silent = timezone.now() - UNHEARD
-        for asked in PatientExport.objects.filter(state=ExportState.MAKING, delivered_at__lt=silent):
+        for asked in sweep.due(PatientExport.objects.filter(state=ExportState.MAKING), timezone.now() - UNHEARD):
             if asked.attempt < MAX_ATTEMPTS:
                 deliver(asked)
             else:

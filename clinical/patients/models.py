@@ -270,6 +270,7 @@ class PatientExport(models.Model):
     state = models.CharField(max_length=10, choices=ExportState, default=ExportState.MAKING)
     attempt = models.PositiveSmallIntegerField(default=0)
     delivered_at = models.DateTimeField(null=True, help_text="When a message was last sent to the workers.")
+    started_at = models.DateTimeField(null=True, help_text="When a worker last began with it.")
     done = models.PositiveIntegerField(default=0, help_text="Files that are in it.")
     total = models.PositiveIntegerField(default=0, help_text="Files that will be.")
     reason = models.CharField(max_length=200, blank=True, help_text="Why it failed, for the user.")

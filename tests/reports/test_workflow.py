@@ -15,14 +15,16 @@ from clinical.studies import workflow as studies
 from clinical.studies.models import Study
 from reports import tasks, workflow
 from reports.models import Report
-from tests.factories import PatientFactory
+from tests.factories import PatientFactory, ReportFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 YEAR = timezone.localdate().year
 
 
 def age_deliveries():
-    Report.objects.update(delivered_at=timezone.now() - workflow.UNHEARD - timedelta(seconds=1))
+    past = timezone.now() - workflow.UNHEARD - timedelta(seconds=1)
+    Report.objects.update(delivered_at=past)
+    Report.objects.filter(attempt__gt=0).update(started_at=past)
 
 
 def test_signing_opens_a_report_and_wakes_a_worker_once_it_is_safe(
@@ -145,6 +147,50 @@ def test_the_sweep_sends_again_what_no_worker_has_heard_of(
     with django_capture_on_commit_callbacks(execute=True):
         tasks.deliver_due()
     assert [message["report_id"] for message in delivered] == [str(Report.objects.get().pk)]
+
+
+@pytest.fixture
+def waiting(hospital, delivered, monkeypatch, django_capture_on_commit_callbacks):
+    """The keys of reports in the order in which they were sent; each is silent for long at once."""
+    monkeypatch.setattr(workflow, "UNHEARD", timedelta())
+    with django_capture_on_commit_callbacks(execute=True):
+        for report in ReportFactory.create_batch(4, hospital=hospital, study__hospital=hospital):
+            workflow.deliver(report)
+    keys = [message["report_id"] for message in delivered]
+    delivered.clear()
+    return keys
+
+
+@pytest.fixture
+def sweep(delivered, django_capture_on_commit_callbacks):
+    """The keys of the reports that one sweep sends again."""
+
+    def once():
+        delivered.clear()
+        with django_capture_on_commit_callbacks(execute=True):
+            workflow.deliver_due()
+        return [message["report_id"] for message in delivered]
+
+    return once
+
+
+def test_a_long_queue_costs_one_message_a_sweep_while_it_is_worked_off(waiting, sweep):
+    for first in waiting[:2]:
+        assert sweep() == sweep() == waiting[-1:]
+        workflow.finish(workflow.start(first), b"%PDF")
+    assert sweep() == waiting[-1:]
+
+
+def test_what_an_emptied_broker_forgot_is_sent_by_two_sweeps(waiting, sweep):
+    [last] = sweep()
+    workflow.finish(workflow.start(last), b"%PDF")
+    assert sweep() == waiting[:-1]
+
+
+def test_the_sweep_sends_again_what_was_lost_with_its_worker(waiting, sweep):
+    workflow.start(waiting[0])
+    assert sweep() == [waiting[0], waiting[-1]]
+    assert sweep() == waiting[-1:]
 
 
 def test_the_sweep_leaves_a_ready_report_alone(report, delivered):

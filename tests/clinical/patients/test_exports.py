@@ -236,10 +236,29 @@ def test_a_copy_that_no_worker_has_heard_of_is_sent_again_and_in_the_end_given_u
     with django_capture_on_commit_callbacks(execute=True):
         tasks.keep_up()
     assert delivered == [{"export_id": str(asked.pk), "hospital_id": patient.hospital_id}]
-    PatientExport.objects.update(delivered_at=timezone.now() - timedelta(hours=1), attempt=3)
+    long_ago = timezone.now() - timedelta(hours=1)
+    PatientExport.objects.update(delivered_at=long_ago, started_at=long_ago, attempt=3)
     tasks.keep_up()
     asked.refresh_from_db()
     assert asked.state == "failed"
+
+
+def test_a_long_queue_costs_one_message_a_sweep_and_an_emptied_broker_two_sweeps(
+    hospital, ada, delivered, monkeypatch, django_capture_on_commit_callbacks
+):
+    monkeypatch.setattr(exports, "UNHEARD", timedelta())
+    copies = [exports.ask(patient, ada) for patient in PatientFactory.create_batch(3, hospital=hospital)]
+
+    def sweep():
+        delivered.clear()
+        with django_capture_on_commit_callbacks(execute=True):
+            tasks.keep_up()
+        return {message["export_id"] for message in delivered}
+
+    *earlier, last = [str(asked.pk) for asked in copies]
+    assert sweep() == sweep() == {last}
+    tasks.make_export(export_id=last)
+    assert sweep() == {*earlier}
 
 
 def test_what_goes_wrong_is_told_without_its_words(as_user, ada, patient, monkeypatch, caplog):
