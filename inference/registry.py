@@ -128,11 +128,18 @@ def register(folder, actor=None):
         version.save(update_fields=["card", "sha256"])
         if adopted:
             record(Verb.REGISTER_MODEL, version, actor=actor, detail=str(version))
-            ask_for_trial(version)
+            _ask_for_trial(version)
     return version
 
 
-def ask_for_trial(version, actor=None):
+@transaction.atomic
+def try_again(version, actor=None):
+    """Have a worker try the version out once more, when what was missing is there."""
+    record(Verb.RETRY, version, actor=actor, detail=str(version))
+    _ask_for_trial(version)
+
+
+def _ask_for_trial(version):
     """Have a worker try the version out; the web process loads no model."""
     from inference.tasks import try_version
 

@@ -58,7 +58,7 @@ VERBS = {
         ),
     ),
     "try-again": _Verb(
-        registry.ask_for_trial,
+        registry.try_again,
         "Try it again",
         "A worker loads it and has it read a drawn hand. Its page says what came of it; nothing else changes.",
         "A worker tries {} as soon as it is free. Load this page again to see what came of it.",

@@ -118,6 +118,8 @@ def test_a_version_that_cannot_serve_says_why_and_offers_another_trial(as_user, 
     with TestCase.captureOnCommitCallbacks(execute=True):
         do(client, candidate, "try-again")
     assert asked == [{"version_id": candidate.pk}]
+    event = AccessEvent.objects.get(object_type="modelversion")
+    assert (event.verb, event.actor, event.object_key, event.detail) == ("retry", root, str(candidate.pk), "m 2")
 
 
 def test_one_that_was_not_tried_is_activated_with_a_warning(as_user, root, active, candidate):
