@@ -5,7 +5,6 @@ from django.db import connection
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from clinical.accounts.models import Role
@@ -27,7 +26,6 @@ def home(request):
 
 
 @require_GET
-@never_cache
 def health(request):
     """For load balancers: the web process answers and reaches its database."""
     with connection.cursor() as cursor:

@@ -83,7 +83,7 @@ def layout(request, name):
     app = dash_app.instance(name)
     app.layout = dash_app.layout(_named(name).CHARTS)
     content, content_type = app.augment_initial_layout(app.locate_endpoint_function("dash-layout")())
-    return HttpResponse(content, content_type=content_type, headers={"Cache-Control": "private, no-store"})
+    return HttpResponse(content, content_type=content_type)
 
 
 @reader_required

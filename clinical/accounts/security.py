@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.http import JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from clinical.accounts import second_factor, sessions
@@ -62,7 +61,6 @@ def end_session(request, pk):
 
 
 @require_http_methods(["GET", "POST"])
-@never_cache
 def session(request):
     """How many seconds the session has left; a POST says that the person is there."""
     if not request.user.is_authenticated:
