@@ -19,7 +19,7 @@ from django.utils import timezone
 from clinical.audit.models import ChangedValues
 from clinical.audit.record import Verb, record
 from clinical.notices.models import Notification
-from clinical.patients import exports
+from clinical.patients import copies
 from clinical.patients.families import child_page
 from clinical.patients.models import Erasure, ErasureMode, Patient, Retention
 from clinical.stored import lying_in
@@ -182,7 +182,7 @@ def _let_pictures_go(patient, analyses, files):
     OcclusionMap.objects.filter(analysis__in=analyses).delete()
     ShadowAnalysis.objects.filter(analysis__in=analyses).update(radiograph="")
     for copy in patient.exports.all():
-        files += [copy.file, *lying_in(exports.folder(copy.pk))]
+        files += [copy.file, *lying_in(copies.folder(copy.pk))]
     patient.exports.all().delete()
 
 

@@ -260,7 +260,7 @@ class ExportState(models.TextChoices):
 
 
 class PatientExport(models.Model):
-    """A copy of all that is held about a patient, in one ZIP file, for a limited time. See `exports`."""
+    """A copy of all that is held about a patient, in one ZIP file, for a limited time. See `copies`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     hospital = models.ForeignKey("accounts.Hospital", on_delete=models.PROTECT, related_name="+")

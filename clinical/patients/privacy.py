@@ -11,7 +11,7 @@ from clinical.accounts.permissions import confirmed, hospital_admin_required
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from clinical.listing import listing
-from clinical.patients import erasure, exports
+from clinical.patients import copies, erasure
 from clinical.patients.models import Erasure, ExportState, Patient, PatientExport, Retention
 from clinical.patients.privacy_forms import ErasureForm, RetentionForm
 from clinical.patients.queries import SORTS, PatientFilter, with_study_facts
@@ -70,7 +70,7 @@ def _retained_until(patient):
 def export(request, pk):
     patient = get_object_or_404(Patient, pk=pk)
     if request.method == "POST":
-        exports.ask(patient, request.user)
+        copies.ask(patient, request.user)
         messages.success(request, "The copy is being made. It appears here when it is ready.")
     return redirect("patients:privacy", pk=pk)
 

@@ -4,7 +4,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError
 
 from clinical.accounts.scope import every_hospital, tenant_task
-from clinical.patients import erasure, exports
+from clinical.patients import copies, erasure
 
 logger = logging.getLogger(__name__)
 
@@ -13,15 +13,15 @@ logger = logging.getLogger(__name__)
 def make_export(*, export_id):
     """Make the copy of one patient's record. Safe to be delivered twice: the second finds nothing to do."""
     try:
-        exports.make(export_id)
+        copies.make(export_id)
     except DatabaseError:
         raise  # Nothing can be written: the sweep delivers it again.
     except SoftTimeLimitExceeded:
-        exports.fail(export_id, "The copy took too long. Ask for it again when the portal is less busy.")
+        copies.fail(export_id, "The copy took too long. Ask for it again when the portal is less busy.")
     except Exception as error:
         # Without the error's own words, which may quote the record.
         logger.error("Export %s: %s", export_id, type(error).__name__)
-        exports.fail(
+        copies.fail(
             export_id, "The copy could not be made. Ask for it again; if it stays so, tell the platform's staff."
         )
 
@@ -32,5 +32,5 @@ def keep_up():
     with every_hospital():
         if number := erasure.carry_out_due():
             logger.info("Erased or anonymised %s patients", number)
-        exports.expire()
-        exports.deliver_due()
+        copies.expire()
+        copies.deliver_due()

@@ -42,6 +42,9 @@ def _rank(*groups):
     )
 
 
+EXTENSIONS = {"jpeg": "jpg", "dicom": "dcm"}  # of the formats that are not called like their files
+
+
 class Radiograph(models.Model):
     """One picture as it was uploaded, stored once in a hospital however often it is submitted."""
 
@@ -65,6 +68,10 @@ class Radiograph(models.Model):
 
     def __str__(self):
         return f"Radiograph {self.pk}"
+
+    @property
+    def extension(self):
+        return EXTENSIONS.get(self.format, self.format)
 
 
 class Study(models.Model):

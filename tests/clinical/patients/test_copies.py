@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from clinical.audit.models import AccessEvent
-from clinical.patients import exports, tasks
+from clinical.patients import copies, tasks
 from clinical.patients.models import PatientExport
 from tests import radiograph_files
 from tests.factories import (
@@ -152,7 +152,7 @@ def test_it_costs_the_same_queries_for_one_study_as_for_many(patient):
 
     def written():
         with CaptureQueriesContext(connection) as queries:
-            exports.export.write(patient, io.BytesIO(), lambda done, total: None)
+            copies.record_zip.write(patient, io.BytesIO(), lambda done, total: None)
         return len(queries)
 
     signed_twice()
@@ -169,7 +169,7 @@ def test_a_double_click_makes_one_copy(as_user, ada, patient):
 
 
 def test_a_task_delivered_twice_makes_one_file(patient, ada):
-    asked = exports.ask(patient, ada)
+    asked = copies.ask(patient, ada)
     for _ in range(2):
         tasks.make_export(export_id=str(asked.pk), hospital_id=patient.hospital_id)
     asked.refresh_from_db()
@@ -177,8 +177,8 @@ def test_a_task_delivered_twice_makes_one_file(patient, ada):
 
 
 def test_a_copy_goes_when_its_time_is_over(as_user, ada, patient, settings):
-    asked = exports.ask(patient, ada)
-    exports.make(asked.pk)
+    asked = copies.ask(patient, ada)
+    copies.make(asked.pk)
     asked.refresh_from_db()
     assert timedelta(hours=47) < asked.expires_at - timezone.now() < timedelta(hours=48)
     name = asked.file
@@ -199,7 +199,7 @@ def lying_in(asked):
 
 
 def test_of_a_copy_that_took_too_long_nothing_is_left(patient, ada, monkeypatch):
-    asked = exports.ask(patient, ada)
+    asked = copies.ask(patient, ada)
     monkeypatch.setattr(File, "chunks", cut_off)
     tasks.make_export(export_id=str(asked.pk))
     asked.refresh_from_db()
@@ -207,18 +207,18 @@ def test_of_a_copy_that_took_too_long_nothing_is_left(patient, ada, monkeypatch)
 
 
 def test_of_a_copy_that_is_erased_while_it_is_cut_off_nothing_is_left(patient, ada, monkeypatch):
-    asked = exports.ask(patient, ada)
+    asked = copies.ask(patient, ada)
     monkeypatch.setattr(File, "chunks", cut_off)
-    monkeypatch.setattr(exports.export, "write", lambda *args: PatientExport.objects.all().delete())
+    monkeypatch.setattr(copies.record_zip, "write", lambda *args: PatientExport.objects.all().delete())
     tasks.make_export(export_id=str(asked.pk))
     assert lying_in(asked) == []
 
 
 def test_with_a_copy_goes_what_a_lost_worker_left_of_it(patient, ada):
-    asked = exports.ask(patient, ada)
+    asked = copies.ask(patient, ada)
     storages["private"].save(f"exports/{asked.pk}/0.zip", ContentFile(b"PK, Doe, Jane"))
-    exports.make(asked.pk)
-    exports.fail(asked.pk, "The worker was lost each time.")  # which another has made meanwhile
+    copies.make(asked.pk)
+    copies.fail(asked.pk, "The worker was lost each time.")  # which another has made meanwhile
     assert len(lying_in(asked)) == 2
     PatientExport.objects.update(expires_at=timezone.now())
     tasks.keep_up()
@@ -228,7 +228,7 @@ def test_with_a_copy_goes_what_a_lost_worker_left_of_it(patient, ada):
 def test_a_copy_that_no_worker_has_heard_of_is_sent_again_and_in_the_end_given_up(
     patient, ada, delivered, django_capture_on_commit_callbacks
 ):
-    asked = exports.ask(patient, ada)
+    asked = copies.ask(patient, ada)
     with django_capture_on_commit_callbacks(execute=True):
         tasks.keep_up()
     assert delivered == []
@@ -246,8 +246,8 @@ def test_a_copy_that_no_worker_has_heard_of_is_sent_again_and_in_the_end_given_u
 def test_a_long_queue_costs_one_message_a_sweep_and_an_emptied_broker_two_sweeps(
     hospital, ada, delivered, monkeypatch, django_capture_on_commit_callbacks
 ):
-    monkeypatch.setattr(exports, "UNHEARD", timedelta())
-    copies = [exports.ask(patient, ada) for patient in PatientFactory.create_batch(3, hospital=hospital)]
+    monkeypatch.setattr(copies, "UNHEARD", timedelta())
+    asked_for = [copies.ask(patient, ada) for patient in PatientFactory.create_batch(3, hospital=hospital)]
 
     def sweep():
         delivered.clear()
@@ -255,7 +255,7 @@ def test_a_long_queue_costs_one_message_a_sweep_and_an_emptied_broker_two_sweeps
             tasks.keep_up()
         return {message["export_id"] for message in delivered}
 
-    *earlier, last = [str(asked.pk) for asked in copies]
+    *earlier, last = [str(asked.pk) for asked in asked_for]
     assert sweep() == sweep() == {last}
     tasks.make_export(export_id=last)
     assert sweep() == {*earlier}
@@ -265,18 +265,18 @@ def test_what_goes_wrong_is_told_without_its_words(as_user, ada, patient, monkey
     def fails(*args):
         raise ValueError("Doe, Jane")
 
-    asked = exports.ask(patient, ada)
-    monkeypatch.setattr(exports.export, "write", fails)
+    asked = copies.ask(patient, ada)
+    monkeypatch.setattr(copies.record_zip, "write", fails)
     tasks.make_export(export_id=str(asked.pk))
     assert "Doe" not in caplog.text
     assert "could not be made" in as_user(ada).get(f"/patients/exports/{asked.pk}/").content.decode()
 
 
 def test_the_page_asks_again_while_it_is_made_and_leads_to_the_file_then(as_user, ada, patient):
-    asked = exports.ask(patient, ada)
+    asked = copies.ask(patient, ada)
     path = f"/patients/exports/{asked.pk}/"
     assert f'hx-get="{path}"' in as_user(ada).get(path).content.decode()
-    exports.make(asked.pk)
+    copies.make(asked.pk)
     page = as_user(ada).get(path).content.decode()
     assert "hx-get" not in page
     assert f"{path}download/" in page

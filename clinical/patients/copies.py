@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from clinical import sweep
 from clinical.audit.record import Verb, record
-from clinical.patients import export
+from clinical.patients import record_zip
 from clinical.patients.models import ExportState, PatientExport
 from clinical.stored import lying_in
 
@@ -53,8 +53,8 @@ def make(export_id):
     def progress(done, total):
         making.update(done=done, total=total)
 
-    with export.temporary() as file:
-        export.write(asked.patient, file, progress)
+    with record_zip.temporary() as file:
+        record_zip.write(asked.patient, file, progress)
         size = file.tell()
         file.seek(0)
         name = storages["private"].save(f"{folder(asked.pk)}/{asked.attempt}.zip", File(file))

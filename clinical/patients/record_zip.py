@@ -16,7 +16,6 @@ from clinical.patients.accesses import COLUMNS, row_of
 from clinical.patients.fhir import bundle
 from clinical.studies.models import Study
 
-EXTENSIONS = {"jpeg": "jpg", "dicom": "dcm"}
 CONTENT_TYPES = {"dcm": "application/dicom", "jpg": "image/jpeg", "tiff": "image/tiff", "webp": "image/webp"}
 README = """Copy of a patient's record in Bone Age Portal, made on {day}.
 
@@ -47,7 +46,7 @@ def files_of(patient):
     studies = Study.objects.filter(patient=patient).select_related("radiograph", "analysis").prefetch_related("reports")
     for number, study in enumerate(studies.order_by("acquired_on", "submitted_at"), 1):
         stem = f"{number:03}-{study.acquired_on}"
-        extension = EXTENSIONS.get(study.radiograph.format, study.radiograph.format)
+        extension = study.radiograph.extension
         content_type = CONTENT_TYPES.get(extension, f"image/{extension}")
         path = f"radiographs/{stem}.{extension}"
         held.append(Held(study.radiograph.name, path, content_type, "Radiograph", study.pk))
