@@ -43,7 +43,7 @@ class Board:
 
 
 def percent(part, whole):
-    """ "12 %", or a dash of nothing."""
+    """ "12.5 %", or a dash of nothing."""
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
@@ -51,7 +51,6 @@ def duration(seconds):
     """ "4.2 s", "3 min", "5.1 h", "2.3 d"; a dash where there is none."""
     if seconds is None:
         return "–"
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} s"
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    unit, length = next((unit for unit in units if seconds >= unit[1]), units[-1])
+    return f"{seconds / length:.1f}".removesuffix(".0") + f" {unit}"

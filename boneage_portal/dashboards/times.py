@@ -95,11 +95,7 @@ def _part(what, moment, rows, limits, link, selection):
 
 
 def _between(low, high):
-    return f"from {_exactly(low)}" if high is None else f"{_exactly(low)} to {_exactly(high)}"
-
-
-def _exactly(seconds):
-    return duration(seconds).replace(".0", "")
+    return f"from {duration(low)}" if high is None else f"{duration(low)} to {duration(high)}"
 
 
 def quantiles(waits):
