@@ -151,37 +151,6 @@ def reanalyse(request, pk):
     return render(request, "studies/_reanalysis.html", {"study": study, "asks_again": True})
 
 
-@clinician_required
-@require_http_methods(["GET", "POST"])
-def cancel(request, pk):
-    study = _study(request, pk)
-    if request.method == "POST":
-        return _act(request, study, workflow.cancel, "The study was cancelled.")
-    return _ask(
-        request,
-        study,
-        "Cancel this study?",
-        "It is taken out of the queue. The radiograph stays, and can be submitted again.",
-        "Cancel the study",
-    )
-
-
-@doctor_required
-@require_http_methods(["GET", "POST"])
-def withdraw(request, pk):
-    study = _study(request, pk)
-    if request.method == "POST":
-        return _act(request, study, workflow.withdraw, "The study was withdrawn; it counts for nothing any more.")
-    return _ask(
-        request,
-        study,
-        "Withdraw this study?",
-        "It stays on record, but no list, chart or prediction of this child counts it any more. "
-        "The radiograph can be submitted again, for this child or another.",
-        "Withdraw the study",
-    )
-
-
 @doctor_required
 @require_POST
 def review(request, pk):
@@ -226,41 +195,6 @@ def sign(request, pk):
     return _act(request, study, workflow.sign, "The study is signed.", form.cleaned_data["seen"])
 
 
-@doctor_required
-@require_http_methods(["GET", "POST"])
-def release(request, pk):
-    study = _study(request, pk)
-    if request.method == "POST":
-        return _act(request, study, workflow.release, "The report is released to the family.")
-    return _ask(
-        request,
-        study,
-        "Release this report?",
-        "The family is told that it is ready and can read it at once.",
-        "Release the report",
-    )
-
-
-@doctor_required
-@require_http_methods(["GET", "POST"])
-def amend(request, pk):
-    study = _study(request, pk)
-    if request.method == "POST":
-        return _act(request, study, workflow.amend, "The study is open for another reading.")
-    return _ask(
-        request,
-        study,
-        "Amend this signed study?",
-        "The report is marked superseded; it stays on record, but the family no longer sees it.",
-        "Amend the study",
-    )
-
-
-def _ask(request, study, title, message, verb):
-    context = {"title": title, "message": message, "verb": verb, "back": reverse("studies:detail", args=[study.pk])}
-    return render(request, "portal/confirm.html", context)
-
-
 def _act(request, study, verb, done, *arguments):
     """Use a verb of the workflow, say what came of it, and go back to the study."""
     try:
@@ -269,6 +203,56 @@ def _act(request, study, verb, done, *arguments):
     except workflow.WrongState as error:
         messages.warning(request, str(error))
     return redirect("studies:detail", pk=study.pk)
+
+
+def _asked_first(required, verb, title, message, label, done):
+    """A view that asks on a page of its own, and then uses `verb` of the workflow."""
+
+    @required
+    @require_http_methods(["GET", "POST"])
+    def view(request, pk):
+        study = _study(request, pk)
+        if request.method == "POST":
+            return _act(request, study, verb, done)
+        back = reverse("studies:detail", args=[study.pk])
+        return render(request, "portal/confirm.html", {"title": title, "message": message, "verb": label, "back": back})
+
+    return view
+
+
+cancel = _asked_first(
+    clinician_required,
+    workflow.cancel,
+    "Cancel this study?",
+    "It is taken out of the queue. The radiograph stays, and can be submitted again.",
+    "Cancel the study",
+    "The study was cancelled.",
+)
+withdraw = _asked_first(
+    doctor_required,
+    workflow.withdraw,
+    "Withdraw this study?",
+    "It stays on record, but no list, chart or prediction of this child counts it any more. "
+    "The radiograph can be submitted again, for this child or another.",
+    "Withdraw the study",
+    "The study was withdrawn; it counts for nothing any more.",
+)
+release = _asked_first(
+    doctor_required,
+    workflow.release,
+    "Release this report?",
+    "The family is told that it is ready and can read it at once.",
+    "Release the report",
+    "The report is released to the family.",
+)
+amend = _asked_first(
+    doctor_required,
+    workflow.amend,
+    "Amend this signed study?",
+    "The report is marked superseded; it stays on record, but the family no longer sees it.",
+    "Amend the study",
+    "The study is open for another reading.",
+)
 
 
 @clinician_required
@@ -293,21 +277,17 @@ def heat_map(request, pk):
     )
 
 
-EXTENSIONS = {"jpeg": "jpg", "dicom": "dcm"}
-
-
 @clinician_required
 @require_GET
 def original(request, pk):
     """The file as it was uploaded, to be saved, never to be opened on the portal's own page."""
     study = _study(request, pk)
-    extension = EXTENSIONS.get(study.radiograph.format, study.radiograph.format)
     return deliver(
         request,
         study,
         Verb.DOWNLOAD,
         study.radiograph.name,
         content_type="application/octet-stream",
-        filename=f"original.{extension}",
+        filename=f"original.{study.radiograph.extension}",
         as_attachment=True,
     )
