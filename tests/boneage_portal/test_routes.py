@@ -131,7 +131,7 @@ ROUTES = {
     "studies:amend": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
     "studies:image": page(OWN_CLINICIANS, "study"),
     "studies:heat_map": page(OWN_CLINICIANS, "study"),
-    "studies:occlusion": Route(OWN_CLINICIANS, OWN_DOCTOR, "study"),
+    "studies:occlusion": verb(OWN_DOCTOR, "study", get=answering(302, OWN_CLINICIANS)),
     "studies:occlusion_map": page(OWN_CLINICIANS, "study"),
     "studies:original": page(OWN_CLINICIANS, "study"),
     "studies:deidentified": page(OWN_CLINICIANS, "study"),
