@@ -1,7 +1,7 @@
 """In which hospital a form was opened: in another tab its reader may have gone over to another one since.
 
-Forms that carry the key of no row include accounts/_opened_in.html, and so do those of a patient, whose files would be
-chosen, and lines typed, again. What else carries the key of a row is not found there.
+Forms that carry the key of no row include accounts/_opened_in.html, and so do those of a patient or a study into which
+something is typed or chosen. The key of a row alone is not found there: nothing would say why.
 """
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError

@@ -1,6 +1,7 @@
 """A form that is opened in one hospital does not write into another that was chosen meanwhile, in another tab."""
 
 import re
+from html import unescape
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -9,7 +10,7 @@ from clinical.accounts.models import Invitation
 from clinical.patients.models import Patient, Retention
 from clinical.studies.models import Study
 from tests import radiograph_files
-from tests.factories import MembershipFactory, PatientFactory
+from tests.factories import MembershipFactory, PatientFactory, ReviewFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -155,3 +156,27 @@ def test_a_form_that_does_not_say_where_it_was_opened_is_taken_from_whoever_work
     assert response.status_code == 409
     assert "This does not say where it was opened" in response.content.decode()
     assert Patient.objects.count() == 1
+
+
+@pytest.mark.parametrize("form", ["review", "sign", "withdraw", "measurement"])
+def test_what_is_typed_into_a_page_of_a_child_says_where_it_was_opened(
+    as_user, alice, patient, hospital, other_hospital, form
+):
+    MembershipFactory(user=alice, hospital=other_hospital, role="doctor")
+    analysis = {"analysis__state": "analysed", "analysis__bone_age_months": 120.0}
+    study = StudyFactory(patient=patient, state="reviewed" if form == "sign" else "analysed", **analysis)
+    if form == "sign":
+        ReviewFactory(study=study)
+    measuring = f"/patients/{patient.pk}/measurements/new/"
+    page = {"withdraw": f"/studies/{study.pk}/withdraw/", "measurement": measuring}.get(form, f"/studies/{study.pk}/")
+    sent_to = {"measurement": measuring}.get(form, f"/studies/{study.pk}/{form}/")
+    client = as_user(alice)
+    client.post("/hospital/", {"membership": alice.memberships.get(hospital=hospital).pk})
+    opened = re.findall(r"<form.*?</form>", client.get(page).content.decode(), re.DOTALL)
+    inside = f'action="{sent_to}' if page != sent_to else 'name="hospital"'
+    shown = next(each for each in opened if inside in each)
+    hidden = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="(.*?)"', shown))
+    client.post("/hospital/", {"membership": alice.memberships.get(hospital=other_hospital).pk})
+    response = client.post(sent_to, hidden)
+    assert response.status_code == 409
+    assert f"This was opened in {hospital}" in unescape(response.content.decode())
