@@ -5,7 +5,6 @@ and a sweep sends again what was lost.
 """
 
 import hashlib
-from datetime import timedelta
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
@@ -25,7 +24,6 @@ from clinical.studies import workflow as studies
 from clinical.studies.workflow import WrongState
 from reports.models import Report, State
 
-UNHEARD = timedelta(minutes=1)
 MAX_ATTEMPTS = 3
 
 
@@ -129,7 +127,7 @@ def retry(report, actor):
 def deliver_due():
     """Send again what has lost its worker or its message. Returns the number of reports."""
     with every_hospital(), transaction.atomic():
-        due = list(sweep.due(Report.objects.filter(state=State.MAKING), timezone.now() - UNHEARD))
+        due = list(sweep.due(Report.objects.filter(state=State.MAKING)))
         for report in due:
             if report.attempt < MAX_ATTEMPTS:
                 deliver(report)

@@ -18,7 +18,6 @@ from clinical.patients import record_zip
 from clinical.patients.models import ExportState, PatientExport
 from clinical.stored import lying_in
 
-UNHEARD = timedelta(minutes=10)  # longer than a task may take
 MAX_ATTEMPTS = 3
 
 
@@ -85,7 +84,7 @@ def fail(export_id, reason):
 def deliver_due():
     """Send again what has lost its worker or its message."""
     with transaction.atomic():
-        for asked in sweep.due(PatientExport.objects.filter(state=ExportState.MAKING), timezone.now() - UNHEARD):
+        for asked in sweep.due(PatientExport.objects.filter(state=ExportState.MAKING)):
             if asked.attempt < MAX_ATTEMPTS:
                 deliver(asked)
             else:

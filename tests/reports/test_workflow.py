@@ -4,6 +4,7 @@ import hashlib
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import DatabaseError
@@ -22,7 +23,7 @@ YEAR = timezone.localdate().year
 
 
 def age_deliveries():
-    past = timezone.now() - workflow.UNHEARD - timedelta(seconds=1)
+    past = timezone.now() - timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 1)
     Report.objects.update(delivered_at=past)
     Report.objects.filter(attempt__gt=0).update(started_at=past)
 
@@ -150,9 +151,9 @@ def test_the_sweep_sends_again_what_no_worker_has_heard_of(
 
 
 @pytest.fixture
-def waiting(hospital, delivered, monkeypatch, django_capture_on_commit_callbacks):
+def waiting(hospital, delivered, settings, django_capture_on_commit_callbacks):
     """The keys of reports in the order in which they were sent; each is silent for long at once."""
-    monkeypatch.setattr(workflow, "UNHEARD", timedelta())
+    settings.CELERY_TASK_TIME_LIMIT = 0
     with django_capture_on_commit_callbacks(execute=True):
         for report in ReportFactory.create_batch(4, hospital=hospital, study__hospital=hospital):
             workflow.deliver(report)

@@ -244,9 +244,9 @@ def test_a_copy_that_no_worker_has_heard_of_is_sent_again_and_in_the_end_given_u
 
 
 def test_a_long_queue_costs_one_message_a_sweep_and_an_emptied_broker_two_sweeps(
-    hospital, ada, delivered, monkeypatch, django_capture_on_commit_callbacks
+    hospital, ada, delivered, settings, django_capture_on_commit_callbacks
 ):
-    monkeypatch.setattr(copies, "UNHEARD", timedelta())
+    settings.CELERY_TASK_TIME_LIMIT = 0
     asked_for = [copies.ask(patient, ada) for patient in PatientFactory.create_batch(3, hospital=hospital)]
 
     def sweep():
