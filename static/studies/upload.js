@@ -216,5 +216,5 @@ document.addEventListener("drop", (event) => {
 });
 
 addEventListener("beforeunload", (event) => {
-  if (inState("waiting", "sending", "interrupted").length) event.preventDefault();
+  if (inState("ready", "waiting", "sending", "interrupted", "failed").length) event.preventDefault();
 });
