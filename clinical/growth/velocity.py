@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from math import inf
 
 from clinical.growth.ages import age_in_months
 from clinical.growth.centiles import STANDING_LESS_CM, STANDING_MONTHS, plausible
@@ -9,6 +10,9 @@ from clinical.growth.tables import checked_age
 
 # In less, the error of measuring outweighs the growth.
 SHORTEST_MONTHS = 3
+# From which age in months a child grows at most how many cm a month: above the fastest healthy infants, and above
+# puberty and catch-up growth. Only what was mistyped is meant to lie beyond.
+FASTEST = ((0, 6), (3, 3), (12, 1.6), (24, 1.25))
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,15 @@ def growth_velocity(born: date, earlier: date, earlier_cm: float, later: date, l
     if age_in_months(born, earlier) < STANDING_MONTHS <= age_in_months(born, later):
         change += STANDING_LESS_CM
     return _velocity(earlier, later, change)
+
+
+def most_growth(born: date, earlier: date, later: date) -> float:
+    """The centimetres that a child may have grown between two days. Raises ValueError for a day before the birth."""
+    start, end = age_in_months(born, earlier), age_in_months(born, later)
+    until = [age for age, _ in FASTEST[1:]] + [inf]
+    return sum(
+        rate * max(0, min(end, to) - max(start, since)) for (since, rate), to in zip(FASTEST, until, strict=True)
+    )
 
 
 def bone_age_velocity(earlier: date, earlier_months: float, later: date, later_months: float) -> Velocity:

@@ -5,6 +5,7 @@ from django import forms
 
 from clinical.growth import centiles
 from clinical.growth.ages import in_words
+from clinical.growth.velocity import most_growth
 from clinical.patients.models import Measurement, Patient
 
 MEASURES = {"height_cm": "height", "weight_kg": "weight"}
@@ -152,10 +153,12 @@ class MeasurementForm(forms.ModelForm):
         if height is None and weight is None:
             raise forms.ValidationError("Enter the height, the weight or both.")
         if height and weight:
+            bmi = centiles.bmi(height, weight)
             try:
-                centiles.plausible("bmi", centiles.bmi(height, weight))
+                centiles.plausible("bmi", bmi)
             except ValueError:
                 raise forms.ValidationError("Nobody of this height has this weight. Check both.") from None
+            self._doubt("bmi", round(bmi, 1), day)
         self._check_known(height, weight, day)
         if self.doubts and not cleaned["confirmed"]:
             raise forms.ValidationError("Please check the values below.")
@@ -168,7 +171,6 @@ class MeasurementForm(forms.ModelForm):
 
     def _check(self, field, measure, value, day):
         """Refuse what no child measures, offering what was meant where that is plain; doubt what few do."""
-        patient = self.instance.patient
         try:
             centiles.plausible(measure, value)
         except ValueError as error:
@@ -180,13 +182,18 @@ class MeasurementForm(forms.ModelForm):
             unit = centiles.UNITS[measure]
             self.add_error(field, f"You typed {value:g} {unit}: did you mean {meant:g} {unit}? Save again if so.")
             return
-        if day is None:
-            return
+        if day is not None:
+            self._doubt(measure, value, day)
+
+    def _doubt(self, measure, value, day):
+        """Ask about what hardly any child measures at this age."""
+        patient = self.instance.patient
         z = centiles.assess(measure, value, patient.age_on(day), patient.sex).z
         if z is not None and abs(z) > DOUBTFUL_SD:
             side = "above" if z > 0 else "below"
+            name = "BMI" if measure == "bmi" else measure
             self.doubts.append(
-                f"A {measure} of {value:g} {centiles.UNITS[measure]} lies {abs(z):.1f} SD {side} "
+                f"A {name} of {value:g} {centiles.UNITS[measure]} lies {abs(z):.1f} SD {side} "
                 f"the average at {in_words(patient.age_on(day))}."
             )
 
@@ -204,7 +211,7 @@ class MeasurementForm(forms.ModelForm):
         return None
 
     def _check_known(self, height, weight, day):
-        """Against the patient's other measurements: typed twice, or shrunk meanwhile."""
+        """Against the patient's other measurements: typed twice, shrunk, or grown as no child does."""
         others = self.instance.patient.measurements.exclude(pk=self.instance.pk)
         if others.filter(measured_on=day, height_cm=height, weight_kg=weight).exists():
             raise forms.ValidationError("This measurement is on record already.")
@@ -218,3 +225,13 @@ class MeasurementForm(forms.ModelForm):
             for each in (before, after)
             if each
         ]
+        born = self.instance.patient.date_of_birth
+        for each in (heights.filter(measured_on__lt=day).first(), heights.filter(measured_on__gt=day).last()):
+            if each is None:
+                continue
+            (earlier, shorter), (later, taller) = sorted([(each.measured_on, each.height_cm), (day, height)])
+            if taller - shorter > most_growth(born, earlier, later) + MEASURING_ERROR_CM:
+                self.doubts.append(
+                    f"On {each.measured_on:%d %B %Y} the height was {each.height_cm:g} cm: "
+                    f"no child grows {taller - shorter:.1f} cm between the two days."
+                )

@@ -1,11 +1,14 @@
 from datetime import date, timedelta
 from functools import partial
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinical.growth.velocity import bone_age_velocity, growth_velocity
+from clinical.growth.ages import DAYS_PER_MONTH
+from clinical.growth.centiles import curve
+from clinical.growth.velocity import bone_age_velocity, growth_velocity, most_growth
 
 days = st.dates(date(2000, 1, 1), date(2040, 12, 31))
 apart = st.integers(93, 5000)
@@ -87,3 +90,26 @@ def test_an_implausible_height_is_refused(cm):
 def test_what_is_no_bone_age_is_refused(bone_age):
     with pytest.raises(ValueError, match="An age in months"):
         bone_age_velocity(date(2023, 1, 1), bone_age, date(2024, 1, 1), 120)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "most"),
+    [
+        (date(2020, 1, 1), date(2020, 3, 1), 12),
+        (date(2020, 1, 1), date(2021, 1, 1), 18 + 27),
+        (date(2020, 12, 1), date(2021, 2, 1), 3 + 1.6),
+        (date(2030, 1, 1), date(2031, 1, 1), 15),
+        (date(2030, 1, 1), date(2030, 1, 1), 0),
+    ],
+)
+def test_the_most_that_a_child_grows_depends_on_the_age(earlier, later, most):
+    assert most_growth(date(2020, 1, 1), earlier, later) == pytest.approx(most)
+
+
+@pytest.mark.parametrize("sex", ["F", "M"])
+@pytest.mark.parametrize("z", [-2, 0, 2])
+def test_no_child_on_a_line_of_the_charts_grows_more_than_the_most(sex, z):
+    born = date(2000, 1, 1)
+    for (age, height), (next_age, taller) in pairwise(curve("height", z, sex)):
+        earlier, later = (born + timedelta(days=at * DAYS_PER_MONTH) for at in (age, next_age))
+        assert taller - height < most_growth(born, earlier, later)

@@ -133,6 +133,28 @@ def test_a_child_that_would_have_shrunk_asks(entered, patient):
     assert entered(height_cm="139.5").status_code == 302
 
 
+@pytest.mark.parametrize(("other", "answer"), [(136.7, 302), (134.3, 302), (133, 422)])
+def test_growth_since_the_height_before_that_no_child_has_asks_once(entered, patient, other, answer):
+    MeasurementFactory(patient=patient, measured_on=date(2024, 3, 25), height_cm=other)
+    MeasurementFactory(patient=patient, measured_on=date(2020, 3, 25), height_cm=100)
+    given = entered()
+    assert given.status_code == answer
+    if answer == 422:
+        assert "the height was 133 cm: no child grows 4.5 cm between the two days." in given.content.decode()
+        assert entered(confirmed="on").status_code == 302
+
+
+def test_growth_until_the_height_after_that_no_child_has_asks(entered, patient):
+    MeasurementFactory(patient=patient, measured_on=date(2024, 6, 1), height_cm=145)
+    assert "On 01 June 2024 the height was 145 cm: no child grows 7.5 cm" in entered().content.decode()
+
+
+def test_a_weight_that_hardly_any_child_of_this_height_has_asks_once(entered, patient):
+    thin = {"height_cm": "155", "weight_kg": "24"}  # neither is far from the average alone
+    assert "A BMI of 10 kg/m² lies 7.1 SD below" in entered(**thin).content.decode()
+    assert entered(**thin, confirmed="on").status_code == 302
+
+
 def test_a_confirmation_does_not_let_the_impossible_in(entered, patient):
     assert entered(height_cm="1.375", confirmed="on").status_code == 422
     assert entered(height_cm="300", confirmed="on").status_code == 422
