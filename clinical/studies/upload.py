@@ -90,6 +90,7 @@ def receive(request, form, page, place, again, names_patient=False):
         if request.htmx:
             message = " ".join(error for errors in form.errors.values() for error in errors)
             answer = render(request, "portal/error_fragment.html", {"message": message}, status=status)
+            answer["Invalid-Fields"] = " ".join(form.errors.keys() & form.fields.keys())  # for the script to mark
             return reswap(answer, "beforeend")  # below the question about a duplicate, which stays
         return page(form, status=status)
     shared = form.cleaned_data

@@ -91,7 +91,8 @@ class Upload {
     find("status", this.row).textContent = share < 1 ? `Uploading, ${Math.floor(share * 100)} %` : "Reading the file…";
   }
 
-  answered({ status, responseText }) {
+  answered(request) {
+    const { status, responseText } = request;
     if (status === 401) return this.interrupt("You were signed out.", true);
     if (status === 403) return this.renew();
     if (status === 429) return this.set("failed", "Too many files in a minute. Wait a little, then try again.");
@@ -99,12 +100,18 @@ class Upload {
     if (status >= 500 && status !== 507) return this.set("failed", `The server failed (error ${status}). Try again.`);
     const answer = parse(responseText);
     const result = find("upload-result", answer);
-    if (!result) return this.set("failed", answer.querySelector(".notice p")?.textContent ?? `Error ${status}`);
+    if (!result) return this.fail(answer.querySelector(".notice p")?.textContent ?? `Error ${status}`, request);
     find("answer", this.row).replaceChildren(result);
     window.htmx?.process(result);
     this.set("done");
     // Not the file's fault: the disk was full, or the patient has yet to be created.
     find("retry", this.row).hidden = !("again" in result.dataset);
+  }
+
+  fail(sentence, request) {
+    this.set("failed", sentence);
+    const names = request.getResponseHeader("Invalid-Fields")?.match(/\w+/g) ?? [];
+    for (const name of names) mark(form.elements[name], sentence);
   }
 
   /** The form's token is that of an earlier sign-in: once, take a new one and send the file again. */
@@ -125,6 +132,19 @@ function explain(sentence, signedOut) {
   find("message", interruption).textContent = sentence;
   find("sign-in", interruption).hidden = !signedOut;
   interruption.hidden = false;
+}
+
+/** What all files share is wrong: said at the field, once, until it is changed. */
+function mark(field, sentence) {
+  unmark(field);
+  field.setAttribute("aria-invalid", "true");
+  const error = Object.assign(document.createElement("p"), { className: "errors", textContent: sentence });
+  field.closest(".field")?.append(error);
+}
+
+function unmark(field) {
+  field.removeAttribute("aria-invalid");
+  field.closest(".field")?.querySelector(".errors")?.remove();
 }
 
 function add(files) {
@@ -166,9 +186,11 @@ async function renewToken() {
 
 function summarise() {
   const ready = inState("ready").length;
-  const button = find("submit");
-  button.disabled = !ready;
-  find("submit-label").textContent = ready > 1 ? `Upload ${ready} radiographs` : "Upload";
+  const failed = inState("failed").length;
+  const number = ready + failed;
+  find("submit").disabled = !number;
+  const what = ready ? "radiographs" : "again";
+  find("submit-label").textContent = number > 1 ? `Upload ${number} ${what}` : failed ? "Upload again" : "Upload";
   const sent = uploads.length - ready;
   find("progress").textContent = sent ? `${inState("done", "refused").length} of ${sent} files done${outcomes()}` : "";
 }
@@ -196,8 +218,9 @@ input.addEventListener("change", () => {
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  start(inState("ready"));
+  start(inState("ready", "failed"));
 });
+form.addEventListener("input", ({ target }) => unmark(target));
 find("resume").addEventListener("click", () => resume());
 queue.addEventListener("htmx:afterSettle", summarise);
 

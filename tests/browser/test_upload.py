@@ -39,6 +39,23 @@ def test_a_file_dropped_again_with_another_date_asks_and_is_not_taken_for_the_fi
     expect(page.get_by_role("link", name="Open the study")).to_have_count(2)
 
 
+def test_a_wrong_date_is_marked_put_right_and_all_files_sent_again_at_once(open_page):
+    page = open_page("technician@demo.example")
+    go_to_upload(page, "SA-1005")
+    page.get_by_label("Study date").fill("2099-01-01")
+    drop(page, ("one.png", phantom(21)), ("two.png", phantom(22)))
+    expect(page.locator(".field .errors")).to_have_text("The study date lies in the future.", timeout=PATIENCE)
+    expect(page.get_by_label("Study date")).to_have_attribute("aria-invalid", "true")
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog") as asked:  # what was not taken is not dropped in silence
+        page.get_by_role("link", name="Back to the patient").click()
+    assert asked.value.type == "beforeunload"
+    page.get_by_label("Study date").fill("2024-06-01")
+    expect(page.locator(".field .errors")).to_have_count(0)
+    page.get_by_role("button", name="Upload 2 again").click()
+    expect(page.get_by_role("link", name="Open the study")).to_have_count(2, timeout=PATIENCE)
+
+
 def test_the_viewer_zooms_inverts_and_shows_where_the_model_looked(open_page):
     page = open_page("technician@demo.example")
     go_to_upload(page, "SA-1006")
