@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import reswap
 
 from clinical.accounts import opened_in
@@ -15,6 +15,7 @@ from clinical.patients.models import Patient
 from clinical.studies import intake, workflow
 from clinical.studies.forms import UploadForm, check_study_date
 from clinical.studies.models import Radiograph, Study
+from clinical.studies.queries import with_row_facts
 from inference.engine import UnreadableRadiograph, read_radiograph
 
 ARCHIVED = "This patient is archived. Restore the record before you upload."
@@ -71,6 +72,16 @@ def upload(request, pk):
         place=lambda picture, name, shared: (patient, intake.study_date(picture, shared["acquired_on"])),
         again=lambda shared: UploadForm(initial=shared, patient=patient),
     )
+
+
+@clinician_required
+@require_GET
+def outcome(request, pk):
+    """What became of an uploaded file since, for its row, which asks until there is something to see."""
+    study = get_object_or_404(with_row_facts(Study.objects.all()), pk=pk)
+    if not study.is_pending:
+        record(Verb.VIEW, study, request=request, detail="outcome")
+    return render(request, "studies/_outcome.html", {"study": study, "is_pending": study.is_pending})
 
 
 def receive(request, form, page, place, again, names_patient=False):

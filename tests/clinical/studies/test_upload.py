@@ -5,6 +5,7 @@ import pytest
 from django.core.files.storage import storages
 from django.utils import timezone
 
+from clinical.audit.models import AccessEvent
 from clinical.studies.models import Radiograph, Study
 from inference.models import Analysis, State
 from tests import radiograph_files
@@ -150,10 +151,15 @@ def test_a_made_up_number_of_a_stored_picture_is_not_found(as_user, tess, patien
 
 def test_what_the_dicom_file_says_otherwise_is_shown_and_not_taken(as_user, tess, patient, upload):
     as_user(tess)
-    data = radiograph_files.dicom(PatientSex="M", PatientBirthDate="20100101", PatientID="B-2", StudyDate="20240501")
-    response = upload(patient, ("IM0001", data))
+    data = radiograph_files.dicom(PatientSex="M", PatientBirthDate="20100101", PatientID="B-2", StudyDate="20240502")
+    response = upload(patient, ("IM0001", data), acquired_on="2024-05-01")
     study = Study.objects.get()
-    assert len(study.notices) == 3
+    assert study.notices == [
+        "The file says male, the record female.",
+        "The file says born 1 January 2010, the record 9 March 2014.",
+        "The patient ID in the file differs from the MRN of the record.",
+        "The file says taken on 2 May 2024, the study 1 May 2024.",
+    ]
     assert all(notice.split(".")[0] in response.content.decode() for notice in study.notices)
     patient.refresh_from_db()
     assert (patient.sex, patient.mrn, study.sex) == ("F", "A-1", "F")
@@ -223,3 +229,27 @@ def test_a_cancelled_study_does_not_count_as_a_duplicate(as_user, tess, patient,
     upload(patient, hand)
     Study.objects.update(state=State.CANCELLED)
     assert upload(patient, hand, submission="0d4d9f7e-0000-4000-8000-000000000002").status_code == 200
+
+
+def test_a_row_tells_what_became_of_its_film_and_a_look_at_that_is_on_record(as_user, tess, patient, upload, hand):
+    as_user(tess)
+    answer = upload(patient, hand, headers={"HX-Request": "true"}).content.decode()
+    study = Study.objects.get()
+    address = f"/studies/{study.pk}/outcome/"
+    looks = AccessEvent.objects.filter(object_key=study.pk, detail="outcome")
+
+    def row():
+        return " ".join(tess_sees.get(address).content.decode().split())
+
+    tess_sees = as_user(tess)
+    assert f'hx-get="{address}"' in answer
+    assert f'hx-get="{address}"' in row()
+    assert not looks.exists()
+    Analysis.objects.update(bone_age_months=98.2)
+    Study.objects.update(state=State.ANALYSED)
+    assert "Read: <strong>8 y 2 m</strong>" in row()
+    assert looks.count() == 1
+    Analysis.objects.update(bone_age_months=None, reason="No hand was found.")
+    Study.objects.update(state=State.REJECTED)
+    assert "Rejected: No hand was found." in row()
+    assert "hx-get" not in row()
