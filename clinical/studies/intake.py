@@ -8,6 +8,7 @@ from datetime import date
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import IntegrityError, transaction
+from django.utils.formats import date_format
 
 from clinical.studies.image_statistics import image_statistics
 from clinical.studies.models import Radiograph
@@ -115,15 +116,20 @@ def mismatches(picture, patient, acquired_on):
     notices = []
     if facts.patient_sex and facts.patient_sex != patient.sex:
         said = "female" if facts.patient_sex == "F" else "male"
-        notices.append(
-            f"The file says {said}, the record says {patient.get_sex_display().lower()}. Is this the right child?"
-        )
+        notices.append(f"The file says {said}, the record {patient.get_sex_display().lower()}.")
     if facts.birth_date and facts.birth_date != patient.date_of_birth:
-        notices.append("The date of birth in the file differs from the record. Is this the right child?")
+        born = _day(facts.birth_date), _day(patient.date_of_birth)
+        notices.append("The file says born {}, the record {}.".format(*born))
     if facts.patient_id and facts.patient_id.strip().lower() != patient.mrn.lower():
-        notices.append("The patient ID in the file differs from the MRN of the record. Is this the right child?")
+        # Not which: it may be the MRN of another child.
+        notices.append("The patient ID in the file differs from the MRN of the record.")
     if facts.study_date and facts.study_date != acquired_on:
-        notices.append("The study date in the file differs from the date entered. Check the date.")
+        taken = _day(facts.study_date), _day(acquired_on)
+        notices.append("The file says taken on {}, the study {}.".format(*taken))
     if facts.laterality == "R":
         notices.append(RIGHT_HAND)
     return notices
+
+
+def _day(day):
+    return date_format(day, "j F Y")

@@ -138,6 +138,11 @@ class Study(models.Model):
         return self.state in PENDING
 
     @property
+    def is_in_question(self):
+        """Whether the file does not fit the record, and no doctor has said yet that it is meant: each reading asks."""
+        return bool(self.notices) and self.review_id is None and self.state != State.CANCELLED
+
+    @property
     def chronological_age_months(self):
         return self.patient.age_on(self.acquired_on)
 

@@ -9,6 +9,7 @@ from clinical.accounts.models import Role
 from clinical.accounts.permissions import CLINICAL_ROLES
 from clinical.audit.record import Verb, record
 from clinical.patients.models import Patient
+from clinical.studies.intake import RIGHT_HAND
 from clinical.studies.judgement import judge
 from clinical.studies.models import Radiograph, State, Study
 from inference import registry
@@ -183,7 +184,7 @@ def withdraw(study, doctor):
 
 def doubts(study, bone_age_months):
     """Sentences that ask whether a bone age is meant, or none."""
-    reasons = []
+    reasons = [notice for notice in study.notices if notice != RIGHT_HAND]  # of which the report tells
     estimate = study.analysis.bone_age_months
     if estimate is not None and abs(bone_age_months - estimate) > DIFFERENCE_MONTHS:
         reasons.append(f"The AI estimate differs by more than {DIFFERENCE_MONTHS} months.")

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from clinical.audit.models import AccessEvent
 from clinical.studies import workflow
+from clinical.studies.intake import RIGHT_HAND
 from clinical.studies.models import State, Study
 from tests.factories import PASSWORD, StudyFactory
 
@@ -135,6 +136,23 @@ def test_a_doubtful_reading_asks_once(as_user, alice, study, years, words):
     assert Study.objects.get().state == State.ANALYSED
     assert post(client, study, "review", years=years, confirmed="on").status_code == 302
     assert Study.objects.get().state == State.REVIEWED
+
+
+def test_whether_it_is_the_right_child_is_asked_before_a_reading_is_kept_and_stands_quietly_then(as_user, alice, study):
+    notice = "The file says born 7 February 2012, the record 9 March 2014."
+    study.notices = [notice, RIGHT_HAND]
+    study.save()
+    client, path = as_user(alice), f"/studies/{study.pk}/"
+    banner, badge = "<h2>Is this the right child, sex and date?</h2>", "What the file says differs"
+    assert banner in client.get(path).content.decode()
+    assert badge in client.get("/studies/").content.decode()
+    asked = post(client, study, "review")
+    assert (asked.status_code, asked.context["doubts"]) == (409, [notice])
+    assert post(client, study, "review", confirmed="on").status_code == 302
+    page = client.get(path).content.decode()
+    assert banner not in page
+    assert notice in page
+    assert badge not in client.get("/studies/").content.decode()
 
 
 def test_the_impression_follows_the_value_unless_the_doctor_wrote_another(as_user, alice, study):
