@@ -54,6 +54,12 @@ def post(client, study, verb, **changes):
     return client.post(f"/studies/{study.pk}/{verb}/", form(study, verb, **changes))
 
 
+def assert_lands_on(heading, page):
+    """The browser goes down to the notice: it has the one focus of the page."""
+    assert page.count("autofocus") == 1
+    assert heading in page.split("autofocus")[1][:400]
+
+
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("verb", TABLE)
 def test_a_doctor_uses_each_verb_from_its_states_only(as_user, alice, patient, verb, state):
@@ -106,6 +112,7 @@ def test_a_reading_with_a_mistake_is_explained_and_kept_on_the_page(as_user, ali
     assert response.status_code == 422
     assert words in page
     assert "Carpals ahead of phalanges" in page
+    assert_lands_on("Not kept yet", page)
     assert Study.objects.get().state == State.ANALYSED
 
 
@@ -133,6 +140,7 @@ def test_a_doubtful_reading_asks_once(as_user, alice, study, years, words):
     response = post(client, study, "review", years=years)
     assert response.status_code == 409
     assert all(sentence in response.content.decode() for sentence in words)
+    assert_lands_on("Not kept yet. Is this", response.content.decode())
     assert Study.objects.get().state == State.ANALYSED
     assert post(client, study, "review", years=years, confirmed="on").status_code == 302
     assert Study.objects.get().state == State.REVIEWED
@@ -194,6 +202,7 @@ def test_of_two_doctors_at_once_the_second_is_told_and_finds_what_they_typed(as_
     page = response.content.decode()
     assert response.status_code == 409
     assert "moved on meanwhile" in page
+    assert_lands_on("Not kept yet", page)
     assert "Carpals ahead of phalanges" in page
     assert "10 y 3 m" in page  # the reading of the first
     assert study.reviews.count() == 1
