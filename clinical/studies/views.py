@@ -152,9 +152,11 @@ def reanalyse(request, pk):
 
 
 @doctor_required
-@require_POST
+@require_http_methods(["GET", "POST"])
 def review(request, pk):
     study = _study(request, pk)
+    if request.method == "GET":  # the address of a page that says why a reading was not kept, entered again
+        return redirect("studies:detail", pk=pk)
     form = ReviewForm(request.POST, study=study)
     if not form.is_valid():
         return _page(request, study, 422, review_form=form)

@@ -1,5 +1,6 @@
 import re
 import uuid
+from datetime import date
 from urllib.parse import urlencode
 
 import pytest
@@ -114,6 +115,16 @@ def test_a_reading_with_a_mistake_is_explained_and_kept_on_the_page(as_user, ali
     assert "Carpals ahead of phalanges" in page
     assert_lands_on("Not kept yet", page)
     assert Study.objects.get().state == State.ANALYSED
+
+
+def test_whoever_reads_on_from_a_reading_that_was_not_kept_comes_to_the_study(as_user, alice, patient, study):
+    _, later = (study_in(State.ANALYSED, patient, alice) for _ in range(2))
+    Study.objects.filter(pk=later.pk).update(acquired_on=date(2025, 5, 1))
+    client, path = as_user(alice), f"/studies/{study.pk}/"
+    page = post(client, study, "review", years="").content.decode()
+    assert f'href="{path}?beside=none"' in page
+    assert f'href="{path}?beside={later.pk}"' in page
+    assert client.get(f"{path}review/")["Location"] == path
 
 
 def test_there_is_no_estimate_to_accept_in_a_rejected_study(as_user, alice, patient):
