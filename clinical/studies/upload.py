@@ -33,6 +33,7 @@ class UploadResult:
     notices: list[str] = field(default_factory=list)
     confirm: dict[str, str] | None = None
     filed_for: Patient | None = None
+    earlier: Study | None = None  # of the same picture
 
     @property
     def worth_another_try(self):
@@ -178,5 +179,6 @@ def _submit(request, patient, radiograph, picture, file_name, acquired_on, share
             "indication": shared["indication"],
             "file_name": file_name,
         }
-        return UploadResult(file_name, "duplicate", str(duplicate), 409, None, notices, confirm, patient)
+        asks, earlier = str(duplicate), duplicate.earlier
+        return UploadResult(file_name, "duplicate", asks, 409, None, notices, confirm, patient, earlier)
     return UploadResult(file_name, "queued", "Uploaded and queued.", 200, study, notices, filed_for=patient)

@@ -120,7 +120,9 @@ def test_a_picture_of_another_patient_asks_for_the_right_child(as_user, tess, ho
     upload(PatientFactory(hospital=hospital), hand)
     response = upload(patient, hand, submission="0d4d9f7e-0000-4000-8000-000000000002")
     assert response.status_code == 409
-    assert "filed for another patient" in response.content.decode()
+    page = response.content.decode()
+    assert "filed for another patient" in page
+    assert f'href="/studies/{Study.objects.get().pk}/"' in page  # whose it is, is what decides
 
 
 def test_another_hospital_stores_its_own_copy_and_is_told_nothing(
