@@ -87,6 +87,7 @@ def test_every_answer_carries_the_headers(answer, kind):
     response = answer(*ANSWERS[kind])
     assert {name: response.get(name) for name in COMMON} == COMMON
     assert "camera=()" in response["Permissions-Policy"]
+    assert "bluetooth" not in response["Permissions-Policy"]  # unknown to Chromium, which says so on every page
     assert "publickey-credentials" not in response["Permissions-Policy"]  # passkeys need it
     assert "Access-Control-Allow-Origin" not in response
 
