@@ -196,6 +196,17 @@ def test_the_page_sends_the_impression_it_suggested_so_that_it_follows(as_user, 
     assert Study.objects.get().review.impression.startswith("Bone age 10 y 3 m at")
 
 
+def test_what_the_doctor_has_read_comes_before_the_estimate(as_user, alice, study):
+    client, path = as_user(alice), f"/studies/{study.pk}/"
+
+    def order():
+        return re.findall(r'id="(result|reading)-head"', client.get(path).content.decode())
+
+    assert order() == ["result", "reading"]
+    post(client, study, "review")
+    assert order() == ["reading", "result"]
+
+
 def test_every_reading_stays(as_user, alice, study):
     for years in ("10", "11"):
         post(as_user(alice), Study.objects.get(), "review", years=years, months="0")
