@@ -2,11 +2,13 @@ import json
 from datetime import date
 
 from django import forms
+from django.urls import reverse
+from django.utils.html import format_html
 
 from clinical.growth import centiles
 from clinical.growth.ages import in_words
 from clinical.growth.velocity import most_growth
-from clinical.patients.models import Measurement, Patient
+from clinical.patients.models import ADULT_HEIGHT, Measurement, Patient
 
 MEASURES = {"height_cm": "height", "weight_kg": "weight"}
 OTHER_UNITS = {"height": (100, 0.1), "weight": (0.001,)}  # from metres and millimetres; from grams
@@ -15,8 +17,12 @@ MEASURING_ERROR_CM = 2
 
 
 class PatientForm(forms.ModelForm):
-    """A patient's record. Of two people who change it at once the second is told what the first has changed."""
+    """A patient's record. Of two people who change it at once the second is told what the first has changed.
 
+    Of a new one who may be on record already, as `alike`, it asks once whether it is the same child.
+    """
+
+    confirmed = forms.BooleanField(required=False, label="No: this is another child, to be recorded too")
     seen = forms.JSONField(required=False, widget=forms.HiddenInput)
 
     class Meta:
@@ -40,14 +46,22 @@ class PatientForm(forms.ModelForm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.fields["sex"].choices = Patient._meta.get_field("sex").choices
+        self.alike = []
         self.changed_meanwhile = {}  # label -> what the record says now, in words
         self.now = {name: _as_text(self.initial.get(name)) for name in self._meta.fields}
         self.initial["seen"] = self.now
 
     def clean_mrn(self):
         mrn = self.cleaned_data["mrn"].strip()
-        if Patient.objects.filter(mrn__iexact=mrn).exclude(pk=self.instance.pk).exists():
-            raise forms.ValidationError("This MRN belongs to another patient of the hospital. Check it.")
+        other = Patient.objects.filter(mrn__iexact=mrn).exclude(pk=self.instance.pk).first()
+        if other:
+            raise forms.ValidationError(
+                format_html(
+                    "This MRN belongs to another patient of the hospital. "
+                    'Check it, or <a href="{}">open that record</a>.',
+                    reverse("patients:detail", args=[other.pk]),
+                )
+            )
         return mrn
 
     def clean_date_of_birth(self):
@@ -68,12 +82,27 @@ class PatientForm(forms.ModelForm):
 
     def clean(self):
         cleaned = super().clean()
+        for field in ("mother_height_cm", "father_height_cm"):
+            if (value := cleaned.get(field)) is not None and not _of_an_adult(value):
+                _offer(self, field, "height", value, _of_an_adult)
+        if self.instance._state.adding:
+            self._ask_whether_known(cleaned)
+        elif cleaned.get("seen") != self.now:
+            self._refuse_what_is_late(cleaned)
+        return cleaned
+
+    def _ask_whether_known(self, cleaned):
+        if {"family_name", "date_of_birth"} <= cleaned.keys():
+            self.alike = Patient.objects.filter(
+                family_name__iexact=cleaned["family_name"], date_of_birth=cleaned["date_of_birth"], anonymised_at=None
+            )
+        if self.alike and not cleaned["confirmed"] and not self.errors:
+            raise forms.ValidationError("This child may be on record already. Please check below.")
+
+    def _refuse_what_is_late(self, cleaned):
         seen = cleaned.get("seen")
-        if self.instance._state.adding or seen == self.now:
-            return cleaned
         seen = seen if isinstance(seen, dict) else {}
-        self.data = self.data.copy()
-        self.data["seen"] = json.dumps(self.now)
+        _refill(self, "seen", json.dumps(self.now))
         for name, value in self.now.items():
             if seen.get(name) != value:
                 self.changed_meanwhile[self.fields[name].label] = self._in_words(name)
@@ -97,6 +126,29 @@ class PatientForm(forms.ModelForm):
 
 def _as_text(value):
     return "" if value is None else str(value)
+
+
+def _of_an_adult(height):
+    low, high = (validator.limit_value for validator in ADULT_HEIGHT)
+    return low <= height <= high
+
+
+def _refill(form, field, value):
+    """Show the form with another value in `field` than was sent."""
+    form.data = form.data.copy()
+    form.data[field] = value
+
+
+def _offer(form, field, measure, value, likely):
+    """Offer `value` in the unit that was asked for, if that is `likely` in one of the units it may be typed in."""
+    unit = centiles.UNITS[measure]
+    for factor in OTHER_UNITS[measure]:
+        meant = round(value * factor, 2)
+        if likely(meant):
+            _refill(form, field, f"{meant:g}")
+            form.add_error(field, f"You typed {value:g} {unit}: did you mean {meant:g} {unit}? Save again if so.")
+            return True
+    return False
 
 
 class MeasurementForm(forms.ModelForm):
@@ -138,7 +190,7 @@ class MeasurementForm(forms.ModelForm):
         if self.instance.patient.archived_at:
             raise forms.ValidationError("This patient is archived. Restore the record before you enter a measurement.")
         if not self.instance._state.adding and cleaned.get("seen") != self._version():
-            self._refill("seen", self._version())
+            _refill(self, "seen", self._version())
             raise forms.ValidationError(
                 f"Somebody has changed this measurement meanwhile: it is {self.instance.values_in_words} "
                 f"on {self.instance.measured_on:%d %B %Y} now. Save again if yours is right."
@@ -164,23 +216,13 @@ class MeasurementForm(forms.ModelForm):
             raise forms.ValidationError("Please check the values below.")
         return cleaned
 
-    def _refill(self, field, value):
-        """Show the form with another value in `field` than was sent."""
-        self.data = self.data.copy()
-        self.data[field] = value
-
     def _check(self, field, measure, value, day):
         """Refuse what no child measures, offering what was meant where that is plain; doubt what few do."""
         try:
             centiles.plausible(measure, value)
         except ValueError as error:
-            meant = self._meant(measure, value, day)
-            if meant is None:
+            if not _offer(self, field, measure, value, lambda meant: self._likely(measure, meant, day)):
                 self.add_error(field, str(error))
-                return
-            self._refill(field, f"{meant:g}")
-            unit = centiles.UNITS[measure]
-            self.add_error(field, f"You typed {value:g} {unit}: did you mean {meant:g} {unit}? Save again if so.")
             return
         if day is not None:
             self._doubt(measure, value, day)
@@ -197,18 +239,12 @@ class MeasurementForm(forms.ModelForm):
                 f"the average at {in_words(patient.age_on(day))}."
             )
 
-    def _meant(self, measure, value, day):
-        """`value` in the unit that was asked for, if it makes sense in one of the units it may be typed in."""
+    def _likely(self, measure, value, day):
+        low, high = centiles.PLAUSIBLE[measure]
+        if day is None or not low <= value <= high:
+            return low <= value <= high
         patient = self.instance.patient
-        for factor in OTHER_UNITS[measure]:
-            meant = round(value * factor, 2)
-            low, high = centiles.PLAUSIBLE[measure]
-            if low <= meant <= high and (
-                day is None
-                or abs(centiles.assess(measure, meant, patient.age_on(day), patient.sex).z or 0) <= DOUBTFUL_SD
-            ):
-                return meant
-        return None
+        return abs(centiles.assess(measure, value, patient.age_on(day), patient.sex).z or 0) <= DOUBTFUL_SD
 
     def _check_known(self, height, weight, day):
         """Against the patient's other measurements: typed twice, shrunk, or grown as no child does."""

@@ -76,8 +76,12 @@ def _edit(request, patient, verb):
             return redirect("patients:detail", pk=patient.pk)
     if verb == Verb.EDIT:
         record(Verb.VIEW, patient, request=request, detail="form")
-    context = {"form": form, "patient": None if verb == Verb.CREATE else patient}
-    return render(request, "patients/form.html", context, status=opened_in.refusal(form) if form.errors else 200)
+    status = opened_in.refusal(form) if form.errors else 200
+    alike = form.alike if status == 422 else []  # else they are of a hospital that is not meant
+    for each in alike:
+        record(Verb.VIEW, each, request=request, detail="perhaps the same child as a new patient")
+    context = {"form": form, "alike": alike, "patient": None if verb == Verb.CREATE else patient}
+    return render(request, "patients/form.html", context, status=status)
 
 
 @clinician_required

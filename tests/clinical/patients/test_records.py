@@ -94,7 +94,16 @@ def test_a_birth_that_cannot_be_is_refused(create, born, said):
     assert errors(create(date_of_birth=born)) == {"date_of_birth": said}
 
 
-@pytest.mark.parametrize("height", ["1.72", "99", "251", "-170"])
+@pytest.mark.parametrize("typed", ["1.82", "1820"])
+@pytest.mark.parametrize("parent", ["mother", "father"])
+def test_a_parents_height_in_another_unit_is_recognised(create, parent, typed):
+    field = f"{parent}_height_cm"
+    answer = create(**{field: typed})
+    assert errors(answer) == {field: f"You typed {typed} cm: did you mean 182 cm? Save again if so."}
+    assert answer.context["form"][field].value() == "182"
+
+
+@pytest.mark.parametrize("height", ["0.72", "99", "251", "-170"])
 @pytest.mark.parametrize("parent", ["mother", "father"])
 def test_a_parents_height_is_in_centimetres(create, parent, height):
     [sentence] = errors(create(**{f"{parent}_height_cm": height})).values()
@@ -130,7 +139,9 @@ def test_what_is_too_long_is_refused_with_the_limit(create, field, length):
 
 @pytest.mark.parametrize("mrn", ["A-1", "a-1", " A-1 "])
 def test_an_mrn_is_given_once_in_a_hospital(create, patient, mrn):
-    assert "belongs to another patient of the hospital" in errors(create(mrn=mrn))["mrn"]
+    said = errors(create(mrn=mrn))["mrn"]
+    assert "belongs to another patient of the hospital" in said
+    assert f'<a href="/patients/{patient.pk}/">open that record</a>' in said
     assert Patient.objects.count() == 1
 
 
@@ -153,11 +164,44 @@ def test_a_form_that_is_sent_twice_makes_one_patient(create):
     assert [verb for verb, *_ in events()] == ["create"]
 
 
+@pytest.fixture
+def known(hospital):
+    """Whom Jane Smith may be: somebody of her family's name, born on the same day."""
+    return PatientFactory(hospital=hospital, family_name="SMITH", given_name="J.", date_of_birth=JANE["date_of_birth"])
+
+
+def test_a_child_who_may_be_on_record_already_is_asked_about_once(create, known):
+    answer = create()
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert "Is it this child?" in page
+    assert f'<a href="/patients/{known.pk}/"><bdi>SMITH, J.</bdi></a>' in page
+    assert AccessEvent.objects.filter(verb="view", object_key=known.pk).exists()  # name and MRN were shown
+    assert Patient.objects.count() == 1
+    assert create(confirmed="on").status_code == 302
+    assert Patient.objects.count() == 2
+
+
+@pytest.mark.parametrize("typed", [{"family_name": "Smithers"}, {"date_of_birth": "2014-03-10"}])
+def test_another_name_or_day_is_another_child(create, known, typed):
+    assert create(**typed).status_code == 302
+
+
+def test_a_child_of_another_hospital_is_not_asked_about(create, other_hospital):
+    PatientFactory(hospital=other_hospital, family_name="Smith", date_of_birth=JANE["date_of_birth"])
+    assert create().status_code == 302
+
+
+def test_an_edit_does_not_ask_whether_it_is_the_same_child(as_user, alice, known, edited):
+    twin = PatientFactory(hospital=known.hospital, family_name="Smith", date_of_birth=JANE["date_of_birth"])
+    assert edited(as_user(alice), twin, notes="Has a twin.").status_code == 302
+
+
 def test_the_database_decides_when_two_are_faster_than_the_check(create, monkeypatch):
     monkeypatch.setattr(PatientForm, "clean_mrn", lambda form: form.cleaned_data["mrn"])
     create()
     for mrn in ("B-2", "b-2"):
-        assert "just given to another patient" in errors(create(mrn=mrn))["mrn"]
+        assert "just given to another patient" in errors(create(mrn=mrn, confirmed="on"))["mrn"]
     assert Patient.objects.count() == 1
 
 
