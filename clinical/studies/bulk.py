@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from functools import partial
 
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
@@ -31,28 +32,29 @@ def bulk_upload(request):
         request,
         BulkUploadForm(request.POST),
         page,
-        place=place,
+        place=partial(place, mrn=request.POST.get("mrn", "").strip()),
         again=lambda shared: BulkUploadForm(initial=shared),
         names_patient=True,
     )
 
 
-def place(picture, file_name, shared):
+def place(picture, file_name, shared, mrn):
     """The (patient, study date) that the name and the DICOM header of a file give; raises Unplaced.
+
+    `mrn`, where one was entered for the file, stands for that of the name.
 
     The date: of the name, else of the header, else the one entered for files without. Two patients are no match:
     a radiograph filed for the wrong child is worse than one that is not filed.
     """
     name = NAME.fullmatch(file_name)
     header_id = ((picture.dicom and picture.dicom.patient_id) or "").strip()
-    by_name, by_header = _patient(name["mrn"].strip()), _patient(header_id)
+    by_name, by_header = _patient(mrn or name["mrn"].strip()), _patient(header_id)
     patient = by_name or by_header
     if patient is None:
-        mrn = header_id or name["mrn"].strip()
-        raise Unplaced(f"No patient with the MRN {mrn}.", "unmatched")
+        raise Unplaced(f"No patient with the MRN {mrn or header_id or name['mrn'].strip()}.", "unmatched")
     if by_name and by_header and by_name != by_header:
         raise Unplaced(
-            "The file name and the DICOM header name two different patients. "
+            f"The {'MRN' if mrn else 'file name'} and the DICOM header name two different patients. "
             "Find out whose radiograph it is, and upload it from that patient's page."
         )
     if patient.archived_at:

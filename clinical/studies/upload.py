@@ -178,6 +178,7 @@ def _submit(request, patient, radiograph, picture, file_name, acquired_on, share
             "acquired_on": shared["acquired_on"].isoformat() if shared["acquired_on"] else "",
             "indication": shared["indication"],
             "file_name": file_name,
+            "mrn": patient.mrn,  # the name of a file of the bulk upload may not say it
         }
         asks, earlier = str(duplicate), duplicate.earlier
         return UploadResult(file_name, "duplicate", asks, 409, None, notices, confirm, patient, earlier)

@@ -31,6 +31,9 @@ class Upload {
     find("size", this.row).textContent = megabytes(file.size);
     find("remove", this.row).addEventListener("click", () => this.remove());
     find("retry", this.row).addEventListener("click", () => resume([this]));
+    this.row.addEventListener("keydown", ({ key, target }) => {
+      if (key === "Enter" && target.matches("[data-mrn]")) resume([this]);
+    });
     this.preview();
     queue.append(this.row);
     if (file.size > maxBytes) this.set("refused", `Larger than ${megabytes(maxBytes)}. Export a smaller file.`);
@@ -71,6 +74,7 @@ class Upload {
     const body = new FormData(form);
     body.set("files", this.file);
     body.set("submission", this.key);
+    body.set("mrn", find("mrn", this.row)?.value ?? "");
     this.bar.value = 0;
     this.set("sending", "Uploading");
     find("answer", this.row).replaceChildren();

@@ -104,10 +104,15 @@ def test_a_technician_uploads_a_pile_and_puts_right_what_found_no_patient(open_p
         ("SA-1010_2024-05-01.png", phantom(12)),
         ("XY-9.png", phantom(13)),
         ("SA-1009.png", b"no picture at all"),
+        ("hand.png", phantom(23)),
     )
-    expect(page.get_by_text("4 of 4 files done: 2 uploaded, 1 without a patient, 1 refused")).to_be_visible(
+    expect(page.get_by_text("5 of 5 files done: 2 uploaded, 2 without a patient, 1 refused")).to_be_visible(
         timeout=PATIENCE
     )
+    nameless = page.locator(".upload-row", has_text="hand.png")
+    nameless.get_by_label("Or enter the MRN").fill("SA-1002")
+    nameless.get_by_label("Or enter the MRN").press("Enter")
+    expect(nameless.get_by_role("link", name="Keller, Mila")).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_role("link", name="Moreau, Louis")).to_be_visible()
     row = page.locator(".upload-row", has_text="XY-9.png")
     expect(row).to_contain_text("No patient with the MRN XY-9")
@@ -122,7 +127,7 @@ def test_a_technician_uploads_a_pile_and_puts_right_what_found_no_patient(open_p
     other.wait_for_url(re.compile(r"/patients/[0-9a-f-]{36}/$"))
     row.get_by_role("button", name="Try again").click()
     expect(row.get_by_role("link", name="Young")).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_text("4 of 4 files done: 3 uploaded, 1 refused")).to_be_visible()
+    expect(page.get_by_text("5 of 5 files done: 4 uploaded, 1 refused")).to_be_visible()
 
 
 def test_a_pile_is_uploaded_without_javascript(open_page, tmp_path):

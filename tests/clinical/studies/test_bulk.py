@@ -110,6 +110,26 @@ def test_a_file_without_a_patient_is_not_kept_and_offers_to_create_one(as_user, 
     assert not Radiograph.objects.exists()
 
 
+def test_an_mrn_entered_for_a_file_stands_for_that_of_its_name(as_user, tess, hospital, patient, bulk):
+    other = PatientFactory(hospital=hospital, mrn="C-3")
+    as_user(tess)
+    assert statuses(bulk(("hand.png", picture()), mrn=" a-1 ")) == ["queued"]
+    assert Study.objects.get().patient == patient
+    [question] = bulk(("hand.png", picture()), mrn="C-3").context["results"]
+    assert question.status == "duplicate"
+    assert statuses(bulk(**question.confirm)) == ["queued"]
+    assert Study.objects.first().patient == other
+    assert "No patient with the MRN X-9." in bulk(("hand.png", picture(1)), mrn="X-9").content.decode()
+
+
+def test_an_mrn_that_the_header_contradicts_files_for_neither(as_user, tess, hospital, patient, bulk):
+    PatientFactory(hospital=hospital, mrn="C-3")
+    as_user(tess)
+    response = bulk(("IM0001", radiograph_files.dicom(PatientID="C-3")), mrn="A-1")
+    assert "The MRN and the DICOM header name two different patients" in response.content.decode()
+    assert not Study.objects.exists()
+
+
 def test_the_mrn_of_another_hospital_is_as_unknown_as_any(as_user, tess, other_hospital, bulk):
     as_user(tess)
     unknown = bulk(("B-2.png", picture())).context["results"]
