@@ -36,6 +36,8 @@ def test_from_the_radiograph_to_the_family(open_page, portal, tmp_path, width, s
     doctor = open_page("doctor@demo.example", viewport=viewport)
     doctor.goto(study)
     looks_right(doctor)
+    film, form = (doctor.locator(part).bounding_box() for part in (".study-viewer", "#reading"))
+    assert film["y"] < form["y"]  # it is seen before what was read off it is accepted
     doctor.get_by_label("Read by the doctor", exact=True).check()
     doctor.get_by_label("Years").fill("8")
     doctor.get_by_label("Months").fill("3")
