@@ -207,8 +207,11 @@ def _act(request, study, verb, done, *arguments):
     return redirect("studies:detail", pk=study.pk)
 
 
-def _asked_first(required, verb, title, message, label, done):
-    """A view that asks on a page of its own, and then uses `verb` of the workflow."""
+def _asked_first(required, verb, title, message, label, done, gives=False):
+    """A view that asks on a page of its own, and then uses `verb` of the workflow.
+
+    What `gives` the family something says to whom; what takes something away looks like it.
+    """
 
     @required
     @require_http_methods(["GET", "POST"])
@@ -216,8 +219,17 @@ def _asked_first(required, verb, title, message, label, done):
         study = _study(request, pk)
         if request.method == "POST":
             return _act(request, study, verb, done)
-        back = reverse("studies:detail", args=[study.pk])
-        return render(request, "portal/confirm.html", {"title": title, "message": message, "verb": label, "back": back})
+        context = {
+            "title": title,
+            "message": message,
+            "verb": label,
+            "back": reverse("studies:detail", args=[study.pk]),
+            "study": study,
+            "gives": gives,
+        }
+        if gives:
+            context["family"] = study.patient.guardianships.select_related("user")
+        return render(request, "portal/confirm.html", context)
 
     return view
 
@@ -246,6 +258,7 @@ release = _asked_first(
     "The family is told that it is ready and can read it at once.",
     "Release the report",
     "The report is released to the family.",
+    gives=True,
 )
 amend = _asked_first(
     doctor_required,

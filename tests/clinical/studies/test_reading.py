@@ -10,7 +10,7 @@ from clinical.audit.models import AccessEvent
 from clinical.studies import workflow
 from clinical.studies.intake import RIGHT_HAND
 from clinical.studies.models import State, Study
-from tests.factories import PASSWORD, StudyFactory
+from tests.factories import PASSWORD, GuardianshipFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -294,6 +294,32 @@ def test_signing_twice_is_one_signature(as_user, alice, patient):
     for _ in range(2):
         assert post(client, study, "sign").status_code == 302
     assert AccessEvent.objects.filter(verb="sign", patient_key=str(patient.pk)).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("verb", "state", "style"),
+    [
+        ("release", State.SIGNED, "primary"),
+        ("amend", State.SIGNED, "danger"),
+        ("withdraw", State.REVIEWED, "danger"),
+        ("cancel", State.QUEUED, "danger"),
+    ],
+)
+def test_whoever_is_asked_sees_whose_study_it_is(as_user, alice, patient, verb, state, style):
+    study = study_in(state, patient, alice)
+    page = as_user(alice).get(f"/studies/{study.pk}/{verb}/").content.decode()
+    for fact in (patient.full_name, f"MRN {patient.mrn}", "Study of 1 May 2024", "10 y 6 m", f"button {style}"):
+        assert fact in page
+
+
+def test_who_is_told_of_a_release_is_said_before_it(as_user, alice, patient):
+    study = study_in(State.SIGNED, patient, alice)
+    client, path = as_user(alice), f"/studies/{study.pk}/release/"
+    assert "Nobody has access yet" in client.get(path).content.decode()
+    GuardianshipFactory(patient=patient, user__name="Dana Doe")
+    page = client.get(path).content.decode()
+    assert "Dana Doe</span> (mother)" in page
+    assert "Nobody has access yet" not in page
 
 
 def test_an_unsigned_study_is_not_released(as_user, alice, patient):
