@@ -96,6 +96,7 @@ class RadiographViewer extends HTMLElement {
     this.height = this.image.naturalHeight;
     this.pixels.style.width = `${this.width}px`;
     this.pixels.style.height = `${this.height}px`;
+    this.stage.style.setProperty("--ratio", this.width / this.height); // for print
     this.show("ready");
     this.fit();
   }

@@ -94,6 +94,17 @@ def test_a_live_refresh_leaves_focus_and_scroll_where_they_are(open_page, portal
     expect(page.locator("#studies")).to_have_attribute("hx-trigger", "every 60s")  # nothing moves
 
 
+def test_a_printed_worklist_has_all_its_columns_and_nothing_to_press(open_page, portal):
+    fill(portal, "SA-1003", "analysed", 1)
+    page = open_page("doctor@demo.example", viewport={"width": 700, "height": 900})  # A4 between its margins
+    page.goto("/studies/")
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700
+    expect(page.locator("#studies thead")).to_be_visible()
+    expect(page.get_by_text("St. Anna Children's Hospital ·")).to_be_visible()
+    expect(page.locator(".button:visible, .filters:visible, .chips:visible")).to_have_count(0)
+
+
 def test_a_technician_uploads_a_pile_and_puts_right_what_found_no_patient(open_page):
     page = open_page("technician@demo.example")
     page.goto("/studies/")
