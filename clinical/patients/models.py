@@ -10,6 +10,7 @@ from django_scopes import ScopedManager
 
 from clinical.accounts.models import InvitationLink
 from clinical.growth.ages import age_in_months, in_words
+from clinical.patients.search_text import search_text
 
 
 class Sex(models.TextChoices):
@@ -37,6 +38,7 @@ class Patient(models.Model):
     mother_height_cm = models.FloatField("mother's height (cm)", null=True, blank=True, validators=ADULT_HEIGHT)
     father_height_cm = models.FloatField("father's height (cm)", null=True, blank=True, validators=ADULT_HEIGHT)
     notes = models.TextField(blank=True, max_length=4000)
+    search_text = models.TextField(editable=False, default="")  # kept by `save`; neither shown nor exported
     archived_at = models.DateTimeField(null=True, editable=False)
     anonymised_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -50,6 +52,12 @@ class Patient(models.Model):
 
     def __str__(self):
         return self.full_name
+
+    def save(self, *args, update_fields=None, **kwargs):
+        if update_fields is None or {"family_name", "given_name", "mrn"} & {*update_fields}:
+            self.search_text = search_text(self.family_name, self.given_name, self.mrn)
+            update_fields = update_fields and {*update_fields, "search_text"}
+        super().save(*args, update_fields=update_fields, **kwargs)
 
     @property
     def full_name(self):

@@ -3,6 +3,7 @@ from django.db.models import Count, Max, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from clinical.patients.models import Patient, Sex
+from clinical.patients.search_text import folded
 from clinical.studies.models import State, Study
 
 SORTS = {
@@ -30,15 +31,11 @@ class PatientFilter(django_filters.FilterSet):
         return patients.filter(archived_at__isnull=not value)
 
 
-def matching(text, prefix=""):
-    """Every word must be found in the names or the MRN."""
+def matching(text):
+    """Every word must be found in the names or the MRN, however it is typed: see `search_text`."""
     condition = Q()
-    for word in text.replace(",", " ").split()[:8]:
-        condition &= (
-            Q(**{f"{prefix}family_name__icontains": word})
-            | Q(**{f"{prefix}given_name__icontains": word})
-            | Q(**{f"{prefix}mrn__icontains": word})
-        )
+    for word in folded(text).replace(",", " ").split()[:8]:
+        condition &= Q(search_text__contains=word)
     return condition
 
 

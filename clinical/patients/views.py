@@ -23,7 +23,11 @@ def patient_list(request):
     if "archived" not in request.GET:
         patients = patients.filter(archived_at=None)
     record(Verb.VIEW, request.hospital, request=request, detail="list of patients")
-    return render(request, "patients/list.html", listing(request, PatientFilter(request.GET, patients), SORTS, "name"))
+    context = listing(request, PatientFilter(request.GET, patients), SORTS, "name")
+    if not context["page_obj"]:
+        archived = PatientFilter({**request.GET.dict(), "archived": "true"}, Patient.objects.all())
+        context["fits_archived"] = archived.is_valid() and archived.qs.exists()
+    return render(request, "patients/list.html", context)
 
 
 @clinician_required

@@ -125,7 +125,7 @@ def test_no_row_and_no_file_names_the_patient_any_more(xanthippe, ada, mode):
     assert SECRET in everything()
     assert len(files()) == 10
     carry_out(xanthippe, mode, ada)
-    assert SECRET not in everything()
+    assert SECRET.casefold() not in everything().casefold()  # neither as it is searched for
     assert files() == []
 
 

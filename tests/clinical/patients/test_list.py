@@ -1,10 +1,13 @@
+import importlib
 from datetime import date
 
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from clinical.patients.models import Patient
 from tests.factories import PatientFactory, StudyFactory
 
 
@@ -61,6 +64,56 @@ def test_patients_of_another_hospital_are_not_listed(find, four, other_hospital)
 )
 def test_every_word_of_a_search_is_found_in_the_names_or_the_mrn(find, four, words, found):
     assert find(q=words) == found
+
+
+@pytest.mark.parametrize(
+    ("family_name", "given_name", "words"),
+    [
+        ("İğdişoğlu", "Işıl", ["iğdişoğlu", "İĞDİŞOĞLU", "igdisoglu", "ISIL", "ışıl"]),
+        ("Çağrı", "", ["ÇAĞRI", "cagri", "çağrı"]),
+        ("Ñandú", "Siobhán", ["nandu", "siobhan", "n\u0303andu\u0301", "ÑANDÚ"]),
+        ("O'Brien", "Łukasz", ["O’Brien", "obrien", "O\u00b4Brien", "lukasz"]),
+        ("O’Brien", "", ["O'Brien"]),
+        ("王", "小明", ["王小明", "小明王", "王 小明", "王\uff0c小明", "明"]),
+        ("Groß", "", ["gross", "GROSS"]),
+        ("النَّجار", "", ["النجار"]),
+        ("Kaya", "", ["x-7"]),
+    ],
+)
+def test_a_name_is_found_however_it_is_typed(find, hospital, family_name, given_name, words):
+    PatientFactory(hospital=hospital, family_name=family_name, given_name=given_name, mrn="X-7")
+    PatientFactory(hospital=hospital, family_name="Michele", given_name="Nancy")
+    for word in words:
+        assert find(q=word) == [family_name], word
+
+
+def test_the_end_of_one_name_and_the_start_of_another_are_no_name(find, hospital):
+    PatientFactory(hospital=hospital, family_name="Michele", given_name="Nancy")
+    assert find(q="elena") == []
+
+
+@pytest.mark.usefixtures("unscoped")
+@pytest.mark.parametrize("update_fields", [None, ["given_name"]])
+def test_a_name_that_is_changed_is_found_by_what_it_is_now(find, patient, update_fields):
+    patient.given_name = "Zoë"
+    patient.save(update_fields=update_fields)
+    assert (find(q="zoe"), find(q="jane")) == (["Doe"], [])
+
+
+@pytest.mark.usefixtures("unscoped")
+def test_patients_from_before_the_column_are_found_after_the_migration(find, patient):
+    Patient.objects.update(search_text="")
+    importlib.import_module("clinical.patients.migrations.0006_search_text").fill(apps, None)
+    assert find(q="doe jane a-1") == ["Doe"]
+
+
+@pytest.mark.parametrize("archived", [{}, {"archived": "false"}])
+def test_where_only_an_archived_patient_fits_the_page_leads_there(as_user, alice, four, archived):
+    client = as_user(alice)
+    page = client.get("/patients/", {"q": "davis"} | archived).content.decode()
+    assert '<a href="?q=davis&amp;archived=true">' in page
+    assert "Among the archived" not in client.get("/patients/", {"q": "nobody"}).content.decode()
+    assert "Among the archived" not in client.get("/patients/", {"q": "x", "archived": "true"}).content.decode()
 
 
 @pytest.mark.parametrize(
