@@ -143,6 +143,11 @@ class Study(models.Model):
         return bool(self.notices) and self.review_id is None and self.state != State.CANCELLED
 
     @property
+    def film_is_gone(self):
+        """Whether a worker looked for the stored file, and there was none."""
+        return self.analysis.reason_code == "file-missing"
+
+    @property
     def chronological_age_months(self):
         return self.patient.age_on(self.acquired_on)
 

@@ -77,6 +77,28 @@ def test_a_failed_study_says_whether_the_radiograph_is_there_to_try_again(as_use
     assert (f"/patients/{patient.pk}/upload/" in page) != kept
 
 
+@pytest.mark.parametrize(
+    ("state", "code", "offers"),
+    [
+        ("rejected", "no-hand", {"upload": "primary", "retry": ""}),
+        ("failed", "file-missing", {"upload": "primary"}),
+        ("failed", "internal", {"retry": "primary"}),
+    ],
+)
+def test_of_another_radiograph_and_once_more_the_one_that_helps_comes_first(
+    as_user, alice, patient, state, code, offers
+):
+    study = StudyFactory(patient=patient, state=state, analysis__reason_code=code)
+    page = as_user(alice).get(f"/studies/{study.pk}/").content.decode()
+    status = page.split('id="status"')[1].split("</section>")[0]
+    styles = {"upload": r'class="button (\w*)"\s+href="/patients/', "retry": r'class="button (\w*)"\s+type="submit"'}
+    found = {verb: re.search(style, status) for verb, style in styles.items()}
+    assert {verb: match[1] for verb, match in found.items() if match} == offers
+    is_there = code != "file-missing"
+    assert ("Check the connection" in page) == ("Download the original" in page) == is_there
+    assert ("The stored file is missing." in page) != is_there
+
+
 def test_the_status_reloads_the_page_only_when_there_is_an_outcome(as_user, alice, patient):
     client = as_user(alice)
     waiting, done = StudyFactory(patient=patient), analysed(patient)
