@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
 
 from django.db.models import Count, IntegerField, Q, Sum
@@ -55,6 +56,20 @@ class Differences:
 
 
 def board(selection):
+    overall, bands, squares = _count(selection)
+    if not overall.n:
+        return None
+    rows = partial(_rows, selection)
+    charts = {
+        "bland-altman": _bland_altman(overall, squares, rows),
+        "bias": _bias(bands, rows),
+        "overruled": _overruled(bands, rows),
+    }
+    return Board(_tiles(overall, rows), charts, [_table(bands, rows)])
+
+
+def _count(selection):
+    """The Differences of all, those by (sex, band of age), and the number in each square of the plot."""
     difference = AI_MONTHS - DOCTOR_MONTHS
     found = (
         selection.rows(Study.objects.filter(READ_WITH_AI), "submitted_at")
@@ -77,16 +92,17 @@ def board(selection):
         overall.add(*sums)
         bands[sex, years // BAND].add(*sums)
         squares[mean_years, (step - 0.5) * HEIGHT] += sums[0]
-    return _board(selection, overall, bands, squares) if overall.n else None
+    return overall, bands, squares
 
 
-def _board(selection, overall, bands, squares):
-    def rows(reading="read", sex=None, band=None, **filters):
-        ages = {} if band is None else {"age_from": BAND * band, "age_to": BAND * band + BAND - 1}
-        return selection.studies(reading=reading, sex__exact=sex, **ages, **filters)
+def _rows(selection, reading="read", sex=None, band=None, **filters):
+    ages = {} if band is None else {"age_from": BAND * band, "age_to": BAND * band + BAND - 1}
+    return selection.studies(reading=reading, sex__exact=sex, **ages, **filters)
 
+
+def _tiles(overall, rows):
     low, high = _limits(overall)
-    tiles = [
+    return [
         Tile("Readings with the AI", Number(overall.n, rows())),
         Tile("Mean difference", Number(signed(overall.bias), rows()), "months, AI minus doctor"),
         Tile(
@@ -100,44 +116,72 @@ def _board(selection, overall, bands, squares):
             percent(overall.overruled, overall.n),
         ),
     ]
+
+
+def _bland_altman(overall, squares, rows):
     cells = {
         (mean, step): Number(
             n, rows(mean_from=mean, mean_to=mean + 1, difference_from=step, difference_to=step + HEIGHT)
         )
         for (mean, step), n in squares.items()
     }
-    altman = figures.counts_by_cell(cells, "Mean of AI and doctor (years)", "AI minus doctor (months)", 1, HEIGHT)
+    chart = figures.counts_by_cell(cells, "Mean of AI and doctor (years)", "AI minus doctor (months)", 1, HEIGHT)
     far = max(LEAST, *(max(abs(step), abs(step + HEIGHT)) for _, step in cells))
-    altman.update_yaxes(range=[-far, far])
+    chart.update_yaxes(range=[-far, far])
+    low, high = _limits(overall)
     for value, dash in ((overall.bias, "solid"), (low, "dash"), (high, "dash")):
         if value is not None:
-            altman.add_hline(y=value, line={"color": figures.WARN, "width": 1.5, "dash": dash})
-    bias = figures.figure("Age (completed years)", "Months", scattermode="group", scattergap=0.8)
-    bias.update_yaxes(rangemode="normal")
-    overruled = figures.figure("Age (completed years)", "Share").update_yaxes(tickformat=".0%")
-    for sex, colour in (("F", figures.ACCENT), ("M", figures.WARN)):
-        own = [(band, each) for (its, band), each in bands.items() if its == sex]
-        names = [f"{BAND * band}–{BAND * band + BAND - 1}" for band, _ in own]
-        bias.add_scatter(
-            x=names,
-            y=[each.bias for _, each in own],
-            error_y={"type": "data", "array": [_half_interval(each) for _, each in own], "thickness": 1},
+            chart.add_hline(y=value, line={"color": figures.WARN, "width": 1.5, "dash": dash})
+    return chart
+
+
+def _bias(bands, rows):
+    chart = _by_age(bands, "Months", scattermode="group", scattergap=0.8).update_yaxes(rangemode="normal")
+    for sex, colour, own in _by_sex(bands):
+        chart.add_scatter(
+            x=[_years(band) for band in own],
+            y=[each.bias for each in own.values()],
+            error_y={"type": "data", "array": [_half_interval(each) for each in own.values()], "thickness": 1},
             mode="markers",
             name=SEXES[sex],
             marker={"color": colour, "size": 10},
-            customdata=[rows(sex=sex, band=band) for band, _ in own],
+            customdata=[rows(sex=sex, band=band) for band in own],
             hovertemplate="%{x} years: %{y:.1f} months<extra></extra>",
         )
-        shares = [Number(each.overruled / each.n, rows("overruled", sex, band)) for band, each in own]
-        figures.bars(overruled, SEXES[sex], names, shares, colour)
-    if not overall.overruled:
-        overruled = figures.nothing("No reading of these days was overruled.")
-    order = [f"{BAND * band}–{BAND * band + BAND - 1}" for band in sorted({band for _, band in bands})]
-    for chart in (bias, overruled):
-        chart.update_xaxes(type="category", categoryorder="array", categoryarray=order)
-    table = [
+    return chart
+
+
+def _overruled(bands, rows):
+    if not any(each.overruled for each in bands.values()):
+        return figures.nothing("No reading of these days was overruled.")
+    chart = _by_age(bands, "Share").update_yaxes(tickformat=".0%")
+    for sex, colour, own in _by_sex(bands):
+        shares = [Number(each.overruled / each.n, rows("overruled", sex, band)) for band, each in own.items()]
+        figures.bars(chart, SEXES[sex], [_years(band) for band in own], shares, colour)
+    return chart
+
+
+def _by_age(bands, y, **layout):
+    """An empty figure over the ages, in order."""
+    order = [_years(band) for band in sorted({band for _, band in bands})]
+    chart = figures.figure("Age (completed years)", y, **layout)
+    return chart.update_xaxes(type="category", categoryorder="array", categoryarray=order)
+
+
+def _by_sex(bands):
+    """(sex, its colour, its Differences by band)."""
+    for sex, colour in (("F", figures.ACCENT), ("M", figures.WARN)):
+        yield sex, colour, {band: each for (its, band), each in bands.items() if its == sex}
+
+
+def _years(band, to="–"):
+    return f"{BAND * band}{to}{BAND * band + BAND - 1}"
+
+
+def _table(bands, rows):
+    lines = [
         [
-            f"{SEXES[sex]}, {BAND * band} to {BAND * band + BAND - 1} years",
+            f"{SEXES[sex]}, {_years(band, ' to ')} years",
             Number(each.n, rows(sex=sex, band=band)),
             signed(each.bias),
             "–" if each.sd is None else f"{each.sd:.2f}",
@@ -147,11 +191,7 @@ def _board(selection, overall, bands, squares):
         for (sex, band), each in sorted(bands.items())
     ]
     head = ["Children", "Readings", "Mean difference", "SD", "Overruled", "Share"]
-    return Board(
-        tiles,
-        {"bland-altman": altman, "bias": bias, "overruled": overruled},
-        [Table("By sex and age", head, table, "Difference: AI minus doctor, in months.")],
-    )
+    return Table("By sex and age", head, lines, "Difference: AI minus doctor, in months.")
 
 
 def _limits(differences):

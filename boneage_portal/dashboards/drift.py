@@ -51,7 +51,32 @@ FAR = 4  # standard deviations of a site's own weeks
 
 
 def board(selection):
-    measures = {name.replace("-", "_"): expression for name, (_, _, expression, _) in MEASURES.items()}
+    weeks = _count(selection)
+    if not weeks:
+        return None
+    listed = partial(selection.studies, state__in=",".join(COUNTED))
+
+    @cache
+    def rows(site, week):
+        return listed(hospital=site, first=week, last=selection.end_of(week, weekly=True))
+
+    strays = [stray for site in weeks for stray in _strays(site, weeks[site], rows)]
+    total = sum(row["n"] for site in weeks for row in weeks[site])
+    tiles = [
+        Tile("Studies", Number(total, listed())),
+        Tile("Sites", Number(len(weeks))),
+        Tile("Weeks out of line", Number(len(strays)), f"beyond {FAR} SD of the site's earlier weeks"),
+    ]
+    tables = [_table(weeks, rows)]
+    if strays:
+        note = f"Weeks of {ENOUGH} studies or more, compared with at least {WEEKS} such weeks before them."
+        tables.insert(0, Table("Out of line", ["Site and week", "Studies", "Measure", "Value", "Before"], strays, note))
+    return Board(tiles, {name: _chart(name, weeks, rows, selection) for name in MEASURES}, tables)
+
+
+def _count(selection):
+    """(key, name) of a site -> its weeks, in order, with every measure."""
+    measures = {_key(name): expression for name, (_, _, expression, _) in MEASURES.items()}
     found = (
         selection.rows(Study.objects.filter(state__in=COUNTED), "submitted_at")
         .annotate(week=selection.period("submitted_at", weekly=True))
@@ -62,66 +87,55 @@ def board(selection):
     weeks = defaultdict(list)
     for row in found:
         weeks[row["hospital"], row["hospital__name"]].append(row)
-    if not weeks:
-        return None
+    return weeks
 
-    listed = partial(selection.studies, state__in=",".join(COUNTED))
 
-    @cache
-    def rows(site, week):
-        return listed(hospital=site, first=week, last=selection.end_of(week, weekly=True))
+def _key(name):
+    return name.replace("-", "_")
 
+
+def _chart(name, weeks, rows, selection):
+    title, _, _, digits = MEASURES[name]
+    chart = figures.figure("Week of", title).update_yaxes(rangemode="normal")
+    figures.days(chart, selection, weekly=True)
     busiest = sorted(weeks, key=lambda site: -sum(row["n"] for row in weeks[site]))[:SITES]
-    charts = {}
-    for name, (title, _, _, digits) in MEASURES.items():
-        key = name.replace("-", "_")
-        chart = figures.figure("Week of", title).update_yaxes(rangemode="normal")
-        figures.days(chart, selection, weekly=True)
-        for number, site in enumerate(busiest):
-            known = [row for row in weeks[site] if row[key] is not None]
-            if known:
-                chart.add_scatter(
-                    x=[row["week"].isoformat() for row in known],
-                    y=[row[key] for row in known],
-                    mode="lines+markers",
-                    name=site[1],
-                    line={"color": figures.PALETTE[number]},
-                    customdata=[rows(site[0], row["week"]) for row in known],
-                    hovertemplate=f"%{{x}}: %{{y:{digits}}}<extra>%{{fullData.name}}</extra>",
-                )
-        charts[name] = chart if chart.data else figures.nothing("Not measured in these days.")
-    strays = [stray for site in weeks for stray in _strays(site, weeks[site], rows)]
-    total = sum(row["n"] for site in weeks for row in weeks[site])
-    tiles = [
-        Tile("Studies", Number(total, listed())),
-        Tile("Sites", Number(len(weeks))),
-        Tile("Weeks out of line", Number(len(strays)), f"beyond {FAR} SD of the site's earlier weeks"),
-    ]
-    head = ["Site and week", "Studies", *(title for title, *_ in MEASURES.values())]
-    table = [
+    for number, site in enumerate(busiest):
+        known = [row for row in weeks[site] if row[_key(name)] is not None]
+        if known:
+            chart.add_scatter(
+                x=[row["week"].isoformat() for row in known],
+                y=[row[_key(name)] for row in known],
+                mode="lines+markers",
+                name=site[1],
+                line={"color": figures.PALETTE[number]},
+                customdata=[rows(site[0], row["week"]) for row in known],
+                hovertemplate=f"%{{x}}: %{{y:{digits}}}<extra>%{{fullData.name}}</extra>",
+            )
+    return chart if chart.data else figures.nothing("Not measured in these days.")
+
+
+def _table(weeks, rows):
+    lines = [
         [
             f"{site[1]}, {row['week']:%d %b %Y}",
             Number(row["n"], rows(site[0], row["week"])),
             *(
-                "–" if (value := row[name.replace("-", "_")]) is None else f"{value:{digits}}"
+                "–" if (value := row[_key(name)]) is None else f"{value:{digits}}"
                 for name, (*_, digits) in MEASURES.items()
             ),
         ]
         for site in weeks
         for row in reversed(weeks[site])
     ]
-    tables = [Table("Site by site", head, table, "Weeks begin on Monday.")]
-    if strays:
-        note = f"Weeks of {ENOUGH} studies or more, compared with at least {WEEKS} such weeks before them."
-        tables.insert(0, Table("Out of line", ["Site and week", "Studies", "Measure", "Value", "Before"], strays, note))
-    return Board(tiles, charts, tables)
+    head = ["Site and week", "Studies", *(title for title, *_ in MEASURES.values())]
+    return Table("Site by site", head, lines, "Weeks begin on Monday.")
 
 
 def _strays(site, weeks, rows):
     """Rows of the table of weeks that left the range of the site's own earlier weeks."""
     weeks = [week for week in weeks if week["n"] >= ENOUGH]
     for name, (title, _, _, digits) in MEASURES.items():
-        key = name.replace("-", "_")
+        key = _key(name)
         known = [week for week in weeks if week[key] is not None]
         mean = squares = 0.0  # of the weeks before, and the sum of their squared distances from it (Welford)
         for before, week in enumerate(known):

@@ -1,6 +1,6 @@
 """Who saw, changed or took what: for the hospital's administrators, for a child's doctors, and for the family."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 
 import django_filters
 from django import forms
@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 
 from clinical.accounts.models import Role
 from clinical.accounts.permissions import hospital_admin_required, role_required, user_required
+from clinical.administration.filters import begin_of
 from clinical.audit.models import AccessEvent
 from clinical.audit.record import FAMILY, STAFF, Verb, record
 from clinical.csv_file import csv_file, plain
@@ -80,10 +81,10 @@ class AccessFilter(django_filters.FilterSet):
         fields = []
 
     def filter_since(self, events, name, day):
-        return events.filter(at__gte=_begin(day))
+        return events.filter(at__gte=begin_of(day))
 
     def filter_until(self, events, name, day):
-        return events.filter(at__lt=_begin(day) + timedelta(days=1))
+        return events.filter(at__lt=begin_of(day) + timedelta(days=1))
 
     @property
     def in_use(self):
@@ -96,10 +97,6 @@ class HospitalAccessFilter(AccessFilter):
     def filter_mrn(self, events, name, mrn):
         keys = Patient.objects.filter(mrn__iexact=mrn.strip()).values_list("pk", flat=True)
         return events.filter(patient_key__in=[str(key) for key in keys])
-
-
-def _begin(day):
-    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def row_of(event):

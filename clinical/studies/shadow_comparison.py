@@ -8,14 +8,13 @@ import numpy as np
 from django.db.models import F
 
 from clinical.growth.ages import age_in_months
-from clinical.studies.models import Method, Review, State, Study
+from clinical.studies.models import SIGNED, Method, Review, Study
 from inference.models import ModelVersion, ShadowAnalysis
 from inference.models import State as AnalysisState
 
 AGREEMENT_MONTHS = (6, 12)
 BAND_YEARS = 2
 LIMITS_SD = 1.96  # Bland and Altman's limits of agreement, which hold 95 % of normal differences
-SIGNED = (State.SIGNED, State.RELEASED)
 LISTED = 20
 
 
