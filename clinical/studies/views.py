@@ -86,6 +86,8 @@ def _page(request, study, http_status=200, **forms):
     estimate = study.analysis.bone_age_months
     if estimate is not None:
         context["estimate"] = study.assess(estimate)
+        if study.review is None and workflow.is_far_off(context["estimate"]):
+            context["estimate_doubt"] = workflow.FAR_OFF  # the technician may know, too
         context["estimate_difference"] = estimate - study.chronological_age_months
     if "review" in context["actions"]:
         context["review_form"] = ReviewForm(study=study)

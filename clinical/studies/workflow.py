@@ -32,6 +32,7 @@ OF_ANONYMISED = {"cancel", "withdraw"}  # the verbs that add nothing to a record
 MOVED_ON = "The study has moved on meanwhile; look at where it stands now."
 ANONYMISED = "The record is anonymised and takes no new entry: nothing was saved."
 DIFFERENCE_MONTHS, SDS = 12, 4  # beyond these a doctor is asked once whether child, sex and date are right
+FAR_OFF = f"Bone age and chronological age are more than {SDS} SD apart."
 
 # For the floors above; sent inside the transaction of the verb, with `study` and `actor`.
 signed, released, amended = Signal(), Signal(), Signal()
@@ -188,10 +189,14 @@ def doubts(study, bone_age_months):
     estimate = study.analysis.bone_age_months
     if estimate is not None and abs(bone_age_months - estimate) > DIFFERENCE_MONTHS:
         reasons.append(f"The AI estimate differs by more than {DIFFERENCE_MONTHS} months.")
-    sds = study.assess(bone_age_months).sds
-    if sds is not None and abs(sds) > SDS:
-        reasons.append(f"Bone age and chronological age are more than {SDS} SD apart.")
+    if is_far_off(study.assess(bone_age_months)):
+        reasons.append(FAR_OFF)
     return reasons
+
+
+def is_far_off(assessment):
+    """Whether a bone age is so far from the chronological one that child, sex and date are asked about."""
+    return assessment.sds is not None and abs(assessment.sds) > SDS
 
 
 @transaction.atomic

@@ -157,6 +157,15 @@ def test_a_doubtful_reading_asks_once(as_user, alice, study, years, words):
     assert Study.objects.get().state == State.REVIEWED
 
 
+def test_an_estimate_far_from_the_age_asks_the_technician_too(as_user, tess, study):
+    client, path = as_user(tess), f"/studies/{study.pk}/"
+    words = "more than 4 SD apart. Is this the right child, sex and date?"
+    assert words not in client.get(path).content.decode()
+    study.analysis.bone_age_months = 36.0
+    study.analysis.save()
+    assert words in client.get(path).content.decode()
+
+
 def test_whether_it_is_the_right_child_is_asked_before_a_reading_is_kept_and_stands_quietly_then(as_user, alice, study):
     notice = "The file says born 7 February 2012, the record 9 March 2014."
     study.notices = [notice, RIGHT_HAND]
