@@ -229,6 +229,11 @@ def test_a_failure_says_why_in_its_row(as_user, tess, hospital):
     assert "No hand was found" in as_user(tess).get("/studies/").content.decode()
 
 
+def test_one_study_is_counted_in_the_singular(as_user, alice, hospital):
+    StudyFactory(patient=PatientFactory(hospital=hospital))
+    assert "1 study </p>" in " ".join(as_user(alice).get("/studies/").content.decode().split())
+
+
 def test_the_list_asks_often_while_anything_it_could_show_is_under_way_and_else_by_the_minute(as_user, alice, hospital):
     study = StudyFactory(patient=PatientFactory(hospital=hospital, family_name="Doe"))
     assert 'hx-trigger="every 3s"' in as_user(alice).get("/studies/?state=analysed").content.decode()
