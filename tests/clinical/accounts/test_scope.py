@@ -1,4 +1,7 @@
+import re
+
 import pytest
+from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpResponse
 from django_scopes import scope
@@ -167,6 +170,31 @@ def test_every_task_of_the_portal_is_a_tenant_task():
         assert isinstance(task, TenantTask)
         assert task.acks_late
         assert task.reject_on_worker_lost
+
+
+# Beside the scopes of requests, tasks and sweeps.
+ELSEWHERE = {
+    "clinical/accounts/invitations.py",  # the hospital of the link that was opened
+    "clinical/administration/site.py",  # platform staff
+    "clinical/audit/chain.py",  # every chain, the platform's included
+    "clinical/audit/management/commands/verify_audit.py",
+    "clinical/audit/record.py",  # what belongs to no hospital
+    "clinical/audit/sign_ins.py",  # the hospitals of who signs in, and is nobody yet
+    "clinical/audit/tasks.py",
+    "clinical/csv_file.py",  # that of a request which has ended when its lines are asked for
+    "clinical/notices/tasks.py",  # whose mails are sent
+    "boneage_portal/demo.py",
+}
+
+
+def test_nobody_else_enters_a_scope_or_leaves_it():
+    entrance = re.compile(
+        r"^from django_scopes import .*\b(scope|scopes_disabled)\b|with_scopes_disabled", re.MULTILINE
+    )
+    packages = ("boneage_portal", "clinical", "inference", "reports")
+    files = [file for package in packages for file in (settings.BASE_DIR / package).rglob("*.py")]
+    found = {str(file.relative_to(settings.BASE_DIR)) for file in files if entrance.search(file.read_text())}
+    assert found == ELSEWHERE | {"clinical/accounts/scope.py"}
 
 
 def test_a_sweep_sees_every_hospital(two_patients):
