@@ -157,7 +157,9 @@ def test_an_estimate_as_of_the_other_sex_is_not_accepted_but_read_again(as_user,
     client = as_user(alice)
     page = client.get(f"/studies/{study.pk}/")
     assert "as that of a girl" in page.content.decode()
-    assert "Read again as that of a boy" in page.content.decode()
+    notice = page.content.decode().split("as that of a girl")[1].split("<dl")[0]
+    assert "Read again as that of a boy" in notice
+    assert page.content.decode().count(f"/studies/{study.pk}/reanalyse/") == 1
     form = page.context["review_form"]
     assert "ai" not in dict(form.fields["method"].choices)
     refused = client.post(f"/studies/{study.pk}/review/", {"method": "ai", "analysis": study.analysis_id})
