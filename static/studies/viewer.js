@@ -78,6 +78,7 @@ class RadiographViewer extends HTMLElement {
     this.addEventListener("input", (event) => {
       if (!event.target.dataset.slider) return;
       this[event.target.dataset.slider] = Number(event.target.value);
+      if (event.target.dataset.slider === "opacity") this.heatMap = true; // else nothing moves
       this.paint();
     });
     this.addEventListener("keydown", (event) => this.press(event));
