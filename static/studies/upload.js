@@ -15,7 +15,7 @@ const maxBytes = Number(form.dataset.maxBytes);
 let uploads = [];
 let paused = false; // signed out or offline: nothing more is sent until the reader says so
 
-const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
+const size = (bytes) => (bytes < 2 ** 20 ? `${Math.ceil(bytes / 2 ** 10)} kB` : `${(bytes / 2 ** 20).toFixed(1)} MB`);
 const inState = (...states) => uploads.filter((upload) => states.includes(upload.state));
 // One a file, kept when it is sent again. `crypto.randomUUID` is there under HTTPS alone.
 const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -28,7 +28,7 @@ class Upload {
     this.row = template.content.firstElementChild.cloneNode(true);
     this.bar = find("bar", this.row);
     find("name", this.row).textContent = file.name;
-    find("size", this.row).textContent = megabytes(file.size);
+    find("size", this.row).textContent = size(file.size);
     find("remove", this.row).addEventListener("click", () => this.remove());
     find("retry", this.row).addEventListener("click", () => resume([this]));
     this.row.addEventListener("keydown", ({ key, target }) => {
@@ -36,7 +36,7 @@ class Upload {
     });
     this.preview();
     queue.append(this.row);
-    if (file.size > maxBytes) this.set("refused", `Larger than ${megabytes(maxBytes)}. Export a smaller file.`);
+    if (file.size > maxBytes) this.set("refused", `Larger than ${size(maxBytes)}. Export a smaller file.`);
     else this.set("ready", "Ready to upload");
   }
 
@@ -59,6 +59,7 @@ class Upload {
     find("info", this.row).hidden = state === "done";
     find("status", this.row).textContent = text;
     this.bar.hidden = state !== "sending";
+    find("refused", this.row).hidden = state !== "refused";
     find("retry", this.row).hidden = !["failed", "cancelled", "interrupted"].includes(state);
     find("remove", this.row).textContent = { sending: "Cancel", done: "Hide" }[state] ?? "Remove";
   }
@@ -195,7 +196,7 @@ function summarise() {
   find("submit").disabled = !number;
   const what = ready ? "radiographs" : "again";
   find("submit-label").textContent = number > 1 ? `Upload ${number} ${what}` : failed ? "Upload again" : "Upload";
-  const sent = uploads.length - ready;
+  const sent = uploads.some((upload) => upload.request) && uploads.length - ready; // one too large is refused unsent
   find("progress").textContent = sent ? `${inState("done", "refused").length} of ${sent} files done${outcomes()}` : "";
 }
 

@@ -42,6 +42,13 @@ def test_a_file_dropped_again_with_another_date_asks_and_is_not_taken_for_the_fi
 def test_a_wrong_date_is_marked_put_right_and_all_files_sent_again_at_once(open_page):
     page = open_page("technician@demo.example")
     go_to_upload(page, "SA-1005")
+    large = {"name": "large.png", "mimeType": "image/png", "buffer": bytes(26 * 2**20)}
+    page.locator("#id_files").set_input_files([large, large | {"name": "small.png", "buffer": b"1"}])
+    expect(page.locator(".upload-row", has_text="large.png")).to_contain_text("Refused")
+    expect(page.locator(".upload-row", has_text="small.png")).to_contain_text("1 kB")
+    expect(page.locator("[data-progress]")).to_be_empty()  # nothing was sent
+    for _ in range(2):
+        page.get_by_role("button", name="Remove").first.click()
     page.get_by_label("Study date").fill("2099-01-01")
     drop(page, ("one.png", phantom(21)), ("two.png", phantom(22)))
     expect(page.locator(".field .errors")).to_have_text("The study date lies in the future.", timeout=PATIENCE)
@@ -70,7 +77,12 @@ def test_the_viewer_zooms_inverts_and_shows_where_the_model_looked(open_page):
     assert zoom.inner_text() != fitted
     viewer.get_by_role("button", name="Invert").click()
     expect(viewer.get_by_role("button", name="Invert")).to_have_attribute("aria-pressed", "true")
-    viewer.get_by_role("button", name="Heat map", exact=True).click()
+    switch = viewer.get_by_role("button", name="Heat map", exact=True)
+    switch.click()
+    expect(viewer.locator("img[data-heat-map]")).to_be_visible()
+    switch.click()
+    expect(viewer.locator("img[data-heat-map]")).to_be_hidden()
+    viewer.get_by_label("Opacity of the heat map").fill("80")
     expect(viewer.locator("img[data-heat-map]")).to_be_visible()
     expect(viewer.locator(".region")).to_have_count(2)
 
