@@ -1,23 +1,27 @@
-import re
-
 from django import template
 from django.utils.html import format_html_join
 
-from reports import queries
+from reports import letters, queries
 
 register = template.Library()
-
-# The printed page has no fallback from one font to the next, so each run of text names its own.
-_HANGUL = "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
-_HAN = "\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\uff00-\uffef"
-_RUNS = re.compile(f"(?P<hangul>[{_HANGUL}]+)|(?P<han>[{_HAN}]+)|(?P<report>[^{_HANGUL}{_HAN}]+)")
 
 
 @register.filter
 def in_its_font(text):
     """Text of any script as spans, each with the class of the font that has its letters."""
-    runs = ((run.lastgroup, run.group()) for run in _RUNS.finditer(str(text)))
-    return format_html_join("", '<span class="{}">{}</span>', runs)
+    # The printed page has no fallback from one font to the next, so each run of text names its own.
+    return format_html_join("", '<span class="{}">{}</span>', letters.runs(text))
+
+
+@register.filter
+def name_in_its_font(name, instead=""):
+    """A name whole, or in its place that it cannot be printed and `instead`: half a name would be another's."""
+    return in_its_font(name if letters.has_all(name) else f"name in a script this report cannot print{instead}")
+
+
+@register.filter
+def is_printable(name):
+    return letters.has_all(name)
 
 
 @register.simple_tag

@@ -158,6 +158,14 @@ def test_the_study_page_follows_the_report_until_it_is_there(as_user, alice, sig
     assert ready.strip() in as_user(alice).get(f"/studies/{study.pk}/").content.decode()
 
 
+@pytest.mark.parametrize(("name", "warned"), [("विक्रम", True), ("山田太郎", False)])
+def test_the_study_page_says_before_the_signature_that_a_name_cannot_be_printed(
+    as_user, alice, reviewed, hospital, name, warned
+):
+    study = reviewed(PatientFactory(hospital=hospital, family_name=name))
+    assert ("letters that a report cannot print" in reports_card(as_user, alice, study)) is warned
+
+
 def test_the_study_page_lists_every_version(as_user, alice, report, amended, made):
     made(amended(report).study)
     page = reports_card(as_user, alice, report.study)

@@ -201,6 +201,23 @@ def test_a_letter_that_no_font_has_leaves_the_log_without_the_name(signed, hospi
     assert "विक्रम" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize("name", ["विक्रम", "ไทย", "Rai विक्रम", "ｱｷﾗ"])
+def test_a_name_that_no_font_has_is_not_left_out_without_a_word(signed, hospital, name):
+    text = printed(signed(PatientFactory(hospital=hospital, family_name=name, given_name="")))
+    assert text.count("name in a script this report cannot print; see the MRN") == 2  # on top, and at the foot
+    assert "Rai" not in text
+
+
+def test_accents_and_syllables_in_parts_are_printed_whole(signed, hospital):
+    name = unicodedata.normalize("NFD", "Łącki 김철수")
+    assert "Łącki 김철수" in printed(signed(PatientFactory(hospital=hospital, family_name=name, given_name="")))
+
+
+def test_a_letter_that_no_font_has_is_a_box_in_other_text(signed, patient):
+    assert "See ไ" not in (text := printed(signed(patient, comment="See ไ.")))
+    assert "See □." in text
+
+
 def test_a_name_of_200_letters_breaks_into_lines_of_its_column(signed, hospital):
     name = "Wolfeschlegelsteinhausenbergerdorff" * 5 + "x" * 25
     study = signed(PatientFactory(hospital=hospital, family_name=name, given_name="", mrn="M" * 40))
