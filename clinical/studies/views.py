@@ -2,12 +2,13 @@ import hashlib
 import time
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from clinical.accounts.permissions import clinician_required, confirmed, doctor_required
+from clinical.accounts.permissions import CLINICAL_ROLES, clinician_required, confirmed, doctor_required
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from clinical.listing import listing
@@ -219,6 +220,8 @@ def _asked_first(required, verb, title, message, label, done, gives=False):
     @require_http_methods(["GET", "POST"])
     def view(request, pk):
         study = _study(request, pk)
+        if request.membership.role not in workflow.TABLE[verb.__name__].get(study.state, CLINICAL_ROLES):
+            raise PermissionDenied("Doctors alone do this with what has been read.")
         if request.method == "POST":
             return _act(request, study, verb, done)
         context = {
@@ -245,7 +248,7 @@ cancel = _asked_first(
     "The study was cancelled.",
 )
 withdraw = _asked_first(
-    doctor_required,
+    clinician_required,
     workflow.withdraw,
     "Withdraw this study?",
     "It stays on record, but no list, chart or prediction of this child counts it any more. "

@@ -11,22 +11,22 @@ from clinical.audit.record import Verb, record
 from clinical.patients.models import Patient
 from clinical.studies.intake import RIGHT_HAND
 from clinical.studies.judgement import judge
-from clinical.studies.models import Radiograph, State, Study
+from clinical.studies.models import SIGNED, TROUBLE, Radiograph, State, Study
 from inference import registry
 from inference import workflow as inference
 from inference.workflow import WrongState
 
 CLINICIANS, DOCTOR = CLINICAL_ROLES, (Role.DOCTOR,)
-# Verb -> states it starts from, roles that may.
+# Verb -> state it starts from -> roles that may.
 TABLE = {
-    "cancel": ((State.QUEUED,), CLINICIANS),
-    "withdraw": ((State.FAILED, State.REJECTED, State.ANALYSED, State.REVIEWED), DOCTOR),
-    "retry": ((State.FAILED, State.REJECTED), CLINICIANS),
-    "reanalyse": ((State.ANALYSED, State.REVIEWED), DOCTOR),
-    "review": ((State.ANALYSED, State.REJECTED, State.REVIEWED), DOCTOR),
-    "sign": ((State.REVIEWED,), DOCTOR),
-    "release": ((State.SIGNED,), DOCTOR),
-    "amend": ((State.SIGNED, State.RELEASED), DOCTOR),
+    "cancel": {State.QUEUED: CLINICIANS},
+    "withdraw": dict.fromkeys(TROUBLE, CLINICIANS) | dict.fromkeys((State.ANALYSED, State.REVIEWED), DOCTOR),
+    "retry": dict.fromkeys(TROUBLE, CLINICIANS),
+    "reanalyse": dict.fromkeys((State.ANALYSED, State.REVIEWED), DOCTOR),
+    "review": dict.fromkeys((State.ANALYSED, State.REJECTED, State.REVIEWED), DOCTOR),
+    "sign": {State.REVIEWED: DOCTOR},
+    "release": {State.SIGNED: DOCTOR},
+    "amend": dict.fromkeys(SIGNED, DOCTOR),
 }
 OF_ANONYMISED = {"cancel", "withdraw"}  # the verbs that add nothing to a record
 MOVED_ON = "The study has moved on meanwhile; look at where it stands now."
@@ -61,7 +61,7 @@ class Doubtful(Exception):
 
 def permitted(study, membership):
     """The verbs that `membership` may use on `study` now."""
-    verbs = {verb for verb, (states, roles) in TABLE.items() if study.state in states and membership.role in roles}
+    verbs = {verb for verb, states in TABLE.items() if membership.role in states.get(study.state, ())}
     if study.patient.anonymised_at:
         return verbs & OF_ANONYMISED
     return verbs if "reanalyse" not in verbs or outdated(study) else verbs - {"reanalyse"}
@@ -92,8 +92,7 @@ def _move(study, verb, to, **conditions):
     """Change the state by one conditional UPDATE, so that of two doctors or two clicks one wins."""
     if verb not in OF_ANONYMISED:
         _lock_record(study)
-    states, _ = TABLE[verb]
-    rows = Study.objects.filter(pk=study.pk, state__in=states, **conditions)
+    rows = Study.objects.filter(pk=study.pk, state__in=TABLE[verb], **conditions)
     if not rows.update(state=to):
         raise WrongState(MOVED_ON)
     study.refresh_from_db()
@@ -152,8 +151,7 @@ def reanalyse(study, actor):
     Raises WrongState unless it was another version that read it, or as that of a child of the other sex.
     """
     _lock_record(study)
-    states, _ = TABLE["reanalyse"]
-    rows = Study.objects.filter(pk=study.pk, state__in=states, analysis=study.analysis, reanalysis=None)
+    rows = Study.objects.filter(pk=study.pk, state__in=TABLE["reanalyse"], analysis=study.analysis, reanalysis=None)
     # Locked: of two at once the second finds a reanalysis.
     if not rows.select_for_update(of=("self",)).first():
         raise WrongState(MOVED_ON)
@@ -173,14 +171,15 @@ def cancel(study, actor):
 
 
 @transaction.atomic
-def withdraw(study, doctor):
+def withdraw(study, actor):
     """Take a film of the wrong child or day out of the record: it stays to be looked at, and counts for nothing.
 
-    Raises WrongState for a signed study, which is amended first.
+    Raises WrongState for a signed study, which is amended first, and when the study has moved on since it was
+    loaded: who may withdraw it depends on where it stands.
     """
-    _move(study, "withdraw", State.CANCELLED)
+    _move(study, "withdraw", State.CANCELLED, state=study.state)
     judge(Study.objects.filter(pk=study.pk))
-    record(Verb.WITHDRAW, study, actor=doctor)
+    record(Verb.WITHDRAW, study, actor=actor)
 
 
 def doubts(study, bone_age_months):
@@ -273,7 +272,7 @@ def _end_reanalysis(study, analysis):
     if analysis.is_pending:
         return
     study.reanalysis = None
-    if analysis.state == State.ANALYSED and study.state in TABLE["reanalyse"][0]:
+    if analysis.state == State.ANALYSED and study.state in TABLE["reanalyse"]:
         study.analysis = analysis
     study.save(update_fields=["analysis", "reanalysis"])
     judge(Study.objects.filter(pk=study.pk))

@@ -125,7 +125,7 @@ ROUTES = {
     "studies:retry": verb(OWN_CLINICIANS, "study"),
     "studies:reanalyse": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
     "studies:cancel": verb(OWN_CLINICIANS, "study", get=OWN_CLINICIANS),
-    "studies:withdraw": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
+    "studies:withdraw": verb(OWN_CLINICIANS, "study", get=OWN_CLINICIANS),
     "studies:review": form(OWN_DOCTOR, "study", get=answering(302, OWN_DOCTOR)),
     "studies:sign": form(OWN_DOCTOR, "study", get=answering(302, OWN_DOCTOR)),
     "studies:release": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),

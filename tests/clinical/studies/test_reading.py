@@ -186,7 +186,7 @@ def test_whether_it_is_the_right_child_is_asked_before_a_reading_is_kept_and_sta
 def test_the_impression_follows_the_value_unless_the_doctor_wrote_another(as_user, alice, study):
     client = as_user(alice)
     suggested = client.get(f"/studies/{study.pk}/").context["review_form"]["suggested"].value()
-    assert suggested.startswith("Bone age 10 y 6 m at a chronological age of 10 y 2 m: normal (SDS ")
+    assert suggested.startswith("Bone age 10 y 6 m at a chronological age of 10 y 1 m: normal (SDS ")
     post(client, study, "review", impression=suggested, suggested=suggested)
     assert Study.objects.get().review.impression.startswith("Bone age 10 y 3 m at")
     post(client, Study.objects.get(), "review", impression="Bones of a ten-year-old.")
@@ -247,7 +247,7 @@ def test_of_two_doctors_at_once_the_second_is_told_and_finds_what_they_typed(as_
 
 @pytest.mark.parametrize("verb", ["retry", "reanalyse", "review", "sign", "release", "amend"])
 def test_an_anonymised_record_takes_no_words_of_a_doctor_and_nothing_else(as_user, alice, patient, verb):
-    study = study_in(workflow.TABLE[verb][0][-1], patient, alice)
+    study = study_in(list(workflow.TABLE[verb])[-1], patient, alice)
     patient.anonymised_at = timezone.now()
     patient.save()
     client, path = as_user(alice), f"/studies/{study.pk}/"

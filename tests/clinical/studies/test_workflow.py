@@ -89,13 +89,16 @@ def test_the_other_half_of_a_double_click_gets_the_same_study(patient, alice, mo
 
 @pytest.mark.parametrize("state", workflow.State)
 @pytest.mark.parametrize("who", ["alice", "tess"])
-def test_a_doctor_withdraws_what_is_not_signed(as_user, request, patient, state, who):
+def test_a_doctor_withdraws_what_is_not_signed_and_a_technician_what_was_not_read(
+    as_user, request, patient, state, who
+):
     study = study_in(state, patient)
     client = as_user(request.getfixturevalue(who))
     asked = client.get(f"/studies/{study.pk}/withdraw/")
     client.post(f"/studies/{study.pk}/withdraw/")
-    fits = who == "alice" and state in ("failed", "rejected", "analysed", "reviewed")
-    assert asked.status_code == (200 if who == "alice" else 403)
+    is_read = state in ("analysed", "reviewed")
+    fits = state in ("failed", "rejected") or (is_read and who == "alice")
+    assert asked.status_code == (403 if is_read and who == "tess" else 200)
     assert Study.objects.get().state == ("cancelled" if fits else state)
     assert AccessEvent.objects.filter(verb="withdraw").count() == fits
 
@@ -116,6 +119,13 @@ def test_a_withdrawn_study_counts_for_nothing(as_user, alice, patient):
     row = client.get("/studies/?state=cancelled").content.decode()
     assert "10 y 6 m" not in row
     assert list(client.get("/studies/?determination=indeterminate").context["page_obj"]) == []
+
+
+def test_what_was_read_meanwhile_is_not_withdrawn_by_a_technician_who_saw_it_rejected(tess, patient):
+    seen = study_in("rejected", patient)
+    Study.objects.update(state="reviewed")
+    with pytest.raises(workflow.WrongState):
+        workflow.withdraw(seen, tess)
 
 
 def test_what_was_signed_is_amended_before_it_is_withdrawn(alice, patient):
