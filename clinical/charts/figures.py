@@ -9,7 +9,7 @@ from math import ceil, floor
 import plotly.graph_objects as go
 
 from clinical.growth import centiles
-from clinical.growth.ages import in_words
+from clinical.growth.ages import completed, in_words
 from clinical.growth.bone_age import REFERENCES, band
 
 INK, SOFT, LINE, SURFACE = "var(--ink)", "var(--ink-soft)", "var(--line)", "var(--surface)"
@@ -101,7 +101,7 @@ def height_figure(record):
     figure.add_scatter(
         x=[row.age_months / 12 for row in heights],
         y=[row.measurement.height_cm for row in heights],
-        customdata=[[in_words(row.age_months), _day(row)] for row in heights],
+        customdata=[[in_words(completed(row.age_months)), _day(row)] for row in heights],
         hovertemplate=_HEIGHT,
         mode="lines+markers",
         name="Height at age",
@@ -170,7 +170,7 @@ def _points(readings, months, colour, symbol, name):
         "x": [each.age_months / 12 for each in readings],
         "y": [value / 12 for value in months],
         "customdata": [
-            [in_words(value), in_words(each.age_months), f"{each.study.acquired_on:%d %b %Y}"]
+            [in_words(value), in_words(completed(each.age_months)), f"{each.study.acquired_on:%d %b %Y}"]
             for each, value in zip(readings, months, strict=True)
         ],
         "hovertemplate": (f"{name}: %{{customdata[0]}}<br>at %{{customdata[1]}}, on %{{customdata[2]}}<extra></extra>"),

@@ -2,6 +2,7 @@
 
 from calendar import monthrange
 from datetime import date
+from math import floor
 
 DAYS_PER_MONTH = 365.25 / 12
 
@@ -20,14 +21,22 @@ def age_in_months(born: date, on: date) -> float:
     return whole + (on - date(born.year + year, month + 1, day)).days / DAYS_PER_MONTH
 
 
+def completed(months: float) -> int:
+    """A chronological age as it is shown: the calendar months that are completed, 143.9 -> 143.
+
+    Only shown: whatever is computed takes the unrounded age. Bone ages are shown to the nearest month.
+    """
+    return floor(months)
+
+
 def in_words(months: float) -> str:
-    """An age to the nearest month: 148.3 -> "12 y 4 m"."""
+    """An age to the nearest month, 148.3 -> "12 y 4 m"; a chronological one goes through `completed` first."""
     years, rest = divmod(round(months), 12)
     return f"{years} y {rest} m"
 
 
 def in_full(months: float) -> str:
-    """An age to the nearest month, for readers who are no clinicians: 126.2 -> "10 years and 6 months"."""
+    """`in_words` for readers who are no clinicians: 126.2 -> "10 years and 6 months"."""
     years, rest = divmod(round(months), 12)
     parts = [f"{number} {unit}{'s' * (number != 1)}" for number, unit in ((years, "year"), (rest, "month")) if number]
     return " and ".join(parts) or "less than a month"

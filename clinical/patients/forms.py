@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from clinical.growth import centiles
-from clinical.growth.ages import in_words
+from clinical.growth.ages import completed, in_words
 from clinical.growth.velocity import most_growth
 from clinical.patients.models import ADULT_HEIGHT, Measurement, Patient
 
@@ -236,7 +236,7 @@ class MeasurementForm(forms.ModelForm):
             name = "BMI" if measure == "bmi" else measure
             self.doubts.append(
                 f"A {name} of {value:g} {centiles.UNITS[measure]} lies {abs(z):.1f} SD {side} "
-                f"the average at {in_words(patient.age_on(day))}."
+                f"the average at {in_words(completed(patient.age_on(day)))}."
             )
 
     def _likely(self, measure, value, day):

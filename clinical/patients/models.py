@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_scopes import ScopedManager
 
 from clinical.accounts.models import InvitationLink
-from clinical.growth.ages import age_in_months, in_words
+from clinical.growth.ages import age_in_months, completed, in_words
 from clinical.patients.search_text import search_text
 
 
@@ -69,7 +69,7 @@ class Patient(models.Model):
 
     @property
     def age(self):
-        return in_words(self.age_on(date.today()))
+        return in_words(completed(self.age_on(date.today())))
 
     @property
     def may_read_own_reports(self):

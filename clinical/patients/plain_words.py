@@ -1,6 +1,6 @@
 """What a released study says, in the words of everyday, spoken to the family."""
 
-from clinical.growth.ages import in_full
+from clinical.growth.ages import completed, in_full
 from clinical.patients.models import Relation
 
 CHILD = {"F": ("girl", "girls", "She"), "M": ("boy", "boys", "He")}
@@ -25,6 +25,6 @@ def explain(study, relation):
     whose, was = ("Your", "You were") if relation == Relation.SELF else ("Your child's", f"{pronoun} was")
     return [
         f"{whose} bones look like those of an average {child} of {in_full(review.bone_age_months)}.",
-        f"{was} {in_full(review.age_months)} old when the X-ray was taken.",
+        f"{was} {in_full(completed(review.age_months))} old when the X-ray was taken.",
         JUDGEMENT[review.assessment.determination].format(children=children),
     ]

@@ -1,11 +1,12 @@
 """The conclusion of a report in one sentence."""
 
-from clinical.growth.ages import in_words
+from clinical.growth.ages import completed, in_words
 
 
 def impression(bone_age_months, age_months, assessment):
     """What a bone age at a chronological age means by its assessment, as a doctor would write it."""
-    ages = f"Bone age {in_words(bone_age_months)} at a chronological age of {in_words(age_months)}"
+    age = in_words(completed(age_months))
+    ages = f"Bone age {in_words(bone_age_months)} at a chronological age of {age}"
     if assessment.sds is None:
         return f"{ages}; not judged: {assessment.reason}"
     sds = f"{assessment.sds:+.2f}".replace("-", "−")

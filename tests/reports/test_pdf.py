@@ -58,7 +58,7 @@ def test_the_report_holds_what_a_reader_asks_for(signed, patient, hospital):
         "Short stature",
         "left hand and wrist, posteroanterior",
         "10 y 6 m",
-        "10 y 2 m",
+        "10 y 1 m",
         "AI estimate, accepted by the doctor (two_stage_compact, version 1.2.3)",
         "90 % interval 9 y 6 m to 11 y 7 m",
         "Brush Foundation, female",

@@ -1,8 +1,15 @@
 from django import template
 
+from clinical.growth import ages
 from clinical.growth.ages import in_full, in_words
 
 register = template.Library()
+
+
+@register.filter
+def completed(value):
+    """143.9 -> 143: before each filter that shows a chronological age."""
+    return None if value is None else ages.completed(value)
 
 
 @register.filter

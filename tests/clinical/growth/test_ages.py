@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from clinical.growth.ages import age_in_months, in_full, in_words
+from clinical.growth.ages import age_in_months, completed, in_full, in_words
 
 births = st.dates(date(1900, 1, 1), date(2100, 12, 31))
 days = st.integers(0, 30_000)
@@ -62,6 +62,20 @@ def test_months_of_unequal_length(born, on, months):
 )
 def test_an_age_is_said_in_years_and_months(months, words):
     assert in_words(months) == words
+
+
+@pytest.mark.parametrize(
+    ("born", "on", "words"),
+    [
+        (date(2016, 3, 5), date(2026, 11, 26), "10 y 8 m"),
+        (date(2016, 3, 5), date(2026, 12, 4), "10 y 8 m"),
+        (date(2016, 3, 5), date(2026, 12, 5), "10 y 9 m"),
+        (date(2014, 12, 10), date(2026, 11, 26), "11 y 11 m"),  # two weeks before the birthday
+        (date(2026, 11, 20), date(2026, 11, 26), "0 y 0 m"),
+    ],
+)
+def test_a_chronological_age_is_shown_in_completed_months(born, on, words):
+    assert in_words(completed(age_in_months(born, on))) == words
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_the_day_of_birth_and_today_are_right(entered, patient):
 def test_more_than_five_sd_off_asks_once(entered, patient):
     answer = entered(height_cm="180")
     assert answer.status_code == 422
-    assert "SD above the average at 10 y 2 m" in answer.content.decode()
+    assert "SD above the average at 10 y 1 m" in answer.content.decode()
     assert not patient.measurements.exists()
     assert entered(height_cm="180", confirmed="on").status_code == 302
     assert patient.measurements.get().height_cm == 180

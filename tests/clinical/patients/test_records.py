@@ -6,7 +6,7 @@ from django.utils import timezone
 from clinical.audit.models import AccessEvent
 from clinical.patients.forms import PatientForm
 from clinical.patients.models import Patient
-from tests.factories import PatientFactory, StudyFactory
+from tests.factories import MeasurementFactory, PatientFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -322,6 +322,16 @@ def test_a_record_lists_the_studies_newest_first_and_the_family(as_user, alice, 
     context = as_user(alice).get(f"/patients/{patient.pk}/").context
     assert list(context["studies"]) == [new, old]
     assert [guardian.user for guardian in context["guardians"]] == [mother]
+
+
+@pytest.mark.parametrize("path", ["/patients/", "/patients/{0.pk}/"])
+def test_an_age_on_a_page_is_in_completed_months(as_user, alice, patient, path):
+    patient.date_of_birth = date.today() - timedelta(days=27)
+    patient.save()
+    MeasurementFactory(patient=patient, measured_on=date.today(), height_cm=52, weight_kg=4)
+    page = as_user(alice).get(path.format(patient)).content.decode()
+    assert "0 y 0 m" in page
+    assert "0 y 1 m" not in page
 
 
 @pytest.mark.parametrize("path", ["", "edit/", "upload/"])
