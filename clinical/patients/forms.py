@@ -170,6 +170,8 @@ class MeasurementForm(forms.ModelForm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.doubts = []
+        for name in MEASURES:
+            self.fields[name].one_is_needed = True  # whichever: neither is called optional
         self.fields["height_cm"].help_text = "In centimetres; lying down below two years, standing from then on."
         self.fields["weight_kg"].help_text = "In kilograms."
         self.initial["seen"] = self._version()

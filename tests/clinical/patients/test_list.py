@@ -152,6 +152,13 @@ def test_sorting(find, four, sort, order):
     assert find(sort=sort) == order
 
 
+def test_a_name_from_right_to_left_stays_in_its_place_and_no_word_is_broken(as_user, alice, hospital):
+    PatientFactory(hospital=hospital, family_name="النجار", given_name="")
+    page = as_user(alice).get("/patients/").content.decode()
+    assert "><bdi>النجار</bdi></a>" in page
+    assert '<td class="nowrap" data-label="Sex">Female</td>' in page
+
+
 def test_a_row_says_how_many_studies_there_are_and_when_the_last_was(as_user, alice, four):
     for day in (3, 5):
         StudyFactory(patient=four[0], acquired_on=date(2024, 5, day))

@@ -68,6 +68,12 @@ def test_height_or_weight_alone_is_enough(entered, patient, values):
     assert patient.measurements.count() == 1
 
 
+def test_neither_is_called_optional_for_one_is_needed(as_user, alice, patient):
+    page = as_user(alice).get(reverse("patients:add_measurement", args=[patient.pk])).content.decode()
+    assert "Height (cm)" in page
+    assert "optional" not in page
+
+
 def test_neither_height_nor_weight_is_refused_by_form_and_database(entered, patient):
     assert "Enter the height, the weight or both." in entered(height_cm="", weight_kg="").content.decode()
     with pytest.raises(IntegrityError):
