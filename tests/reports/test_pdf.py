@@ -86,7 +86,14 @@ def test_a_report_tells_that_a_right_hand_was_read_mirrored(signed, patient):
     assert "read mirrored" not in printed(study)
     study.analysis.mirrored = True
     study.analysis.save()
-    assert "This looks like a right hand; it was read mirrored." in " ".join(printed(study).split())
+    text = printed(study)
+    assert "It was read mirrored: it looked like a right hand." in text
+    assert "Check that it is the hand that was meant" not in text  # that is for whoever reads it, before it is signed
+
+
+def test_the_warning_stands_at_the_ai_estimate_not_at_the_doctors_value(signed, patient):
+    text = printed(signed(patient, method="own", read=108.0))
+    assert text.index("Not for diagnosis without review") < text.index("Doctor's value")
 
 
 def test_the_ai_estimate_and_the_doctors_value_both_stand_when_they_differ(signed, patient):
