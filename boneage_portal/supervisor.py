@@ -22,8 +22,10 @@ class Supervisor:
     """
 
     def __init__(self, port, bind="127.0.0.1", environment=None):
-        self.environment = environment
         self.address = f"http://{bind}:{port}"
+        # Mails and reports name the portal by its address; all interfaces are none that a link can lead to.
+        reachable = f"http://localhost:{port}" if bind in ("0.0.0.0", "::") else self.address
+        self.environment = {"PORTAL_URL": reachable} | dict(os.environ if environment is None else environment)
         self.commands = {
             "web": [
                 *[sys.executable, "-m", "gunicorn", "boneage_portal.wsgi", "--bind", f"{bind}:{port}"],

@@ -45,3 +45,11 @@ def test_a_web_process_that_has_ended_is_not_waited_for(supervisor):
     supervisor.children["web"].poll = lambda: 1
     with pytest.raises(RuntimeError, match="its message is above"):
         supervisor.wait_until_ready(timeout=2)
+
+
+def test_mails_and_reports_name_the_address_that_the_portal_listens_on(monkeypatch):
+    monkeypatch.delenv("PORTAL_URL", raising=False)
+    assert Supervisor(8017).environment["PORTAL_URL"] == "http://127.0.0.1:8017"
+    assert Supervisor(8017, "0.0.0.0").environment["PORTAL_URL"] == "http://localhost:8017"
+    monkeypatch.setenv("PORTAL_URL", "https://boneage.hospital.example")
+    assert Supervisor(8017).environment["PORTAL_URL"] == "https://boneage.hospital.example"
