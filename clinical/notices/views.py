@@ -1,10 +1,14 @@
+import re
+
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import F
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from clinical.accounts.permissions import user_required
 from clinical.accounts.scope import ACTIVE_MEMBERSHIP
+from clinical.audit.record import Verb, record_each
 from clinical.notices.forms import PreferencesForm, kinds_for
 
 PAGE_SIZE = 25
@@ -14,9 +18,22 @@ PAGE_SIZE = 25
 @require_GET
 def notifications(request):
     rows = request.user.notifications.select_related("hospital")
-    return render(
-        request, "notices/list.html", {"page_obj": Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))}
-    )
+    page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    _name_the_children(request, page)
+    return render(request, "notices/list.html", {"page_obj": page})
+
+
+def _name_the_children(request, page):
+    """Set `about` of each row that tells the family of a report. Looked up: no row, and so no mail, names a patient."""
+    keys = {row.pk: found[1] for row in page if (found := re.search(r"^/family/.*#study-([0-9a-f-]{36})$", row.url))}
+    if not keys:
+        return
+    children = request.user.guardianships.filter(patient__studies__in=set(keys.values())).select_related("patient")
+    children = children.annotate(study=F("patient__studies"), acquired_on=F("patient__studies__acquired_on"))
+    about = {str(child.study): child for child in children}
+    for row in page:
+        row.about = about.get(keys.get(row.pk))
+    record_each(Verb.VIEW, {child.patient for child in about.values()}, request=request, detail="notifications")
 
 
 def _own(request, pk):

@@ -1,10 +1,14 @@
 import re
+from datetime import date
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from clinical.audit.models import AccessEvent
 from clinical.notices.models import Frequency, Kind
-from tests.factories import GuardianshipFactory, MembershipFactory, NotificationFactory, UserFactory
+from tests.factories import GuardianshipFactory, MembershipFactory, NotificationFactory, StudyFactory, UserFactory
 
 
 def words(response):
@@ -18,6 +22,28 @@ def test_the_list_shows_ones_own_newest_first(as_user, mother, alice):
     response = as_user(mother).get("/notices/")
     assert list(response.context["page_obj"]) == [second, first]
     assert "For Alice" not in response.content.decode()
+
+
+@pytest.mark.usefixtures("unscoped")
+def test_notifications_of_reports_say_whose_and_of_which_day_in_one_query(
+    as_user, mother, patient, django_assert_num_queries
+):
+    def tell(day):
+        study = StudyFactory(patient=patient, acquired_on=day)
+        NotificationFactory(user=mother, url=f"/family/{patient.pk}/#study-{study.pk}")
+
+    client = as_user(mother)
+    tell(date(2024, 5, 1))
+    with CaptureQueriesContext(connection) as one:
+        client.get("/notices/")
+    tell(date(2024, 6, 2))
+    with django_assert_num_queries(len(one)):
+        text = words(client.get("/notices/"))
+    assert "Jane , X-ray of 1 May 2024" in text
+    assert "Jane , X-ray of 2 June 2024" in text
+    assert AccessEvent.objects.filter(detail="notifications", patient_key=str(patient.pk)).count() == 2
+    mother.guardianships.all().delete()
+    assert "Jane" not in client.get("/notices/").content.decode()
 
 
 def test_the_count_of_the_unread_stands_on_every_page(as_user, mother):
