@@ -1,7 +1,7 @@
 """The family's own pages, and the doctor's verbs on who belongs to it."""
 
 from django.contrib import messages
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -19,11 +19,24 @@ from clinical.studies.models import State, Study
 INVITATION_MAIL = "patients/family_invitation_email.txt"
 
 
+def _taken_back():
+    """Studies whose report the family once had: a copy of it must not pass for the last word."""
+    return Study.objects.filter(reports__released_at__isnull=False).exclude(state=State.RELEASED)
+
+
+def _replaced(study):
+    """The report that the family had before the one that counts now, or None."""
+    had = (report for report in study.reports.all() if report.superseded_at and report.released_at)
+    return max(had, key=lambda report: report.version, default=None)
+
+
 @family_required
 @require_GET
 def family(request):
     released = Count("patient__studies", filter=Q(patient__studies__state=State.RELEASED))
-    children = request.user.guardianships.select_related("patient", "hospital").annotate(reports=released)
+    taken_back = Exists(_taken_back().filter(patient=OuterRef("patient")))
+    children = request.user.guardianships.select_related("patient", "hospital")
+    children = children.annotate(reports=released, taken_back=taken_back)
     patients = [guardianship.patient for guardianship in children]
     record_each(Verb.VIEW, patients, request=request, detail="family page")
     return render(request, "patients/family.html", {"children": children})
@@ -44,7 +57,8 @@ def child(request, pk):
     context = {
         "guardianship": guardianship,
         "patient": guardianship.patient,
-        "reports": [(study, explain(study, guardianship.relation)) for study in studies],
+        "reports": [(study, explain(study, guardianship.relation), _replaced(study)) for study in studies],
+        "taken_back": _taken_back().filter(patient=pk).distinct().order_by("-acquired_on", "-pk"),
         "chart": chart(studies),
     }
     return render(request, "patients/family_child.html", context)

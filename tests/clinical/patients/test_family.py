@@ -115,6 +115,66 @@ def test_an_amended_report_is_gone_until_it_is_released_again(page, patient, rel
     assert "First thoughts." not in page()
 
 
+@pytest.fixture
+def had(alice):
+    """`had(study, version=1)`: a report of `study` that was released and is superseded."""
+
+    def create(study, version=1):
+        return Report.objects.create(
+            hospital=study.hospital,
+            study=study,
+            review=study.review,
+            signed_by=alice,
+            number="R-1",
+            version=version,
+            signed_at=timezone.make_aware(timezone.datetime(2024, 5, 2 + version, 12)),
+            released_at=timezone.now(),
+            superseded_at=timezone.now(),
+        )
+
+    return create
+
+
+def test_a_report_that_is_taken_back_is_not_gone_without_a_word(as_user, mother, page, patient, released, had, alice):
+    study = released(patient)
+    had(study), had(study, version=2)
+    workflow.amend(study, alice)
+    text = re.sub(r"\s+", " ", page())
+    assert text.count("The doctor is reading the X-ray of 1 May 2024 again. A report you downloaded no longer") == 1
+    assert "No report yet" not in text
+    family = as_user(mother).get("/family/").content.decode()
+    assert "A report you had no longer counts." in family
+    assert "No report yet" not in family
+
+
+def test_a_report_of_a_withdrawn_film_is_not_said_to_be_read_again(page, patient, had):
+    had(ReviewFactory(study__patient=patient, study__state="cancelled").study)
+    text = re.sub(r"\s+", " ", page())
+    assert "was withdrawn. A report you downloaded no longer counts." in text
+    assert "is reading" not in text
+
+
+def test_a_corrected_report_says_which_one_it_replaces(page, patient, released, had, alice):
+    study = released(patient)
+    had(study), had(study, version=2)
+    common = {"hospital": study.hospital, "study": study, "review": study.review, "signed_by": alice, "number": "R-1"}
+    Report.objects.create(**common, version=3)
+    assert "This replaces the report of 4 May 2024." in page()
+
+
+def test_a_child_without_a_report_has_its_page(as_user, mother, patient):
+    assert f'href="{page_of(patient)}"' in as_user(mother).get("/family/").content.decode()
+
+
+def test_warnings_for_those_who_work_in_a_hospital_are_not_read_by_the_family(as_user, mother, alice):
+    for path, status in (("/nowhere/", 404), ("/patients/", 403)):
+        answer = as_user(mother).get(path)
+        assert answer.status_code == status
+        assert not re.search("your hospital|Not for diagnosis", answer.content.decode())
+    assert "not in your hospital" in (text := as_user(alice).get("/nowhere/").content.decode())
+    assert "Not for diagnosis" in text
+
+
 def test_the_page_says_who_signed_when_and_offers_the_current_version(page, patient, released, alice):
     study = released(patient)
     common = {"hospital": study.hospital, "study": study, "review": study.review, "signed_by": alice, "number": "R-1"}
