@@ -45,7 +45,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix, email, context):
         """A mail server that refuses is no fault of who asked: what they did is done, and the page is the usual one."""
         try:
-            super().send_mail(template_prefix, email, context)
+            super().send_mail(template_prefix, email, {**context, "portal": settings.PORTAL_URL})
         except OSError as error:  # smtplib's own are among them; their text may hold the address
             logger.error("The mail %s was not sent (%s)", template_prefix, type(error).__name__)
 

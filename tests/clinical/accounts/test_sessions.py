@@ -180,7 +180,11 @@ def test_another_password_ends_all_other_sessions(client, sign_in, alice, elsewh
     client.post("/accounts/password/change/", {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW})
     assert not is_in(elsewhere)
     assert is_in(client)
-    assert [message.subject for message in mail.outbox] == ["[Bone Age Portal] Password Changed"]
+    assert [message.subject for message in mail.outbox] == ["[Bone Age Portal] Your password was changed"]
+    (body,) = (message.body for message in mail.outbox)
+    assert "tell your hospital's administrator" in body
+    assert "Bone Age Portal\nhttp://localhost:8000" in body
+    assert "Hello from" not in body
 
 
 def test_a_reset_password_ends_every_session(client, alice, elsewhere):
