@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from clinical.growth import adult_height, centiles
+from clinical.growth.ages import difference_shown
 from clinical.growth.bone_age import assess
 from clinical.growth.velocity import bone_age_velocity
 from clinical.patients.growth_record import NEAR_MONTHS, target_height
@@ -53,7 +54,7 @@ def _content(study, review):
         "analysis": analysis,
         "review": review,
         "bone_age": bone_age,
-        "difference": bone_age - age,
+        "difference": difference_shown(bone_age, age),
         "sex": judged.get_sex_display(),
         "assessment": judged.assessment,
         "impression": review.impression if review else study.impression(bone_age),

@@ -29,6 +29,11 @@ def completed(months: float) -> int:
     return floor(months)
 
 
+def difference_shown(bone_age: float, age: float) -> int:
+    """Bone age minus chronological age in months, of the two as they are shown: a reader's sum comes out the same."""
+    return round(bone_age) - completed(age)
+
+
 def in_words(months: float) -> str:
     """An age to the nearest month, 148.3 -> "12 y 4 m"; a chronological one goes through `completed` first."""
     years, rest = divmod(round(months), 12)

@@ -6,6 +6,7 @@ from django.db.models import Case, Value, When
 from django.utils import timezone
 from django_scopes import ScopedManager
 
+from clinical.growth.ages import difference_shown
 from clinical.growth.bone_age import assess
 from clinical.patients.models import Sex
 from clinical.studies.impression import impression
@@ -163,9 +164,9 @@ class Study(models.Model):
 
     @property
     def difference_months(self):
-        """Bone age minus chronological age, or None while there is no bone age."""
+        """Bone age minus chronological age as both are shown, or None while there is no bone age."""
         bone_age = self.bone_age_months
-        return None if bone_age is None else bone_age - self.chronological_age_months
+        return None if bone_age is None else difference_shown(bone_age, self.chronological_age_months)
 
     @property
     def assessment(self):

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from clinical.accounts.permissions import CLINICAL_ROLES, clinician_required, confirmed, doctor_required
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
+from clinical.growth.ages import difference_shown
 from clinical.listing import listing
 from clinical.studies import occlusion, workflow
 from clinical.studies.display import display_name
@@ -89,7 +90,7 @@ def _page(request, study, http_status=200, **forms):
         context["estimate"] = study.assess(estimate)
         if study.review is None and workflow.is_far_off(context["estimate"]):
             context["estimate_doubt"] = workflow.FAR_OFF  # the technician may know, too
-        context["estimate_difference"] = estimate - study.chronological_age_months
+        context["estimate_difference"] = difference_shown(estimate, study.chronological_age_months)
     if "review" in context["actions"]:
         context["review_form"] = ReviewForm(study=study)
     if "sign" in context["actions"]:

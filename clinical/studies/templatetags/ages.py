@@ -32,11 +32,11 @@ def months_in_full(value):
 
 @register.filter
 def signed_months(value):
-    """-14.2 -> "−1 y 2 m"; a true minus sign, read out as such."""
+    """-14.2 -> "−1 y 2 m", -2 -> "−2 m"; a true minus sign, read out as such."""
     if value is None:
         return ""
     sign = "−" if round(value) < 0 else "+" if round(value) else "±"
-    return f"{sign}{in_words(abs(value))}"
+    return f"{sign}{in_words(abs(value)).removeprefix('0 y ')}"
 
 
 @register.filter

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from clinical.growth.ages import age_in_months, completed, in_full, in_words
+from clinical.growth.ages import age_in_months, completed, difference_shown, in_full, in_words
+from clinical.studies.templatetags.ages import signed_months
 
 births = st.dates(date(1900, 1, 1), date(2100, 12, 31))
 days = st.integers(0, 30_000)
@@ -92,3 +93,14 @@ def test_a_chronological_age_is_shown_in_completed_months(born, on, words):
 )
 def test_an_age_is_said_in_full_for_families(months, words):
     assert in_full(months) == words
+
+
+@pytest.mark.parametrize(
+    ("bone_age", "age", "shown"), [(109.4, 110.9, -1), (109.4, 110.0, -1), (110.5, 109.9, 1), (126.0, 126.9, 0)]
+)
+def test_a_difference_is_that_of_the_ages_as_they_are_shown(bone_age, age, shown):
+    assert difference_shown(bone_age, age) == shown
+
+
+def test_a_difference_of_less_than_a_year_names_no_years():
+    assert [signed_months(months) for months in (-2, 0, 14)] == ["−2 m", "±0 m", "+1 y 2 m"]
