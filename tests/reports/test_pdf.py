@@ -111,6 +111,11 @@ def test_a_report_stands_on_the_review_that_was_signed(signed, patient, alice, a
     assert "The first." in text_of(render(of_report(first)))
 
 
+def test_the_letterhead_of_a_corrected_report_says_which_version_it_replaces(signed, patient, amended):
+    signed(patient)
+    assert "Version 2, replaces version 1" in text_of(render(of_report(amended(Report.objects.get()))))
+
+
 def test_a_radiograph_that_the_model_refused_is_reported_without_an_estimate(signed, patient):
     study = signed(patient, method="own", read=100.0)
     analysis = study.analysis
