@@ -56,7 +56,8 @@ def post(client, study, verb, **changes):
 
 
 def assert_lands_on(heading, page):
-    """The browser goes down to the notice: it has the one focus of the page."""
+    """The browser goes down to the notice, also while the film still loads: the form's action names it."""
+    assert page.count('id="not-kept"') == page.count('/review/#not-kept"') == 1
     assert page.count("autofocus") == 1
     assert heading in page.split("autofocus")[1][:400]
 
