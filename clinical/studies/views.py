@@ -225,6 +225,7 @@ def _asked_first(required, verb, title, message, label, done, gives=False):
             raise PermissionDenied("Doctors alone do this with what has been read.")
         if request.method == "POST":
             return _act(request, study, verb, done)
+        record(Verb.VIEW, study, request=request, detail=verb.__name__)
         context = {
             "title": title,
             "message": message,
