@@ -1,5 +1,6 @@
 from functools import partial
 
+import allauth.account.admin
 import allauth.mfa.admin
 import allauth.usersessions.admin  # noqa: F401  registers what is unregistered below
 from allauth.account.adapter import get_adapter
@@ -370,5 +371,6 @@ class InvitationAdmin(InvitationLinkAdmin):
         return administers(request) or super().has_withdraw_permission(request)
 
 
-# allauth's own lists would let secrets be read and second factors be given to others.
-admin.site.unregister([Authenticator, UserSession])
+# allauth's own lists would let secrets be read, second factors be given to others, and a superuser's address be made
+# one's own without a word to anybody; the page of a person sets an address as it must be.
+admin.site.unregister([EmailAddress, Authenticator, UserSession])

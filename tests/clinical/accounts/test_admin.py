@@ -424,3 +424,12 @@ def test_who_may_only_look_at_a_person_is_not_led_to_resetting_their_password_or
     shown = as_user(clerk).get(f"/admin/accounts/user/{user.pk}/change/").content.decode()
     assert "TOTP" in shown
     assert ("/reset-second-factor/" in shown, "../password/" in shown) == (may, may)
+
+
+def test_the_administration_has_no_list_but_the_portals_own_and_groups():
+    """allauth's list of addresses let staff make a superuser's their own, and ask for a new password there."""
+    assert {name.partition(".")[0] for name in MODELS} == {
+        *("accounts", "audit", "inference", "notices", "patients", "reports", "studies"),
+        "auth",
+    }
+    assert [name for name in MODELS if name.startswith("auth.")] == ["auth.group"]
