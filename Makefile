@@ -57,10 +57,10 @@ smoke: $(PORTAL) .env ## Upload a radiograph and wait for its bone age (a runnin
 	@$(BIN)/python manage.py smoke $(ARGS)
 
 train: $(DEVELOPMENT) ## Train a model: PRESET=two_stage_compact DATA=folder RUN=runs/two_stage_compact
-	$(BIN)/python -m inference.training.train --preset $(PRESET) --data $(DATA) --run $(RUN) $(ARGS)
+	$(BIN)/python -m inference.training.train --preset $(PRESET) $(if $(DATA),--data $(DATA)) --run $(RUN) $(ARGS)
 
-evaluate: $(DEVELOPMENT) ## Measure a trained model on validation data: PRESET, DATA, RUN
-	$(BIN)/python -m inference.training.evaluate --model $(PRESET) --data $(DATA) --out $(RUN)/evaluation $(ARGS)
+evaluate: $(DEVELOPMENT) ## Measure an exported model on validation data: PRESET, DATA, RUN for what is found
+	$(BIN)/python -m inference.training.evaluate --model $(PRESET) $(if $(DATA),--data $(DATA)) --out $(RUN)/evaluation $(ARGS)
 
 compare: $(DEVELOPMENT) ## Every system in one table, docs/comparison.md (ARGS="--measure" takes costs as they are known)
 	$(BIN)/python -m inference.training.compare $(ARGS)

@@ -9,6 +9,7 @@ import zipfile
 from argparse import ArgumentParser
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,9 +18,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from inference.engine.presets import SCALED_AGE_MONTHS
+
 RSNA_VALIDATION = Path(__file__).with_name("rsna_validation.txt")
 """Ids of the radiographs that no shipped weights were trained on."""
 IMAGE_SUFFIXES = {".png", ".webp", ".jpg", ".jpeg"}
+SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
+MALE = {"true": "M", "1": "M", "1.0": "M", "false": "F", "0": "F", "0.0": "F"}
+"""What the column of the original layout says, as different programs write it."""
 IN_MEMORY_BYTES = 2_000_000_000
 """A split that takes more than this is decoded on demand: the 12,600 original radiographs are 25 GB of pixels."""
 
@@ -97,12 +103,15 @@ class Dataset:
 
 
 def read_labels(folder: Path) -> list[Label]:
-    """All labels in the folder. Raises FileNotFoundError that names the layouts understood."""
+    """All labels in the folder. Raises FileNotFoundError that names the layouts understood, and ValueError that names
+    the file and the row for what is no label.
+    """
     for name in ("labels.csv", "rsna_labels.csv"):
         if (folder / name).exists():
+            columns = ("id", "bone_age_months", "sex", "split")
             return [
-                Label(row["id"], float(row["bone_age_months"]), row["sex"], row["split"])
-                for row in _rows(folder / name)
+                Label(id, _age(age, where), _sex(sex, where), split)
+                for where, (id, age, sex, split) in _rows(folder / name, columns)
             ]
     for path in (folder / "boneage-training-dataset.csv", folder / "train.csv"):
         if path.exists():
@@ -134,7 +143,7 @@ def read_dataset(
     for source, member in _members(folder, split, archive):
         found.setdefault(Path(member).stem, (source, member))
     chosen = sorted(wanted.keys() & found.keys(), key=lambda id: (len(id), id))
-    if limit:
+    if limit is not None:
         chosen = [chosen[place] for place in spread(len(chosen), limit)]
     if not chosen:
         raise FileNotFoundError(f"{folder} has no image of the split {split!r}.")
@@ -165,36 +174,58 @@ def spread(count: int, limit: int) -> list[int]:
     return np.linspace(0, count - 1, min(limit, count)).round().astype(int).tolist()
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+    """Where each row stands, for messages, and what these columns of it hold; the first of them is its id."""
+    seen = set()
     with path.open(newline="", encoding="utf-8-sig") as lines:
-        yield from csv.DictReader(lines)
+        reader = csv.DictReader(lines)
+        names = {name.strip().lower(): name for name in reader.fieldnames or ()}
+        if missing := [column for column in columns if column not in names]:
+            raise ValueError(f"{path} has no column {', '.join(missing)}: its columns are separated by commas.")
+        for row in reader:
+            values = [(row[names[column]] or "").strip() for column in columns]
+            where = f"{path}, line {reader.line_num}"
+            if values[0] in seen:
+                raise ValueError(f"{where}: the id {values[0]} is there twice.")
+            seen.add(values[0])
+            yield where, values
+
+
+def _age(text: str, where: str) -> float:
+    with suppress(ValueError):
+        if 0 <= float(text) <= SCALED_AGE_MONTHS:  # what is no number is neither
+            return float(text)
+    raise ValueError(f"{where}: {text!r} is no bone age in months, 0 to {SCALED_AGE_MONTHS:.0f}.")
+
+
+def _sex(text: str, where: str) -> str:
+    if text.lower() not in SEXES:
+        raise ValueError(f"{where}: {text!r} is no sex; write F or M.")
+    return SEXES[text.lower()]
 
 
 def _rsna_labels(path: Path) -> list[Label]:
     """The challenge names no validation split in this file: it is the one of RSNA_VALIDATION, on which weights that
     were trained elsewhere on this set can be measured too. Of other data in this layout, one id in ten.
     """
-    rows = [{name.strip().lower(): value for name, value in row.items()} for row in _rows(path)]
+    rows = list(_rows(path, ("id", "boneage", "male")))
     lines = RSNA_VALIDATION.read_text().splitlines()
     listed = {id for line in lines if not line.startswith("#") for id in line.split()}
-    val = listed & {row["id"] for row in rows} or {row["id"] for row in rows if int(row["id"]) % 10 == 0}
+    ids = {id for _, (id, _, _) in rows}
+    val = listed & ids or {id for id in ids if id.endswith("0")}
     return [
-        Label(
-            row["id"],
-            float(row["boneage"]),
-            "M" if row["male"].lower() in ("true", "1") else "F",
-            "val" if row["id"] in val else "train",
-        )
-        for row in rows
+        Label(id, _age(age, where), _sex(MALE.get(male.lower(), male), where), "val" if id in val else "train")
+        for where, (id, age, male) in rows
     ]
 
 
 def _members(folder: Path, split: str, archive: str) -> Iterator[tuple[Path, str]]:
     """(zip file or folder, name inside it) of every image."""
-    sources = [path for path in folder.iterdir() if path.suffix == ".zip" or path.is_dir()]
+    held = [path for path in folder.iterdir() if path.suffix == ".zip" or path.is_dir()]
+    sources = [path for path in held if "mask" not in path.name]  # theirs are named like the radiographs
     sources.sort(key=lambda path: (split not in path.name, path.name))
     for source in [*sources, folder]:
-        if archive not in source.name and source != folder:
+        if archive and (source == folder or archive not in source.name):
             continue
         if source.suffix == ".zip":
             with zipfile.ZipFile(source) as opened:

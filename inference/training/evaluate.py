@@ -115,7 +115,7 @@ def attention(model: BoneAgeModel, data: Dataset, cases: list[Case], options: ar
         (options.masks, attending.masked_ids, attending.against_epiphyses),
         (options.boxes, attending.boxed_ids, attending.against_boxes),
     ):
-        if path:
+        if path and options.marked:
             marked = read_dataset(options.data, "train", archive=options.images, ids=ids(path), limit=options.marked)
             outcomes = evaluate(model, marked)
             figures |= measure(

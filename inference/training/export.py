@@ -28,7 +28,7 @@ from inference.engine import presets
 from inference.engine.networks import age_network, attention_network, whole_hand_network
 from inference.engine.preprocessing import working_image
 from inference.engine.presets import Ensemble, Preset, WholeHand
-from inference.engine.weights import fingerprint, load_arrays, read_card, serving_files, weights_folder
+from inference.engine.weights import QUANTIZED_AGE, fingerprint, load_arrays, read_card, serving_files, weights_folder
 from inference.training import calibrate, quantize
 from inference.training.card import CITATION, NOT_FOR, write_card
 from inference.training.datasets import read_dataset, require_data
@@ -133,6 +133,9 @@ def main(arguments: list[str] | None = None) -> None:
     require_data(parser, options.data)
     chosen = presets.trainable(options.preset)
     out = options.out / chosen.name
+    # What is there already may be another run's.
+    for kept in (QUANTIZED_AGE, "card.json"):
+        (out / kept).unlink(missing_ok=True)
     export_networks(chosen, options.run, out)
     prepare = partial(working_image, preset=chosen)
     train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else calibrate.GATE_SAMPLE)

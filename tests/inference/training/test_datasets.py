@@ -186,3 +186,41 @@ def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "val.zip").write_bytes(data.getvalue())
     with pytest.raises(ValueError, match=r"3\.png is not an image"):
         read_dataset(tmp_path, "val")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("8,94,X,train", "line 5: 'X' is no sex; write F or M"),
+        ("8,nan,F,train", "line 5: 'nan' is no bone age in months, 0 to 240"),
+        ("8,252,F,train", "line 5: '252' is no bone age"),
+        ("8,,F,train", "line 5: '' is no bone age"),
+        ("7,94,F,train", "line 5: the id 7 is there twice"),
+    ],
+)
+def test_what_is_no_label_is_named_with_its_line(zipped, row, said):
+    with (zipped / "rsna_labels.csv").open("a") as labels:
+        labels.write(row + "\n")
+    with pytest.raises(ValueError, match=f"rsna_labels.csv, {said}"):
+        read_dataset(zipped, "train")
+
+
+def test_columns_that_are_missing_are_named(zipped):
+    (zipped / "labels.csv").write_text("id;age;sex;split\n7;94;F;train\n")
+    with pytest.raises(ValueError, match="has no column id, bone_age_months, sex, split"):
+        read_dataset(zipped, "train")
+
+
+@pytest.mark.parametrize(("male", "sex"), [("True", 1), ("1.0", 1), ("M", 1), ("False", 0), ("0", 0), ("female", 0)])
+def test_the_sex_of_the_original_layout_is_read_as_programs_write_it(tmp_path, male, sex):
+    (tmp_path / "boneage-training-dataset.csv").write_text(f"id,boneage,male\n7,94,{male}\n")
+    (tmp_path / "7.png").write_bytes(encoded(70))
+    assert read_dataset(tmp_path, "train").males == [sex]
+
+
+def test_masks_are_no_radiographs_and_loose_images_are_in_no_archive(zipped):
+    with zipfile.ZipFile(zipped / "epiphysis_masks.zip", "w") as masks:
+        masks.writestr("7.png", encoded(255))
+    (zipped / "12.png").write_bytes(encoded(3))
+    assert [int(image[0, 0]) for image in read_dataset(zipped, "train").images] == [70, 120]
+    assert [label.id for label in read_dataset(zipped, "train", archive="some_val").labels] == ["7"]
