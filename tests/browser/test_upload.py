@@ -50,7 +50,7 @@ def test_a_wrong_date_is_marked_put_right_and_all_files_sent_again_at_once(open_
     for _ in range(2):
         page.get_by_role("button", name="Remove").first.click()
     page.get_by_label("Study date").fill("2099-01-01")
-    drop(page, ("one.png", phantom(21)), ("two.png", phantom(22)))
+    drop(page, ("one.png", phantom(24)), ("two.png", phantom(25)))
     expect(page.locator(".field .errors")).to_have_text("The study date lies in the future.", timeout=PATIENCE)
     expect(page.get_by_label("Study date")).to_have_attribute("aria-invalid", "true")
     page.on("dialog", lambda dialog: dialog.dismiss())

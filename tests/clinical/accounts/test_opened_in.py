@@ -64,7 +64,7 @@ def test_it_is_refused_as_it_was_filled_in_and_taken_after_changing_back(two_tab
     assert f"You work in {other_hospital} now. This was opened in {hospital}:".replace("'", "&#x27;") in page
     for typed in FORMS[model][3].values():
         assert typed in page
-    assert f'name="hospital"\n       value="{hospital.pk}"' in page
+    assert f'name="hospital"\n         value="{hospital.pk}"' in page
     assert model.objects.count() == before
     assert send(hospital).status_code in (200, 302)
     assert [made.hospital for made in model.objects.all()][before:] == [hospital]
@@ -90,7 +90,7 @@ def test_the_question_about_a_duplicate_is_of_its_hospital_too(two_tabs, hospita
     upload = {"files": SimpleUploadedFile("A-2.png", radiograph_files.png()), "submission": "0" * 32}
     asked = as_user(tess).post("/studies/upload/", {"acquired_on": "2024-06-03"} | upload)
     question = asked.content.decode().split('hx-post=""')[1]
-    assert f'name="hospital"\n       value="{hospital.pk}"' in question
+    assert f'name="hospital"\n         value="{hospital.pk}"' in question
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_report_and_family_page_keep_what_was_signed(as_user, mother, patient, s
     CORRECTIONS[correction](Patient.objects.get())
     assert {key: of_report(Report.objects.get())[key] for key in told} == before
     again = as_user(mother).get(f"/family/{patient.pk}/").context
-    assert [sentences for _, sentences in again["reports"]] == [sentences for _, sentences in read["reports"]]
+    assert [sentences for _, sentences, _ in again["reports"]] == [sentences for _, sentences, _ in read["reports"]]
     assert again["chart"] == read["chart"]
     page = as_user(alice).get(f"/studies/{study.pk}/").content.decode()
     assert (f"Since this reading {correction}." in page) == ("table" not in correction)

@@ -8,7 +8,7 @@ from inference.engine.gate import Hands
 from inference.engine.networks import age_network, attention_network
 from inference.engine.two_stage import TwoStageModel
 from inference.engine.weights import load_arrays, read_card, save_arrays
-from inference.training import calibrate, quantize
+from inference.training import card, quantize
 from inference.training.datasets import Dataset
 from inference.training.export import export_onnx
 
@@ -55,7 +55,7 @@ def test_a_copy_is_as_good_that_errs_by_a_tenth_of_a_month_more_at_most(months, 
 
 
 def test_a_copy_that_comes_or_goes_makes_another_version(tiny, folder, radiographs, monkeypatch):
-    monkeypatch.setattr(calibrate, "markdown", lambda card: "")  # of a model that was never trained it tells nothing
+    monkeypatch.setattr(card, "markdown", lambda card: "")  # of a model that was never trained it tells nothing
     for good, version in ((True, "test-r2"), (True, "test-r2"), (False, "test-r3")):
         monkeypatch.setattr(quantize, "as_good", lambda figures, good=good: good)
         quantize.main(["--weights", str(folder), "--data", str(radiographs)])
