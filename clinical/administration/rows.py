@@ -6,8 +6,16 @@ from django.contrib import admin
 from django.contrib.admin.utils import flatten_fieldsets
 from django.http import Http404
 
-from clinical.administration.site import administers
+from clinical.administration.site import Administration, administers
 from clinical.audit.record import Verb, record, record_each
+from clinical.growth.ages import in_words
+
+EMPTY = Administration.empty_value_display  # said by displays themselves: of theirs, Django writes None in a form
+
+
+def in_months(months):
+    """A bone age as a list and a form show it: "8 y 9 m (105 m)"."""
+    return EMPTY if months is None else f"{in_words(months)} ({months:.0f} m)"
 
 
 @cache
@@ -17,7 +25,7 @@ def _as_text(model, name):
     if field is None:
         return None
 
-    @admin.display(description=field.verbose_name, empty_value="–")
+    @admin.display(description=field.verbose_name, empty_value=EMPTY)
     def text(row):
         return getattr(row, name)
 

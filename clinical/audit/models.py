@@ -43,11 +43,19 @@ class AccessEvent(models.Model):
     patient_key = models.CharField(max_length=40, blank=True, db_index=True)
     detail = models.CharField(max_length=200, blank=True)
     address = models.GenericIPAddressField(null=True)
-    values_sha256 = models.CharField(max_length=64, blank=True, help_text="Of the ChangedValues.")
+    values_sha256 = models.CharField(
+        max_length=64, blank=True, help_text="Fingerprint of what the changed fields held before and after."
+    )
 
     sequence = models.PositiveBigIntegerField(null=True, editable=False, help_text="Place in the hospital's chain.")
     previous = models.CharField(max_length=64, blank=True, editable=False, help_text="SHA-256 of the one before.")
-    sha256 = models.CharField("SHA-256", max_length=64, blank=True, editable=False, help_text="Of all of the above.")
+    sha256 = models.CharField(
+        "SHA-256",
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="Fingerprint of this event and of the one before.",
+    )
 
     objects = ScopedManager(_manager_class=models.Manager.from_queryset(AppendOnlyQuerySet), hospital="hospital")
 

@@ -4,8 +4,7 @@ from django.db.models.functions import Abs
 from django.utils.html import format_html
 
 from clinical.administration.filters import PersonFilter, RangeFilter, between, of_days
-from clinical.administration.rows import ReadOnlyAdmin
-from clinical.growth.ages import in_words
+from clinical.administration.rows import EMPTY, ReadOnlyAdmin, in_months
 from clinical.studies import version_admin, workflow  # noqa: F401  (the models' versions are administered here)
 from clinical.studies.expressions import (
     AGREED_MONTHS,
@@ -17,6 +16,7 @@ from clinical.studies.expressions import (
 )
 from clinical.studies.models import Study
 from clinical.studies.queries import BONE_AGE, DETERMINATIONS
+from clinical.studies.templatetags.ages import sds
 
 
 class AgeFilter(RangeFilter):
@@ -122,7 +122,7 @@ class StudyAdmin(ReadOnlyAdmin):
     search_help_text = "MRN, or key of the study."
     fieldsets = [
         (None, {"fields": ["id", "hospital", "patient", "mrn", "state", "sex", "acquired_on", "indication"]}),
-        ("Reading", {"fields": ["bone_age", "sds", "analysis", "doctor", "radiograph"]}),
+        ("Reading", {"fields": ["bone_age", "score", "analysis", "doctor", "radiograph"]}),
         ("Upload", {"fields": ["submitted_at", "submitted_by"]}),
     ]
     actions = ["retry", "reanalyse", "cancel"]
@@ -141,12 +141,15 @@ class StudyAdmin(ReadOnlyAdmin):
 
     @admin.display(description="bone age", ordering=BONE_AGE)
     def bone_age(self, row):
-        months = row.bone_age_months
-        return None if months is None else f"{in_words(months)} ({months:.0f} m)"
+        return in_months(row.bone_age_months)
+
+    @admin.display(description="SDS", ordering="sds")
+    def score(self, row):
+        return EMPTY if row.sds is None else sds(row.sds)
 
     @admin.display(description="read by")
     def doctor(self, row):
-        return row.review.doctor.name if row.review else None
+        return row.review.doctor.name if row.review else EMPTY
 
     @admin.action(description="Analyse again (failed and rejected ones)", permissions=["operate"])
     def retry(self, request, studies):

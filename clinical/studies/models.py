@@ -91,7 +91,7 @@ class Study(models.Model):
         on_delete=models.PROTECT,
         null=True,
         related_name="+",
-        help_text="Under way with another version of the model; takes the place of `analysis` if it succeeds.",
+        help_text="Under way with another version of the model; takes the place of the analysis if it succeeds.",
     )
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     sex = models.CharField(max_length=1, choices=Sex, help_text="The sex whose reference is used.")
@@ -102,7 +102,7 @@ class Study(models.Model):
     )
     notices = models.JSONField(default=list, help_text="What in the file does not fit the record, in sentences.")
     sds = models.FloatField(
-        "SDS", null=True, editable=False, help_text="Of the bone age that counts; kept by `judgement`, for lists."
+        "SDS", null=True, editable=False, help_text="Standard deviation score of the bone age that counts."
     )
     # What needs whom first. Columns, so that the worklist is read off an index however long it is.
     doctors_turn = _rank(TROUBLE, [State.ANALYSED], [State.REVIEWED], [State.SIGNED], PENDING)

@@ -20,6 +20,7 @@ from clinical.audit.record import Verb, record_each
 from clinical.studies.bland_altman import plot
 from clinical.studies.shadow_comparison import AGREEMENT_MONTHS, compare
 from inference import registry
+from inference.admin import RunAdmin
 from inference.engine.weights import available_models, fingerprint
 from inference.models import ModelVersion, ShadowAnalysis, State, VersionState
 from inference.training.card import FIGURES
@@ -254,11 +255,10 @@ NOT_SHADOWED = "It has read no study of this installation yet. A shadow run show
 
 
 @admin.register(ShadowAnalysis)
-class ShadowAnalysisAdmin(ReadOnlyAdmin):
+class ShadowAnalysisAdmin(RunAdmin):
     """Platform staff only: no hospital sees what a candidate reads."""
 
-    of_patients = True
-    list_display = ["short_id", "state", "reason_code", "bone_age_months", "model_version", "queued_at", "hospital"]
+    list_display = ["short_id", "badge", "reason_code", "bone_age", "model_version", "queued_at", "hospital"]
     list_filter = [
         "model_version",
         "state",
@@ -270,10 +270,7 @@ class ShadowAnalysisAdmin(ReadOnlyAdmin):
     list_select_related = ["hospital", "model_version"]
     search_fields = ["id", "analysis__id"]
     search_help_text = "Key of the shadow analysis, or of the analysis that it was made beside."
-
-    @admin.display(description="shadow analysis", ordering="id")
-    def short_id(self, row):
-        return str(row.pk)[:8]
+    fieldsets = [*RunAdmin.fieldsets, ("History", {"fields": ["analysis"]})]
 
 
 def _key(text):

@@ -1,6 +1,7 @@
 import pytest
 
 from clinical.studies.models import Study
+from inference.models import Analysis, ModelVersion, ShadowAnalysis
 from tests.factories import StudyFactory, UserFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
@@ -33,3 +34,27 @@ def test_studies_that_leave_the_filtered_list_by_what_was_done_are_counted(as_us
     fields = {"action": "retry", "_selected_action": [study.pk]}
     response = as_user(root).post("/admin/studies/study/?state__exact=failed", fields, follow=True)
     assert "Done for 1 of 1 studies." in response.content.decode()
+
+
+def test_numbers_are_rounded_with_their_unit_and_nothing_is_called_none(as_user, patient):
+    client, study = (
+        as_user(UserFactory(is_staff=True, is_superuser=True)),
+        StudyFactory(patient=patient, state="analysed"),
+    )
+    values = {"bone_age_months": 31.900192, "low_months": 20.1, "high_months": 44.4, "milliseconds": 492.49964}
+    Analysis.objects.filter(pk=study.analysis_id).update(**values)
+    Study.objects.filter(pk=study.pk).update(sds=0.7228686)
+    shadow = ShadowAnalysis.objects.create(
+        analysis=study.analysis,
+        model_version=ModelVersion.objects.create(name="m", version="2"),
+        hospital=study.hospital,
+        radiograph=study.analysis.radiograph,
+        **values,
+    )
+    of_run = {"2 y 8 m (32 m)", "20 to 44 months", "492 ms"}
+    expected = {study: {"+0.72"}, study.analysis: of_run, shadow: of_run}
+    for row, shown in expected.items():
+        text = client.get(f"/admin/{row._meta.label_lower.replace('.', '/')}/{row.pk}/change/").content.decode()
+        assert {words for words in shown if words in text} == shown
+        assert ">None<" not in text
+    assert "2 y 8 m (32 m)" in client.get("/admin/inference/shadowanalysis/").content.decode()
