@@ -340,6 +340,7 @@ if env.bool("BEHIND_PROXY", False):
 # --- language, time, log -------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en-gb"
+FORMAT_MODULE_PATH = "boneage_portal.formats"
 TIME_ZONE = env.str("TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True

@@ -1,4 +1,6 @@
 from django.contrib import admin
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from clinical.administration.filters import of_days
 from clinical.administration.rows import ReadOnlyAdmin
@@ -8,7 +10,11 @@ from clinical.audit.models import AccessEvent
 @admin.register(AccessEvent)
 class AccessEventAdmin(ReadOnlyAdmin):
     hospital_administrators = frozenset({"view"})
-    list_display = ["at", "actor_name", "verb", "object_type", "object_key", "hospital", "detail"]
+    list_display = ["happened_at", "actor_name", "verb", "object_type", "object_key", "hospital", "detail"]
     list_filter = ["verb", of_days("day", "at", "at"), "object_type", "hospital"]
     list_select_related = ["hospital"]
     search_fields = ["actor_name", "object_key", "patient_key"]
+
+    @admin.display(description="at", ordering="at")
+    def happened_at(self, event):
+        return date_format(timezone.localtime(event.at), "j M Y, H:i:s")
