@@ -10,6 +10,7 @@ PAGES = {
         "/admin/accounts/user/add/",
         "{user}",
         "/admin/accounts/hospital/add/",
+        "/admin/inference/modelversion/register/",
         "/admin/studies/study/?state__exact=queued",
         "{study}",
         "/admin/dashboards/studies/",
@@ -81,6 +82,35 @@ def test_axe_finds_nothing(open_page, portal, study, email, width, scheme):
         assert found.violations_count == 0, f"{path}\n{found.generate_report()}"
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow <= 0, f"{path} is {overflow} pixels too wide"
+
+
+A_LONG_NAME = """
+from clinical.accounts.models import User
+name = "Ngozi Chimamanda Okafor-" + 3 * "wolfeschlegelsteinhausen"
+User.objects.get_or_create(email=f"{60 * 'n'}@childrens-hospital.example", name=name)
+"""
+
+
+@pytest.mark.parametrize("path", ["/admin/accounts/user/?o=1.2", "/admin/studies/study/?o=2.3"])
+def test_a_list_shows_every_column_and_its_headings_beside_the_marks_of_sorting(open_page, portal, study, path):
+    portal.shell(A_LONG_NAME)
+    page = open_page("platform@demo.example", viewport={"width": 1280, "height": 800})
+    page.goto(path)
+    assert page.locator("#changelist-form .results").evaluate("list => list.scrollWidth - list.clientWidth") == 0
+    assert page.locator("th.sorted").count() == 2
+    gap = """head => head.querySelector('.sortoptions').getBoundingClientRect().left
+        - head.querySelector('.text a').getBoundingClientRect().right"""
+    assert min(head.evaluate(gap) for head in page.locator("th.sorted").all()) >= 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_heads_of_a_pair_of_lists_can_be_read(open_page, scheme):
+    page = open_page("platform@demo.example", color_scheme=scheme)
+    page.goto("/admin/auth/group/add/")
+    page.locator(".selector-chosen-title").wait_for()
+    # Contrast alone: the lists' marks are Django's, and name themselves in a way that axe does not like.
+    found = Axe().run(page, options={"runOnly": ["color-contrast"], "preload": False})
+    assert found.violations_count == 0, found.generate_report()
 
 
 def test_a_mark_of_a_chart_opens_the_rows_behind_it(open_page, study):
