@@ -1,15 +1,15 @@
 from django.contrib import admin
 from django.db.models import F
 
-from clinical.administration.filters import RangeFilter, between, of_days
+from clinical.administration.filters import HalfOpenFilter, between, of_days
 from clinical.administration.rows import ReadOnlyAdmin
 from clinical.studies.expressions import Seconds
 from reports import workflow
 from reports.models import Report
 
 
-class WaitedFilter(RangeFilter):
-    title = "hours from upload to signature (below the second)"
+class WaitedFilter(HalfOpenFilter):
+    title = "hours from upload to signature"
     parameter = "waited"
 
     def within(self, queryset, low, high):

@@ -28,6 +28,7 @@ class RangeFilter(FieldsFilter):
     template = "admin/range_filter.html"
     parameter = ""
     input_type, example = "number", "a number"
+    labels = ("From", "To")
 
     def __init__(self, request, params, model, model_admin):
         super().__init__(request, params, model, model_admin)
@@ -54,7 +55,7 @@ class RangeFilter(FieldsFilter):
     @property
     def fields(self):
         """(name, label, value) of both ends."""
-        names = zip(self.expected_parameters(), ("From", "To"), strict=True)
+        names = zip(self.expected_parameters(), self.labels, strict=True)
         return [(name, label, self.used_parameters.get(name, "")) for name, label in names]
 
     def queryset(self, request, queryset):
@@ -64,6 +65,12 @@ class RangeFilter(FieldsFilter):
     def within(self, queryset, low, high):
         """The rows from `low` to `high`, either of which may be None."""
         raise NotImplementedError
+
+
+class HalfOpenFilter(RangeFilter):
+    """Without the row that is exactly at the upper end, as the bars of the dashboards count."""
+
+    labels = ("From", "Below")
 
 
 class PersonFilter(admin.RelatedOnlyFieldListFilter):

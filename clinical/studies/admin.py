@@ -3,7 +3,7 @@ from django.db.models import F
 from django.db.models.functions import Abs
 from django.utils.html import format_html
 
-from clinical.administration.filters import PersonFilter, RangeFilter, between, of_days
+from clinical.administration.filters import HalfOpenFilter, PersonFilter, RangeFilter, between, of_days
 from clinical.administration.rows import EMPTY, ReadOnlyAdmin, in_months
 from clinical.studies import version_admin, workflow  # noqa: F401  (the models' versions are administered here)
 from clinical.studies.expressions import (
@@ -27,8 +27,8 @@ class AgeFilter(RangeFilter):
         return between(queryset, completed_years(), low, high)
 
 
-class BoneAgeFilter(RangeFilter):
-    title = "bone age (years, below the second)"
+class BoneAgeFilter(HalfOpenFilter):
+    title = "bone age (years)"
     parameter = "bone_age"
 
     def within(self, queryset, low, high):
@@ -36,24 +36,24 @@ class BoneAgeFilter(RangeFilter):
         return between(queryset, BONE_AGE, *months, below=True)
 
 
-class SdsFilter(RangeFilter):
-    title = "SDS (below the second)"
+class SdsFilter(HalfOpenFilter):
+    title = "SDS"
     parameter = "sds"
 
     def within(self, queryset, low, high):
         return between(queryset, F("sds"), low, high, below=True)
 
 
-class MeanFilter(RangeFilter):
-    title = "mean of AI and doctor (years, below the second)"
+class MeanFilter(HalfOpenFilter):
+    title = "mean of AI and doctor (years)"
     parameter = "mean"
 
     def within(self, queryset, low, high):
         return between(queryset.filter(READ_WITH_AI), (AI_MONTHS + DOCTOR_MONTHS) / 24.0, low, high, below=True)
 
 
-class ResultTimeFilter(RangeFilter):
-    title = "seconds to the result (below the second)"
+class ResultTimeFilter(HalfOpenFilter):
+    title = "seconds to the result"
     parameter = "result"
 
     def within(self, queryset, low, high):
@@ -61,8 +61,8 @@ class ResultTimeFilter(RangeFilter):
         return between(analysed, SECONDS_TO_RESULT, low, high, below=True)
 
 
-class DifferenceFilter(RangeFilter):
-    title = "AI minus doctor (months, below the second)"
+class DifferenceFilter(HalfOpenFilter):
+    title = "AI minus doctor (months)"
     parameter = "difference"
 
     def within(self, queryset, low, high):
