@@ -59,7 +59,9 @@ def servers():
         yield {
             "DATABASE_URL": server._replace(path=f"/{name}").geturl(),
             # No other test's message wakes this worker.
-            "BROKER_URL": urlsplit(os.environ["BROKER_URL"])._replace(path="/1").geturl(),
+            "BROKER_URL": urlsplit(os.environ["BROKER_URL"])
+            ._replace(path=f"/{3 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:])}")
+            .geturl(),
         }
         connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -4,20 +4,27 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('audit', '0002_chain'),
+        ("audit", "0002_chain"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='accessevent',
-            name='sha256',
-            field=models.CharField(blank=True, editable=False, help_text='Fingerprint of this event and of the one before.', max_length=64, verbose_name='SHA-256'),
+            model_name="accessevent",
+            name="sha256",
+            field=models.CharField(
+                blank=True,
+                editable=False,
+                help_text="Fingerprint of this event and of the one before.",
+                max_length=64,
+                verbose_name="SHA-256",
+            ),
         ),
         migrations.AlterField(
-            model_name='accessevent',
-            name='values_sha256',
-            field=models.CharField(blank=True, help_text='Fingerprint of what the changed fields held before and after.', max_length=64),
+            model_name="accessevent",
+            name="values_sha256",
+            field=models.CharField(
+                blank=True, help_text="Fingerprint of what the changed fields held before and after.", max_length=64
+            ),
         ),
     ]

@@ -5,21 +5,31 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('inference', '0005_trial_of_a_version_and_index_of_requests'),
-        ('studies', '0008_every_review_is_judged'),
+        ("inference", "0005_trial_of_a_version_and_index_of_requests"),
+        ("studies", "0008_every_review_is_judged"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='study',
-            name='reanalysis',
-            field=models.OneToOneField(help_text='Under way with another version of the model; takes the place of the analysis if it succeeds.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inference.analysis'),
+            model_name="study",
+            name="reanalysis",
+            field=models.OneToOneField(
+                help_text="Under way with another version of the model; takes the place of the analysis if it succeeds.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="inference.analysis",
+            ),
         ),
         migrations.AlterField(
-            model_name='study',
-            name='sds',
-            field=models.FloatField(editable=False, help_text='Standard deviation score of the bone age that counts.', null=True, verbose_name='SDS'),
+            model_name="study",
+            name="sds",
+            field=models.FloatField(
+                editable=False,
+                help_text="Standard deviation score of the bone age that counts.",
+                null=True,
+                verbose_name="SDS",
+            ),
         ),
     ]
