@@ -108,6 +108,12 @@ def bob(other_hospital):
 
 
 @pytest.fixture
+def root(db):
+    """Of the platform's staff, with every right."""
+    return factories.UserFactory(name="Root", email="root@example.org", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
 def charlie(db):
     """Somebody who can sign in and belongs nowhere."""
     return factories.UserFactory(name="Charlie", email="charlie@example.org")

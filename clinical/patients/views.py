@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from clinical.accounts import opened_in
 from clinical.accounts.permissions import clinician_required
-from clinical.audit.record import Verb, record
+from clinical.audit.record import Verb, record, record_each
 from clinical.listing import PAGE_SIZE, listing
 from clinical.patients.forms import PatientForm
 from clinical.patients.growth_record import growth_record
@@ -82,8 +82,7 @@ def _edit(request, patient, verb):
         record(Verb.VIEW, patient, request=request, detail="form")
     status = opened_in.refusal(form) if form.errors else 200
     alike = form.alike if status == 422 else []  # else they are of a hospital that is not meant
-    for each in alike:
-        record(Verb.VIEW, each, request=request, detail="perhaps the same child as a new patient")
+    record_each(Verb.VIEW, alike, request=request, detail="perhaps the same child as a new patient")
     context = {"form": form, "alike": alike, "patient": None if verb == Verb.CREATE else patient}
     return render(request, "patients/form.html", context, status=status)
 

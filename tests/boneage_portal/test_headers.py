@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests import radiograph_files
-from tests.factories import ReportFactory, StudyFactory, UserFactory
+from tests.factories import ReportFactory, StudyFactory
 
 COMMON = {
     "X-Content-Type-Options": "nosniff",
@@ -31,11 +31,6 @@ def study(unscoped, patient):
 def report(unscoped, study, alice):
     pdf = storages["private"].save("reports/of-a-test.pdf", ContentFile(b"%PDF-"))
     return ReportFactory(study=study, review__doctor=alice, state="ready", pdf=pdf)
-
-
-@pytest.fixture
-def root(db):
-    return UserFactory(email="root@example.org", is_staff=True, is_superuser=True)
 
 
 def policy(response):

@@ -13,7 +13,7 @@ from inference.engine.model import DEFAULT_MODEL
 from inference.engine.weights import SHIPPED, fingerprint
 from inference.models import ModelVersion, ShadowAnalysis, State, VersionState
 from inference.workflow import WrongState
-from tests.factories import AnalysisFactory, UserFactory
+from tests.factories import AnalysisFactory
 from tests.model_files import from_elsewhere
 
 
@@ -22,11 +22,6 @@ def nothing_loaded(db):
     registry._load.cache_clear()
     yield
     registry._load.cache_clear()
-
-
-@pytest.fixture
-def root(db):
-    return UserFactory(name="Root", is_staff=True, is_superuser=True)
 
 
 @pytest.fixture

@@ -21,11 +21,6 @@ pytestmark = pytest.mark.usefixtures("unscoped")
 
 
 @pytest.fixture
-def root(db):
-    return UserFactory(name="Root", is_staff=True, is_superuser=True)
-
-
-@pytest.fixture
 def a_month(add, hospital, other_hospital, bob):
     """Some studies of everything that a dashboard counts, in both hospitals."""
 

@@ -8,18 +8,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from PIL import Image
 
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD
 
 
 def picture(size=(1200, 400), kind="PNG", mode="RGBA"):
     buffer = io.BytesIO()
     Image.new(mode, size, (200, 30, 60, 128)[: len(mode)]).save(buffer, kind)
     return buffer.getvalue()
-
-
-@pytest.fixture
-def root(db):
-    return UserFactory(name="Root", email="root@example.org", is_staff=True, is_superuser=True)
 
 
 @pytest.fixture

@@ -6,14 +6,8 @@ import pytest
 
 from clinical.audit.models import AccessEvent
 from clinical.audit.record import Verb, record
-from tests.factories import UserFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
-
-
-@pytest.fixture
-def root(db):
-    return UserFactory(is_staff=True, is_superuser=True)
 
 
 def test_moments_are_written_by_24_hours_and_those_of_events_to_the_second(as_user, root, patient):

@@ -18,11 +18,6 @@ LIST = "/admin/inference/modelversion/"
 
 
 @pytest.fixture
-def root(db):
-    return UserFactory(name="Root", is_staff=True, is_superuser=True)
-
-
-@pytest.fixture
 def looking(db):
     """Platform staff who may look at models, and change none."""
     user = UserFactory(is_staff=True)
