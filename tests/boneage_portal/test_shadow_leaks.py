@@ -76,4 +76,4 @@ def test_the_sweep_would_find_it(request, as_user, shadow):
     root = UserFactory(is_staff=True, is_superuser=True)
     content = as_user(root).get("/admin/inference/shadowanalysis/").content.decode()
     assert "shadowy-candidate" in content
-    assert "77.3" in content
+    assert "6 y 5 m (77 m)" in content
