@@ -51,6 +51,10 @@ INSTALLED_APPS = [
     "csp",
     "django_filters",
     "django_htmx",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django.forms",
     "clinical.administration.apps.AdministrationConfig",  # Django's own, with another site
     "django.contrib.auth",
@@ -75,6 +79,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "clinical.accounts.sessions.SessionLimitMiddleware",
+    "clinical.accounts.api.AccessTokenMiddleware",
     "clinical.accounts.scope.HospitalScopeMiddleware",
     "clinical.accounts.second_factor.SecondFactorMiddleware",
 ]
@@ -215,6 +220,32 @@ MFA_TOTP_TOLERANCE = 0  # allauth remembers a used code for one period: with mor
 # Accounts are invited: nobody can open one with an address that is not theirs and lock its owner out.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 SESSION_IDLE_SECONDS = 60 * env.float("SESSION_IDLE_MINUTES", 15)
+
+# --- programs ------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["clinical.accounts.api.AccessTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["clinical.accounts.api.IsClinician"],
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"user": "600/min"},
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["clinical.accounts.api.Filters", "clinical.accounts.api.Sorts"],
+    "DEFAULT_PAGINATION_CLASS": "clinical.accounts.api.Pages",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "clinical.accounts.api.explain",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+KNOX_TOKEN_MODEL = "accounts.AccessToken"
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_PREFIX": "boneage_"}  # scanners for secrets know them by it
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Bone Age Portal",
+    "DESCRIPTION": "For programs of a hospital: register patients, submit radiographs, fetch bone ages and reports.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": r"/api/v\d+",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+}
 
 # --- audit and privacy ---------------------------------------------------------------------------------------
 

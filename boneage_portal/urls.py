@@ -18,6 +18,7 @@ urlpatterns = [
     path("accounts/sessions/", include("allauth.usersessions.urls")),
     path("", include("boneage_portal.dashboards.urls")),  # before the administration, whose last route takes the rest
     path("admin/", admin.site.urls),
+    path("api/", include("boneage_portal.api")),
     path("", include("clinical.accounts.urls")),
     path("", include("clinical.notices.urls")),
     path("", include("clinical.patients.urls")),

@@ -15,8 +15,13 @@ def arranged(filterset, sorts, sort, default):
     rows = filterset.qs if filterset.is_valid() else filterset.queryset.none()
     if sort.removeprefix("-") not in sorts:
         sort = default
-    order = [_order(field, descending=sort.startswith("-")) for field in sorts[sort.removeprefix("-")]]
-    return rows.order_by(*order).values_list("pk", flat=True), sort
+    return ordered(rows, sorts, sort).values_list("pk", flat=True), sort
+
+
+def ordered(rows, sorts, sort):
+    """`rows` in the order `sort`, which is one of `sorts`."""
+    fields = sorts[sort.removeprefix("-")]
+    return rows.order_by(*(_order(field, descending=sort.startswith("-")) for field in fields))
 
 
 def listing(request, filterset, sorts, default, count=None):

@@ -11,6 +11,7 @@ from django.test import Client
 from django_scopes import scopes_disabled
 from django_scopes.state import state as scope_of_the_context
 
+from clinical.accounts import access_tokens
 from clinical.audit import immutable
 from tests import factories
 
@@ -167,6 +168,17 @@ def as_user(client):
         return client
 
     return sign_in
+
+
+@pytest.fixture
+def program(db):
+    """A program with an access token of a member: `program(alice).get("/api/v1/studies/")`."""
+
+    def of(member, right="write", **options):
+        _, secret = access_tokens.make(member.memberships.get(), "PACS gateway", right, options.get("days", 30))
+        return Visitor(headers={"Authorization": f"Bearer {secret}"})
+
+    return of
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.utils import timezone
+from knox.models import AbstractAuthToken
 
 from clinical.growth.bone_age import REFERENCES
 
@@ -108,6 +109,29 @@ class Membership(models.Model):
 
     def __str__(self):
         return f"{self.user}, {self.get_role_display()} of {self.hospital}"
+
+
+class Right(models.TextChoices):
+    READ = "read", "Read"
+    WRITE = "write", "Read and submit"
+
+
+class AccessToken(AbstractAuthToken):
+    """Lets a program do through the API what `membership` may, as far as `right` goes. The portal keeps its hash.
+
+    It ends with the membership, and changes with its role. Like Membership it is read before there is a scope.
+    """
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="access_tokens")
+    name = models.CharField(max_length=60, help_text="What uses it, such as: PACS gateway.")
+    right = models.CharField("rights", max_length=10, choices=Right, default=Right.READ)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["-created"]
+
+    def __str__(self):
+        return f"{self.name}, of {self.membership}"
 
 
 class InvitationQuerySet(models.QuerySet):

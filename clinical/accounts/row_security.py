@@ -30,6 +30,7 @@ SHARED = {
     "account": "addresses to sign in with, needed before anybody is known",
     "mfa": "second factors, needed before anybody has signed in",
     "usersessions": "where somebody is signed in",
+    "accounts.AccessToken": "hashes of tokens, needed before anybody is known",
     "accounts.User": "one person may belong to several hospitals",
     "accounts.User_groups": "roles in the administration",
     "accounts.User_user_permissions": "roles in the administration",

@@ -21,7 +21,8 @@ ACTIVE_MEMBERSHIP = "active_membership"
 class HospitalScopeMiddleware:
     """Sets `request.memberships`, `.membership`, `.hospital`, `.is_family` and enters the matching scope.
 
-    Staff of hospitals see the hospital they chose (the first they joined, until they choose). Family members see the
+    Staff of hospitals see the hospital they chose (the first they joined, until they choose), a program the one of its
+    access token. Family members see the
     hospitals of their children, and so do staff on the family's pages: they may be parents, too. Everybody else,
     the anonymous included, is in no scope. Platform staff are outside of any scope in the administration only.
     """
@@ -36,10 +37,11 @@ class HospitalScopeMiddleware:
     def in_hospital(self, request):
         user = request.user
         request.memberships = list(user.memberships.select_related("hospital")) if user.is_authenticated else []
-        chosen = request.session.get(ACTIVE_MEMBERSHIP)
+        token = getattr(request, "access_token", None)
+        chosen = token.membership_id if token else request.session.get(ACTIVE_MEMBERSHIP)
         request.membership = next(
             (membership for membership in request.memberships if membership.pk == chosen),
-            min(request.memberships, key=lambda membership: membership.pk, default=None),
+            None if token else min(request.memberships, key=lambda membership: membership.pk, default=None),
         )
         request.hospital = request.membership and request.membership.hospital
         of_children = []

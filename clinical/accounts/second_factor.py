@@ -77,7 +77,8 @@ class SecondFactorMiddleware:
     def lead(self, request, page):
         if request.htmx:
             return HttpResponseClientRedirect(page)
-        if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+        wants_json = request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+        if wants_json or getattr(request, "access_token", None):
             return JsonResponse({"detail": SENTENCE}, status=403)
         if request.method == "GET" and request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate":
             request.session[DESTINATION] = request.get_full_path()

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from clinical.accounts import security, views
+from clinical.accounts import access_tokens, security, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -10,6 +10,9 @@ urlpatterns = [
     path("members/<int:pk>/role/", views.change_role, name="change_role"),
     path("members/<int:pk>/remove/", views.remove_member, name="remove_member"),
     path("members/invitations/<int:pk>/withdraw/", views.withdraw_invitation, name="withdraw_invitation"),
+    path("api/", access_tokens.own, name="access_tokens"),
+    path("members/api/", access_tokens.of_hospital, name="hospital_access_tokens"),
+    path("api/tokens/<slug:key>/revoke/", access_tokens.revoke_one, name="revoke_access_token"),
     path("session/", security.session, name="session"),
     path("accounts/sessions/<int:pk>/end/", security.end_session, name="end_session"),
     path("accounts/2fa/set-up/", security.set_up_second_factor, name="set_up_second_factor"),

@@ -41,6 +41,8 @@ class Verb(models.TextChoices):
     AMEND = "amend"
     INVITE = "invite"
     WITHDRAW_INVITATION = "withdraw invitation"
+    MAKE_TOKEN = "make access token"
+    REVOKE_TOKEN = "revoke access token"
     JOIN = "join"
     CHANGE_ROLE = "change role"
     REMOVE_MEMBER = "remove member"
@@ -77,8 +79,8 @@ def record(verb, obj, *, actor=None, request=None, detail="", hospital_id=None, 
     several, `hospital_id` says whose record it is.
 
     `actor` is a user; None stands for the system (a worker, a sweep). `request`, where there is one, names
-    the actor and the address. `detail` is a short word, never patient data. `changes`: field -> (before, after); they
-    are kept beside the event.
+    the actor and the address, and the access token of a program. `detail` is a short word, never patient data.
+    `changes`: field -> (before, after); they are kept beside the event.
     """
     event = _event(verb, obj, actor, request, detail, hospital_id)
     # The platform's rows are in no hospital's scope.
@@ -109,6 +111,8 @@ def _event(verb, obj, actor, request, detail, hospital_id):
     if hospital_id is None:
         hospital_id = obj.pk if kind == "hospital" else getattr(obj, "hospital_id", None)
     patient_key = obj.pk if kind == "patient" else getattr(obj, "patient_id", "")
+    if token := getattr(request, "access_token", None):
+        detail = ", ".join(filter(None, [detail, f"by {token.name}"]))
     return AccessEvent(
         hospital_id=hospital_id,
         actor=actor,

@@ -34,11 +34,24 @@ def bundle(patient, files, at):
         resources += _measured(patient, measurement, measurement.pk, "final")
     for former in patient.former_measurements.select_related("entered_by"):
         resources += _measured(patient, former, f"former-{former.pk}", "entered-in-error")
-    studies = Study.objects.filter(patient=patient).select_related("analysis__model_version")
-    # The reports' own rows belong to the floor above.
-    studies = studies.prefetch_related("reviews__doctor", "reports__review", "reports__signed_by")
-    for study in studies.order_by("acquired_on", "submitted_at"):
+    for study in _whole(Study.objects.filter(patient=patient)).order_by("acquired_on", "submitted_at"):
         resources += _study(patient, study, files)
+    return _collection(resources, at)
+
+
+def study_bundle(study, at):
+    """One study as a Bundle of its own, with its patient, without files."""
+    [study] = _whole(Study.objects.filter(pk=study.pk).select_related("patient__hospital"))
+    return _collection([_patient(study.patient), *_study(study.patient, study, {})], at)
+
+
+def _whole(studies):
+    # The reports' own rows belong to the floor above.
+    related = ("reviews__doctor", "reports__review", "reports__signed_by")
+    return studies.select_related("analysis__model_version").prefetch_related(*related)
+
+
+def _collection(resources, at):
     return {
         "resourceType": "Bundle",
         "type": "collection",

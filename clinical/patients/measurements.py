@@ -48,15 +48,23 @@ def _save(request, measurement, verb):
     form = MeasurementForm(request.POST, instance=measurement)
     if not form.is_valid():
         return _page(request, form, 422)
-    changed = [name for name in form.changed_data if name in VALUES]
-    if changed:
+    if _changed(form):
         if verb == Verb.EDIT:
             former.save()
-        measurement.entered_by, measurement.entered_at = request.user, timezone.now()
-        form.save()
-        record(verb, measurement, request=request, detail=", ".join(changed))
+        keep(form, request, verb)
     messages.success(request, "The measurement was saved.")
     return redirect("patients:detail", pk=measurement.patient_id)
+
+
+def _changed(form):
+    return [name for name in form.changed_data if name in VALUES]
+
+
+def keep(form, request, verb):
+    """Save the measurement of a valid form in the name of who sent it."""
+    form.instance.entered_by, form.instance.entered_at = request.user, timezone.now()
+    form.save()
+    record(verb, form.instance, request=request, detail=", ".join(_changed(form)))
 
 
 def _page(request, form, status=200):

@@ -47,19 +47,28 @@ def place(picture, file_name, shared, mrn):
     a radiograph filed for the wrong child is worse than one that is not filed.
     """
     name = NAME.fullmatch(file_name)
+    patient = patient_of(picture, mrn or name["mrn"].strip(), "MRN" if mrn else "file name", missing=mrn)
+    return patient, _date(name["day"]) or (picture.dicom and picture.dicom.study_date) or shared["acquired_on"]
+
+
+def patient_of(picture, mrn, source, missing=""):
+    """Whom `mrn`, which the `source` gives, and the DICOM header name; raises Unplaced where that is not one patient.
+
+    `missing`: the MRN that the refusal names before all others.
+    """
     header_id = ((picture.dicom and picture.dicom.patient_id) or "").strip()
-    by_name, by_header = _patient(mrn or name["mrn"].strip()), _patient(header_id)
-    patient = by_name or by_header
+    by_mrn, by_header = _patient(mrn), _patient(header_id)
+    patient = by_mrn or by_header
     if patient is None:
-        raise Unplaced(f"No patient with the MRN {mrn or header_id or name['mrn'].strip()}.", "unmatched")
-    if by_name and by_header and by_name != by_header:
+        raise Unplaced(f"No patient with the MRN {missing or header_id or mrn}.", "unmatched")
+    if by_mrn and by_header and by_mrn != by_header:
         raise Unplaced(
-            f"The {'MRN' if mrn else 'file name'} and the DICOM header name two different patients. "
+            f"The {source} and the DICOM header name two different patients. "
             "Find out whose radiograph it is, and upload it from that patient's page."
         )
     if patient.archived_at:
         raise Unplaced(ARCHIVED)
-    return patient, _date(name["day"]) or (picture.dicom and picture.dicom.study_date) or shared["acquired_on"]
+    return patient
 
 
 def _patient(mrn):

@@ -109,7 +109,7 @@ def receive(request, form, page, place, again, names_patient=False):
     if stored:
         results = [_submit_stored(request, stored, shared, place)]
     else:
-        results = [_submit_file(request, file, shared, place) for file in files]
+        results = [submit_file(request, file, shared, place) for file in files]
     if request.htmx:
         [result, *_] = results
         context = {"result": result, "names_patient": names_patient}
@@ -129,7 +129,11 @@ def _placed(place, picture, file_name, shared):
     return patient, acquired_on
 
 
-def _submit_file(request, file, shared, place):
+def submit_file(request, file, shared, place, confirmed=False):
+    """Submit one file; an UploadResult says what became of it. `place` and `shared` as in `receive`.
+
+    `confirmed`: the same picture is meant to be filed again.
+    """
     try:
         data = intake.read_upload(file)
         picture = read_radiograph(data)
@@ -141,7 +145,7 @@ def _submit_file(request, file, shared, place):
         return UploadResult(file.name, error.status, str(error), 422)
     except intake.StorageFull as error:
         return UploadResult(file.name, "refused", str(error), 507)
-    return _submit(request, patient, radiograph, picture, file.name, acquired_on, shared, confirmed=False)
+    return _submit(request, patient, radiograph, picture, file.name, acquired_on, shared, confirmed)
 
 
 def _submit_stored(request, pk, shared, place):

@@ -8,6 +8,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
 
+from clinical.accounts import access_tokens
 from tests import radiograph_files
 from tests.factories import (
     ErasureFactory,
@@ -90,6 +91,13 @@ def invitation(hospital):
 @pytest.fixture
 def token(invitation):
     return invitation
+
+
+@pytest.fixture
+def access_token(tess):
+    """Of the technician."""
+    token, _ = access_tokens.make(tess.memberships.get(), "PACS gateway", "write", 30)
+    return token
 
 
 @pytest.fixture

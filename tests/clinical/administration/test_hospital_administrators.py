@@ -266,7 +266,7 @@ def test_invitations_are_withdrawn_by_the_workflow_and_only_open_ones_of_the_own
     own, others = InvitationFactory(hospital=hospital), InvitationFactory(hospital=other_hospital)
     fields = {"action": "withdraw", "_selected_action": [own.pk, others.pk]}
     answer = as_user(ada).post(page("accounts.invitation", "changelist"), fields, follow=True)
-    assert "1 invitations were withdrawn" in answer.content.decode()
+    assert "1 invitation was withdrawn; its link no longer works." in answer.content.decode()
     assert list(Invitation.objects.all()) == [others]
     assert AccessEvent.objects.get(verb=Verb.WITHDRAW_INVITATION).actor == ada
 

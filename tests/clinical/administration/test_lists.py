@@ -6,6 +6,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
+from clinical.accounts import access_tokens
 from clinical.audit.record import Verb, record
 from inference.models import ModelVersion, ShadowAnalysis
 from tests.factories import (
@@ -21,6 +22,7 @@ from tests.factories import (
 
 MODELS = {model._meta.label_lower: model for model in admin.site._registry}
 READ_ONLY = {
+    "accounts.accesstoken",
     "accounts.invitation",
     "audit.accessevent",
     "inference.analysis",
@@ -37,6 +39,7 @@ READ_ONLY = {
 @pytest.fixture
 def one_of_each(patient, alice, hospital):
     InvitationFactory(hospital=hospital)
+    access_tokens.make(alice.memberships.get(), "PACS gateway", "read", 30)
     GuardianshipFactory(patient=patient)
     FamilyInvitationFactory(patient=patient)
     NotificationFactory(user=alice, hospital=hospital)
@@ -117,7 +120,7 @@ def test_platform_staff_withdraw_invitations_of_either_kind(as_user, root, db, f
     model, keys = factory._meta.model, [factory().pk, factory(accepted_at=timezone.now()).pk]
     fields = {"action": "withdraw", "_selected_action": keys}
     answer = as_user(root).post(page(model, "changelist"), fields, follow=True)
-    assert "1 invitations were withdrawn" in answer.content.decode()
+    assert "1 invitation was withdrawn; its link no longer works." in answer.content.decode()
     assert list(model.objects.values_list("pk", flat=True)) == keys[1:]
 
 

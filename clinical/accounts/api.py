@@ -1,0 +1,161 @@
+"""What every room of the API shares: who a program acts for, what it may do, how lists and refusals look.
+
+A program sends an access token. It stands for one member of one hospital, so the middleware that lets people into
+their hospital lets programs into theirs, and every view finds the same `request.membership` and scope.
+"""
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
+from django.http import JsonResponse
+from django.utils import timezone
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.plumbing import build_bearer_security_scheme_object
+from knox.auth import TokenAuthentication
+from rest_framework import serializers
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated, ValidationError
+from rest_framework.filters import BaseFilterBackend
+from rest_framework.pagination import PageNumberPagination
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+
+from clinical.accounts.models import AccessToken, Right
+from clinical.accounts.permissions import CLINICAL_ROLES
+from clinical.listing import PAGE_SIZE, ordered
+
+ROOT = "/api/v1/"
+NONE_SENT = "Send an access token, as the header Authorization: Bearer TOKEN. Make one in the portal, under API."
+UNKNOWN = "This access token is unknown, has expired or was revoked. Make a new one in the portal, under API."
+
+
+class AccessTokenMiddleware:
+    """Sets `request.access_token`, and below ROOT `request.user`: a session opens nothing there, a token nothing else.
+
+    Before HospitalScopeMiddleware, after whatever looks after sessions.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        request.access_token = None
+        if not request.path.startswith(ROOT):
+            return self.get_response(request)
+        try:
+            request.user, request.access_token = TokenAuthentication().authenticate(request) or (AnonymousUser(), None)
+        except (AuthenticationFailed, UnicodeDecodeError):
+            return JsonResponse({"detail": UNKNOWN}, status=401, headers={"WWW-Authenticate": "Bearer"})
+        if request.access_token:
+            _note_use(request.access_token)
+        return self.get_response(request)
+
+
+def _note_use(token):
+    """Busy programs do not cost a write with every request."""
+    now = timezone.now()
+    lately = Q(last_used_at__gte=now - timezone.timedelta(minutes=1))
+    AccessToken.objects.filter(pk=token.pk).exclude(lately).update(last_used_at=now)
+
+
+class AccessTokenAuthentication(BaseAuthentication):
+    """Whom the middleware has let in."""
+
+    def authenticate(self, request):
+        token = request._request.access_token
+        return (token.user, token) if token else None
+
+    def authenticate_header(self, request):
+        return "Bearer"
+
+
+class AccessTokenScheme(OpenApiAuthenticationExtension):
+    target_class = AccessTokenAuthentication
+    name = "accessToken"
+
+    def get_security_definition(self, auto_schema):
+        return build_bearer_security_scheme_object("Authorization", "Bearer")
+
+
+class IsClinician(BasePermission):
+    """As the pages: technicians and doctors. A token that may only read changes nothing."""
+
+    def has_permission(self, request, view):
+        if request.auth is None:
+            return False
+        if request.membership is None or request.membership.role not in CLINICAL_ROLES:
+            self.message = "The API is for technicians and doctors: the role of whom this access token acts for is not."
+            return False
+        self.message = "This access token may only read. Make one that may submit, too."
+        return request.method in SAFE_METHODS or request.auth.right == Right.WRITE
+
+
+class Filters(DjangoFilterBackend):
+    """As the portal's lists. A misspelt name is told: ignored, it would answer with all rows."""
+
+    def filter_queryset(self, request, queryset, view):
+        filterset_class = self.get_filterset_class(view, queryset)
+        known = {*filterset_class.base_filters, "sort", "page", "page_size"}
+        unknown = sorted(set(request.query_params) - known)
+        if unknown:
+            known_names = ", ".join(sorted(known))
+            raise ValidationError({name: f"There is no such filter. There are: {known_names}." for name in unknown})
+        return super().filter_queryset(request, queryset, view)
+
+
+class Sorts(BaseFilterBackend):
+    """`?sort=name` or `-name`, of the view's `sorts`; the first of them unless another is asked for."""
+
+    def filter_queryset(self, request, queryset, view):
+        sort = request.query_params.get("sort", view.default_sort)
+        if sort.removeprefix("-") not in view.sorts:
+            raise ValidationError({"sort": f"Sort by one of: {', '.join(view.sorts)}; with - before it, downwards."})
+        return ordered(queryset, view.sorts, sort)
+
+    def get_schema_operation_parameters(self, view):
+        names = [sign + name for name in view.sorts for sign in ("", "-")]
+        schema = {"type": "string", "enum": names, "default": view.default_sort}
+        return [{"name": "sort", "in": "query", "required": False, "schema": schema}]
+
+
+class Pages(PageNumberPagination):
+    page_size = PAGE_SIZE
+    page_size_query_param = "page_size"
+    max_page_size = 100
+    invalid_page_message = "There is no such page."
+
+
+class Rounded(serializers.FloatField):
+    """As far as it is known: `digits` after the point."""
+
+    def __init__(self, digits=1, **kwargs):
+        super().__init__(read_only=True, **kwargs)
+        self.digits = digits
+
+    def to_representation(self, value):
+        return round(value, self.digits)
+
+
+class Conflict(APIException):
+    """What is asked for does not fit how things stand now."""
+
+    status_code = 409
+    default_code = "conflict"
+
+
+def explain(error, context):
+    """Every refusal is {"detail": a sentence}, and where fields are wrong {"fields": {name: [sentences]}} beside it."""
+    from rest_framework.views import exception_handler  # which itself asks for the classes of this module
+
+    response = exception_handler(error, context)
+    if isinstance(error, NotAuthenticated):
+        response.data = {"detail": NONE_SENT}
+    elif isinstance(error, ValidationError):
+        fields = error.detail if isinstance(error.detail, dict) else {"": error.detail}
+        fields = {name: [str(each) for each in _flat(errors)] for name, errors in fields.items()}
+        general = [*fields.pop("__all__", []), *fields.pop("non_field_errors", []), *fields.pop("", [])]
+        response.data = {"detail": " ".join(general) or "Correct what `fields` names.", "fields": fields}
+    return response
+
+
+def _flat(errors):
+    return errors if isinstance(errors, list) else [errors]
