@@ -10,10 +10,14 @@ from clinical.audit.models import AccessEvent
 @admin.register(AccessEvent)
 class AccessEventAdmin(ReadOnlyAdmin):
     hospital_administrators = frozenset({"view"})
-    list_display = ["happened_at", "actor_name", "verb", "object_type", "object_key", "hospital", "detail"]
+    list_display = [
+        *("happened_at", "actor_name", "actor_role", "verb", "object_type", "object_key", "hospital", "detail"),
+        *("address", "sequence"),
+    ]
     list_filter = ["verb", of_days("day", "at", "at"), "object_type", "hospital"]
     list_select_related = ["hospital"]
-    search_fields = ["actor_name", "object_key", "patient_key"]
+    search_fields = ["actor_name", "object_key", "patient_key", "=address"]
+    search_help_text = "Who, the key of a row or a patient, or a whole network address."
 
     @admin.display(description="at", ordering="at")
     def happened_at(self, event):

@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.shortcuts import redirect, render
+from django.template.defaultfilters import pluralize
 from django.urls import path, reverse
 from django.utils.html import format_html
 
@@ -22,7 +23,7 @@ from clinical.studies.shadow_comparison import AGREEMENT_MONTHS, compare
 from inference import registry
 from inference.admin import RunAdmin
 from inference.engine.weights import available_models, fingerprint
-from inference.models import ModelVersion, ShadowAnalysis, State, VersionState
+from inference.models import ModelVersion, ShadowAnalysis, VersionState
 from inference.training.card import FIGURES
 from inference.workflow import WrongState
 
@@ -178,8 +179,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
         if verb == "activate":
             if serving:
                 facts.append(f"{serving} serves until then, and can be activated again.")
-            read = ShadowAnalysis.objects.filter(model_version=version, state=State.ANALYSED).count()
-            facts.append(f"It has read {read} studies of this installation in a shadow run." if read else NOT_SHADOWED)
+            facts += _of_shadow_run(version) if _may_compare(request) else []
             if not version.tried_at:
                 facts.append("No worker has loaded it yet: if it cannot be loaded, studies fail until you go back.")
         return self._page(
@@ -249,6 +249,27 @@ class ModelVersionAdmin(ReadOnlyAdmin):
 
 def _may_compare(request):
     return request.user.has_perm("inference.view_shadowanalysis")
+
+
+def _of_shadow_run(version):
+    """Sentences on what it made of this installation's studies, for whoever is about to activate it."""
+    found = compare(version).all
+    if not found.n:
+        return [NOT_SHADOWED]
+    shares = " and ".join(
+        f"{share:.0f} % within {months}" for months, share in zip(AGREEMENT_MONTHS, found.within, strict=True)
+    )
+    studies = f"{found.n} stud{pluralize(found.n, 'y,ies')} of this installation"
+    facts = [
+        f"In its shadow run it read {studies}, on average {found.bias:+.1f} months from what served: {shares} months of it."
+    ]
+    signed = found.signed
+    if signed.n:
+        of_them = "one that is" if signed.n == 1 else f"{signed.n} that are"
+        facts.append(
+            f"From the {of_them} signed it was {signed.candidate:.1f} months off, what served {signed.serving:.1f}."
+        )
+    return facts
 
 
 NOT_SHADOWED = "It has read no study of this installation yet. A shadow run shows first what it makes of them."

@@ -11,7 +11,7 @@ from clinical.audit.models import AccessEvent
 from clinical.studies import version_admin
 from inference import registry, tasks
 from inference.models import ModelVersion, ShadowAnalysis
-from tests.factories import AnalysisFactory, HospitalFactory, StudyFactory, UserFactory
+from tests.factories import AnalysisFactory, HospitalFactory, ReviewFactory, StudyFactory, UserFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 LIST = "/admin/inference/modelversion/"
@@ -254,6 +254,13 @@ def test_the_shadow_run_is_a_page_with_its_figures(as_user, root, active, candid
         )
     response = client.get(page(candidate, "shadow-run"))
     text = response.content.decode()
+    asked = client.get(page(candidate, "do", "activate")).content.decode()
+    assert "it read 2 studies of this installation, on average +7.5 months from what served: 50 % within 6" in asked
+    assert "that are signed" not in asked
+    ReviewFactory(study=study, bone_age_months=110.0)
+    type(study).objects.filter(pk=study.pk).update(state="signed")
+    asked = client.get(page(candidate, "do", "activate")).content.decode()
+    assert "From the one that is signed it was 1.0 months off, what served 10.0." in asked
     assert response.context["found"].all.bias == 7.5
     assert "7.5" in text
     assert text.count("<circle") == 2
