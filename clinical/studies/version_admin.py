@@ -261,7 +261,8 @@ def _of_shadow_run(version):
     )
     studies = f"{found.n} stud{pluralize(found.n, 'y,ies')} of this installation"
     facts = [
-        f"In its shadow run it read {studies}, on average {found.bias:+.1f} months from what served: {shares} months of it."
+        f"In its shadow run it read {studies}, on average {found.bias:+.1f} months from what served: "
+        f"{shares} months of it."
     ]
     signed = found.signed
     if signed.n:
