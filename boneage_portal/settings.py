@@ -232,6 +232,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["clinical.accounts.api.Filters", "clinical.accounts.api.Sorts"],
     "DEFAULT_PAGINATION_CLASS": "clinical.accounts.api.Pages",
+    "DEFAULT_METADATA_CLASS": None,  # the description says more than OPTIONS would
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "clinical.accounts.api.explain",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

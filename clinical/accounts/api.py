@@ -39,7 +39,7 @@ class AccessTokenMiddleware:
 
     def __call__(self, request):
         request.access_token = None
-        if not request.path.startswith(ROOT):
+        if not request.path_info.startswith(ROOT):
             return self.get_response(request)
         try:
             request.user, request.access_token = TokenAuthentication().authenticate(request) or (AnonymousUser(), None)

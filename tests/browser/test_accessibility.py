@@ -20,6 +20,7 @@ PAGES = {
         "/patients/{patient}/upload/",
         "/accounts/password/change/",
         "/members/",
+        "/api/",
     ],
     "doctor@demo.example": [
         "/hospital/",
@@ -28,9 +29,11 @@ PAGES = {
         "/patients/{patient}/family/invite/",
         "/patients/{patient}/accesses/",
         "/notices/mail/",
+        "/api/reference/",
     ],
     "administrator@demo.example": [
         "/members/",
+        "/members/api/",
         "/privacy/",
         "/patients/{child}/privacy/",
         "/patients/{child}/privacy/erase/",
