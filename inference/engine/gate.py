@@ -32,7 +32,7 @@ class Hands:
     """What the attention network's embeddings of real hands look like: a Gaussian, and the farthest still taken.
 
     The Mahalanobis distance to it tells unfamiliar images (Lee et al., NeurIPS 2018). Parts of a hand, and two hands,
-    lie among the hands by that: Fisher's linear discriminants tell them.
+    lie among the hands by that: linear discriminants tell them.
     """
 
     mean: np.ndarray

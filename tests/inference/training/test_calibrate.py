@@ -105,7 +105,7 @@ def test_the_gate_takes_almost_every_good_hand_and_no_part_of_one():
 
 
 def test_hands_are_cut_off_in_every_way(drawn):
-    kinds = cut_hands(drawn)
+    kinds = list(cut_hands(drawn))
     assert [len(cut) for cut in kinds] == [len(names) * len(drawn) for names in CUT_TOGETHER]
     for image, hand in zip(kinds[0].images, drawn.images * 2, strict=True):
         assert image.shape[0] < 0.8 * hand.shape[0]
