@@ -43,6 +43,9 @@ class Fit:
     balance: float = 0.0
     """How far rare ages are drawn more often: 0 as they come, 1 every age alike. Without it the few radiographs of
     infants and of grown hands are read towards the mean."""
+    averaged: bool = False
+    """Validate and keep the average of the weights over the latest steps. Not of a network with batch normalisation,
+    whose statistics are those of the weights themselves."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ _TWO_STAGE_COMPACT = Preset(
     name="two_stage_compact",
     attention=AttentionStage(
         Backbone("residual", 192, _COMPACT),
-        Fit(epochs=40, batch=64, learning_rate=1e-3, schedule="one_cycle", weight_decay=0.02),
+        Fit(epochs=40, batch=64, learning_rate=1e-3, schedule="one_cycle", weight_decay=0.02, averaged=True),
         carpal=RegionRule(window=0.36, spread=0.08, contrast=4.0, reach=0.3, smoothing=0.6),
         metacarpal=RegionRule(window=0.42, spread=0.15, contrast=0.5, reach=0.3, smoothing=0.6),
     ),
@@ -175,7 +178,15 @@ _TWO_STAGE_COMPACT = Preset(
             "metacarpal": Backbone("residual", 112, _COMPACT),
             "whole": Backbone("residual", 160, _COMPACT),
         },
-        fit=Fit(epochs=60, batch=48, learning_rate=8e-4, schedule="one_cycle", weight_decay=0.03, balance=0.4),
+        fit=Fit(
+            epochs=60,
+            batch=48,
+            learning_rate=8e-4,
+            schedule="one_cycle",
+            weight_decay=0.03,
+            balance=0.4,
+            averaged=True,
+        ),
         loss="huber",
         dropout=0.1,
         mirrored=True,

@@ -9,32 +9,50 @@ import keras
 
 from inference.engine.presets import Fit
 from inference.engine.weights import save_arrays
+from inference.training.averaging import AveragingAdamW, averaged
+from inference.training.files import replacing
 
 SAME_RATE = 0.03
 """Share by which the learning rate must have changed to be set anew."""
 SECONDS_AHEAD = 5.0
 """How far the steps sent to an accelerator may run ahead of those done."""
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
+SECONDS_TO_FIRST_CHECKPOINT = 10.0
+CHECKPOINT_SHARE = 0.05
+"""How much of the time may go into checkpoints: what an interruption loses is 20 times what one takes."""
+ENDLESS = 1_000_000
+"""Epochs for Keras: the schedule ends the fit."""
 
 
 class Schedule(keras.callbacks.Callback):
-    """Sets the learning rate before each step and stops when the budget is spent.
+    """Sets the learning rate before each step and stops when the budget is spent: the minutes, where they are given,
+    else the epochs of the fit.
 
-    The position in the schedule is the share spent of the minutes or of the epochs, whichever is larger, so that a
-    run cut to fit the time at hand still ends with a small learning rate.
+    The position in the schedule is the share of it that is spent, so that a run cut to the time at hand still ends
+    with a small learning rate. The time until the first step has run, which goes into compiling it, counts towards
+    the deadline alone: the whole schedule is laid over what is left.
     """
 
     WARM_UP = 0.05
 
     def __init__(self, fit: Fit, steps_per_epoch: int, minutes: float | None, spent: dict) -> None:
         super().__init__()
-        self.fit, self.minutes = fit, minutes
+        self.fit = fit
+        self.deadline = minutes * 60 if minutes else None
         self.total_steps = fit.epochs * steps_per_epoch
         self.steps: int = spent["steps"]
+        self.steps_before = self.steps
         self.seconds_before: float = spent["seconds"]
+        self.compiling: float = spent.get("compiling", 0.0)
+        """Seconds until the first step had run, of all processes that had a part in the fit."""
+        self.position_before = self.seconds_before - self.compiling
         self.started = time.monotonic()
         self.set_rate = math.nan
         self.met = self.started
+
+    @property
+    def sent(self) -> int:
+        """Steps of this process."""
+        return self.steps - self.steps_before
 
     @property
     def seconds(self) -> float:
@@ -42,8 +60,11 @@ class Schedule(keras.callbacks.Callback):
 
     @property
     def share(self) -> float:
-        by_time = self.seconds / (self.minutes * 60) if self.minutes else 0.0
-        return min(1.0, max(by_time, self.steps / self.total_steps))
+        if self.deadline is None:
+            return min(1.0, self.steps / self.total_steps)
+        if self.seconds >= self.deadline:
+            return 1.0
+        return (self.seconds - self.compiling) / (self.deadline - self.compiling)
 
     def rate(self) -> float:
         if self.fit.schedule == "constant":
@@ -53,59 +74,89 @@ class Schedule(keras.callbacks.Callback):
         position = (self.share - self.WARM_UP) / (1 - self.WARM_UP)
         return self.fit.learning_rate * max(1e-3, (1 + math.cos(math.pi * position)) / 2)
 
+    def wait(self) -> None:
+        """Until the steps that were only sent so far are done."""
+        if keras.backend.backend() == "jax":
+            # While an epoch runs the model's variables lie apart, and what is assigned to them is lost.
+            self.model.jax_state_sync()
+        int(self.model.optimizer.iterations)
+        self.met = time.monotonic()
+
     # Nothing happens at the end of a step: Keras would wait for its result before it sends the next one.
     def on_train_batch_begin(self, batch, logs=None) -> None:
-        rate, now = self.rate(), time.monotonic()
-        if not math.isclose(rate, self.set_rate, rel_tol=SAME_RATE) or now - self.met > SECONDS_AHEAD:
-            if keras.backend.backend() == "jax":
-                # While an epoch runs its variables lie apart, and what is assigned to them is lost.
-                self.model.jax_state_sync()
+        if self.sent == 1:
+            self.wait()
+        if self.sent <= 1:
+            self.compiling = self.seconds - self.position_before
+        rate = self.rate()
+        if not math.isclose(rate, self.set_rate, rel_tol=SAME_RATE) or time.monotonic() - self.met > SECONDS_AHEAD:
+            self.wait()
             self.model.optimizer.learning_rate = self.set_rate = rate
-            int(self.model.optimizer.iterations)  # waits for the steps that were only sent so far
-            self.met = now
         self.steps += 1
         if self.share >= 1.0:
             self.model.stop_training = True
 
 
 class Progress(keras.callbacks.Callback):
-    """Prints one line per epoch, with the mean absolute error in months on the validation data, and checkpoints: every
-    minute, and at the end.
+    """Prints one line per epoch, with the mean absolute error in months on the validation data, and keeps checkpoints:
+    whenever CHECKPOINT_SHARE of the time allows another, within an epoch too, and at the end, before anything else.
     """
 
     def __init__(self, schedule: Schedule, checkpoint: Path, months_error, history: list[dict]) -> None:
         super().__init__()
         self.schedule, self.checkpoint, self.months_error, self.history = schedule, checkpoint, months_error, history
         self.saved = time.monotonic()
+        self.pause = SECONDS_TO_FIRST_CHECKPOINT
+
+    def on_train_batch_begin(self, batch, logs=None) -> None:
+        if self.schedule.sent > 1 and time.monotonic() - self.saved > self.pause:
+            self.save()
 
     def on_epoch_end(self, epoch, logs=None) -> None:
+        ended = self.schedule.share >= 1.0
+        if ended:
+            self.save()  # a deadline of the whole process may not leave time for the validation
+        with averaged(self.model):
+            error = self.months_error(self.model)
         row = {
             "epoch": len(self.history) + 1,
             "minutes": round(self.schedule.seconds / 60, 2),
             "share": round(self.schedule.share, 3),
             "loss": round(float((logs or {})["loss"]), 5),
-            "mae_months": round(self.months_error(self.model), 2),
+            "mae_months": round(error, 2),
         }
         self.history.append(row)
         print(json.dumps(row), flush=True)
-        if self.schedule.share < 1.0 and time.monotonic() - self.saved < SECONDS_BETWEEN_CHECKPOINTS:
-            return  # on an accelerator an epoch takes no longer than a checkpoint
-        spent = {"steps": self.schedule.steps, "seconds": self.schedule.seconds, "history": self.history}
-        save_checkpoint(self.model, self.checkpoint, spent)
+        if ended:
+            with replacing(self.checkpoint.with_suffix(".json")) as progress:
+                progress.write_text(json.dumps(self.spent()))
+
+    def spent(self) -> dict:
+        told = ("steps", "seconds", "compiling")
+        return {name: getattr(self.schedule, name) for name in told} | {"history": self.history}
+
+    def save(self) -> None:
+        self.schedule.wait()
+        started = time.monotonic()
+        save_checkpoint(self.model, self.checkpoint, self.spent())
         self.saved = time.monotonic()
+        self.pause = (self.saved - started) / CHECKPOINT_SHARE
 
 
 def save_checkpoint(model: keras.Model, path: Path, spent: dict) -> None:
-    """Model with optimizer, its weights alone in half precision, and what was spent, beside each other; an interrupted
-    save leaves the last one whole.
+    """Model with optimizer, its weights alone (their average, where there is one) in half precision, and what was
+    spent, beside each other; an interrupted save leaves the last one whole.
     """
-    # A fit goes on where there is a .keras file: that comes last.
-    partial = {suffix: path.with_name(f"{path.stem}.partial{suffix}") for suffix in (".npz", ".json", ".keras")}
-    save_arrays(model.get_weights(), partial[".npz"])
-    partial[".json"].write_text(json.dumps(spent))
-    model.save(partial[".keras"])
-    for suffix, written in partial.items():
-        written.replace(path.with_suffix(suffix))
+    # A fit goes on where there is a .keras file: that is replaced last.
+    with (
+        replacing(path) as whole,
+        replacing(path.with_suffix(".json")) as progress,
+        replacing(path.with_suffix(".npz")) as weights,
+    ):
+        with averaged(model):
+            save_arrays(model.get_weights(), weights)
+        progress.write_text(json.dumps(spent))
+        model.save(whole)
 
 
 def run_fit(
@@ -119,7 +170,7 @@ def run_fit(
     minutes: float | None = None,
     loss_weights: dict[str, float] | None = None,
 ) -> keras.Model:
-    """Fits until the epochs or the minutes are spent; goes on from the checkpoint where there is one.
+    """Fits until the minutes are spent, or without them the epochs; goes on from the checkpoint where there is one.
 
     months_error(model) gives the validation error in months for the progress lines.
     """
@@ -130,12 +181,15 @@ def run_fit(
         model.compile(model.optimizer, loss, loss_weights)  # a loss loses its parameters in the file
         print(f"resuming {checkpoint} at step {spent['steps']}", flush=True)
     else:
-        model.compile(keras.optimizers.AdamW(fit.learning_rate, weight_decay=fit.weight_decay), loss, loss_weights)
+        optimizer = AveragingAdamW if fit.averaged else keras.optimizers.AdamW
+        model.compile(optimizer(fit.learning_rate, weight_decay=fit.weight_decay), loss, loss_weights)
+        model.optimizer.build(model.trainable_variables)
     schedule = Schedule(fit, len(batches), minutes, spent)
     if schedule.share >= 1.0:
         return model
-    batches.epoch = len(spent["history"])
+    batches.epoch = -(-schedule.steps // len(batches))  # an epoch that was cut short is not seen twice
     batches.shuffle()
     progress = Progress(schedule, checkpoint, months_error, spent["history"])
-    model.fit(batches, epochs=fit.epochs, verbose=0, callbacks=[schedule, progress])
+    # The checkpoint is of the steps that are done, before the schedule counts the next one.
+    model.fit(batches, epochs=ENDLESS, verbose=0, callbacks=[progress, schedule])
     return model

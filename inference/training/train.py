@@ -254,7 +254,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and progress")
     parser.add_argument("--stage", choices=(*STEPS, "all"), default="all")
-    parser.add_argument("--minutes", type=float, help="wall-clock budget of each fit")
+    parser.add_argument("--minutes", type=float, help="wall-clock budget of each fit, in place of the preset's epochs")
     parser.add_argument("--rehearse", action="store_true", help="every step for a minute, on a few radiographs")
     parser.add_argument("--phantoms", type=int, default=0, help="drawn hands mixed into the training radiographs")
     parser.add_argument("--also", default="", help="zip or folder with other copies of radiographs to train on as well")
