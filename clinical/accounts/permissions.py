@@ -11,6 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.shortcuts import redirect, render
+from django_htmx.http import reselect
 
 from clinical.accounts import opened_in
 from clinical.accounts.models import Role
@@ -22,7 +23,8 @@ def _sign_in(request):
     """Send a browser to the sign-in page; tell a script, which would follow the redirect unseen."""
     if request.htmx:
         sentence = "You were signed out. Sign in again in a new tab, then go on here: nothing is lost."
-        return render(request, "portal/error_fragment.html", {"message": sentence}, status=401)
+        answer = render(request, "portal/error_fragment.html", {"message": sentence}, status=401)
+        return reselect(answer, ".notice")  # whichever part of a page was asked for
     return redirect_to_login(_page(request))
 
 

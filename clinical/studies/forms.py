@@ -43,6 +43,30 @@ def check_study_date(day, patient):
     return day
 
 
+class CorrectionForm(forms.Form):
+    """The study date and the indication of a study; `seen` is what stood there when the form was opened."""
+
+    acquired_on = forms.DateField(label="Study date", widget=UploadForm.base_fields["acquired_on"].widget)
+    indication = UploadForm.base_fields["indication"]
+    seen = forms.JSONField(widget=forms.HiddenInput)
+
+    def __init__(self, *args, study, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.patient = study.patient
+        self.initial = {"acquired_on": study.acquired_on, "indication": study.indication}
+        self.initial["seen"] = [study.acquired_on.isoformat(), study.indication]
+
+    def clean_acquired_on(self):
+        return check_study_date(self.cleaned_data["acquired_on"], self.patient)
+
+    def clean_seen(self):
+        try:
+            day, indication = self.cleaned_data["seen"]
+            return date.fromisoformat(day), str(indication)
+        except (TypeError, ValueError):
+            raise forms.ValidationError("Open this page anew, then correct the study.") from None
+
+
 class BulkUploadForm(UploadForm):
     """The same for files of several patients, of whom none is known yet."""
 

@@ -206,7 +206,7 @@ class Study(models.Model):
             return []
         changes = []
         if self.review.age_months != self.chronological_age_months:
-            changes.append("the date of birth was corrected")
+            changes.append("the date of birth or of the study was corrected")
         if self.review.sex != self.patient.sex:
             changes.append("the sex was corrected")
         # A signed report stands on the table that it names.

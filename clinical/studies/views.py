@@ -1,4 +1,5 @@
 import hashlib
+import json
 import time
 
 from django.contrib import messages
@@ -7,15 +8,16 @@ from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRefresh
 
 from clinical.accounts.permissions import CLINICAL_ROLES, clinician_required, confirmed, doctor_required
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from clinical.growth.ages import difference_shown
 from clinical.listing import listing
-from clinical.studies import occlusion, workflow
+from clinical.studies import intake, occlusion, workflow
 from clinical.studies.display import display_name
-from clinical.studies.forms import ReviewForm, SignForm
+from clinical.studies.forms import CorrectionForm, ReviewForm, SignForm
 from clinical.studies.intake import StorageFull
 from clinical.studies.models import Study
 from clinical.studies.outcome import outcome, preferred_wait
@@ -23,6 +25,7 @@ from clinical.studies.queries import (
     NEEDS_ME,
     StudyFilter,
     counts_by_state,
+    next_in_turn,
     other_analyses,
     sorts_for,
     with_row_facts,
@@ -35,6 +38,8 @@ LOOK_SECONDS = 600  # after this a worklist that refreshes itself is another loo
 @clinician_required
 @require_GET
 def worklist(request):
+    if request.headers.get("Opened-In", str(request.hospital.pk)) != str(request.hospital.pk):
+        return HttpResponseClientRefresh()  # the page around the rows is that of another hospital
     filterset = StudyFilter(request.GET, with_row_facts(Study.objects.all()))
     counts = counts_by_state(filterset)
     state = filterset.form.cleaned_data.get("state")
@@ -96,6 +101,7 @@ def _page(request, study, http_status=200, **forms):
     if "sign" in context["actions"]:
         context["sign_form"] = SignForm(initial={"seen": study.review_id})
     context.update(forms)
+    context["next"] = next_in_turn(study, request.membership.role)
     context["reviews"] = study.reviews.select_related("doctor")
     others = with_row_facts(study.patient.studies.exclude(pk=study.pk)).order_by("-acquired_on", "-pk")[:20]
     context["others"] = others
@@ -143,6 +149,43 @@ def status(request, pk):
 @require_POST
 def retry(request, pk):
     return _act(request, _study(request, pk), workflow.retry, "The radiograph is read once more.")
+
+
+@clinician_required
+@require_http_methods(["GET", "POST"])
+def correct(request, pk):
+    """Another study date, another indication: before the signature, and with what the file says looked at anew."""
+    study = _study(request, pk)
+    if "correct" not in workflow.permitted(study, request.membership):
+        messages.warning(request, "This study cannot be corrected any more. A signed one is amended first.")
+        return redirect("studies:detail", pk=pk)
+    form, status = CorrectionForm(request.POST if request.method == "POST" else None, study=study), 200
+    if form.is_valid():
+        try:
+            workflow.correct(study, request.user, **form.cleaned_data, notices=_notices(study, form))
+        except workflow.WrongState as error:
+            study, status = _study(request, pk), 409
+            form = CorrectionForm(request.POST.dict() | {"seen": json.dumps(_stands(study))}, study=study)
+            form.add_error(None, f"{error} What you typed is still here: send it again if it is right.")
+        else:
+            messages.success(request, "The study is corrected.")
+            return redirect("studies:detail", pk=pk)
+    elif form.is_bound:
+        status = 422
+    record(Verb.VIEW, study, request=request, detail="correction")
+    context = {"study": study, "patient": study.patient, "form": form}
+    return render(request, "studies/correct.html", context, status=status)
+
+
+def _notices(study, form):
+    try:
+        return intake.mismatches(intake.reread(study.radiograph), study.patient, form.cleaned_data["acquired_on"])
+    except FileNotFoundError:  # nothing can be said of it any more
+        return study.notices
+
+
+def _stands(study):
+    return CorrectionForm(study=study).initial["seen"]
 
 
 @doctor_required

@@ -14,6 +14,7 @@ from clinical.studies.judgement import judge
 from clinical.studies.models import SIGNED, TROUBLE, Radiograph, State, Study
 from inference import registry
 from inference import workflow as inference
+from inference.models import PENDING
 from inference.workflow import WrongState
 
 CLINICIANS, DOCTOR = CLINICAL_ROLES, (Role.DOCTOR,)
@@ -22,12 +23,14 @@ TABLE = {
     "cancel": {State.QUEUED: CLINICIANS},
     "withdraw": dict.fromkeys(TROUBLE, CLINICIANS) | dict.fromkeys((State.ANALYSED, State.REVIEWED), DOCTOR),
     "retry": dict.fromkeys(TROUBLE, CLINICIANS),
+    "correct": dict.fromkeys((*PENDING, *TROUBLE, State.ANALYSED, State.REVIEWED), CLINICIANS),
     "reanalyse": dict.fromkeys((State.ANALYSED, State.REVIEWED), DOCTOR),
     "review": dict.fromkeys((State.ANALYSED, State.REJECTED, State.REVIEWED), DOCTOR),
     "sign": {State.REVIEWED: DOCTOR},
     "release": {State.SIGNED: DOCTOR},
     "amend": dict.fromkeys(SIGNED, DOCTOR),
 }
+CORRECTED = ("acquired_on", "indication")
 OF_ANONYMISED = {"cancel", "withdraw"}  # the verbs that add nothing to a record
 MOVED_ON = "The study has moved on meanwhile; look at where it stands now."
 ANONYMISED = "The record is anonymised and takes no new entry: nothing was saved."
@@ -142,6 +145,28 @@ def retry(study, actor):
     study.analysis = inference.retry(study.analysis, study.sex)
     study.save(update_fields=["analysis"])
     record(Verb.RETRY, study, actor=actor)
+
+
+@transaction.atomic
+def correct(study, actor, *, seen, acquired_on, indication, notices):
+    """Put the study date and the indication right, in sight of those in `seen`; `notices` are those of the new date.
+
+    Raises WrongState for a signed study, which is amended first, and when others stand there by now. A reading made
+    before is judged anew, and read again before it is signed (`Study.corrections`).
+    """
+    _lock_record(study)
+    before = dict(zip(CORRECTED, seen, strict=True))
+    after = dict(zip(CORRECTED, (acquired_on, indication), strict=True))
+    rows = Study.objects.filter(pk=study.pk, state__in=TABLE["correct"])
+    if not rows.exists():
+        raise WrongState(MOVED_ON)
+    if not rows.filter(**before).update(**after, notices=notices):
+        raise WrongState("Somebody has corrected this study meanwhile; look at what stands there now.")
+    changes = {name: (before[name], after[name]) for name in CORRECTED if before[name] != after[name]}
+    if changes:
+        judge(rows)
+        record(Verb.EDIT, study, actor=actor, detail=", ".join(changes), changes=changes)
+    study.refresh_from_db()
 
 
 @transaction.atomic

@@ -129,6 +129,7 @@ ROUTES = {
     "studies:detail": page(OWN_CLINICIANS, "study"),
     "studies:status": page(OWN_CLINICIANS, "study"),
     "studies:outcome": page(OWN_CLINICIANS, "study"),
+    "studies:correct": form(OWN_CLINICIANS, "study"),
     "studies:retry": verb(OWN_CLINICIANS, "study"),
     "studies:reanalyse": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
     "studies:cancel": verb(OWN_CLINICIANS, "study", get=OWN_CLINICIANS),

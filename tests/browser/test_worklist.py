@@ -152,3 +152,19 @@ def test_a_pile_is_uploaded_without_javascript(open_page, tmp_path):
     page.get_by_role("button", name=re.compile("^Upload")).click()
     expect(page.get_by_role("link", name="Okafor, Adaeze")).to_be_visible()
     expect(page.get_by_text("No patient with the MRN XY-8")).to_be_visible()
+
+
+def test_another_film_comes_beside_and_what_is_typed_stays(open_page, portal):
+    newest, *_ = fill(portal, "SA-1008", "analysed", 2)
+    page = open_page("doctor@demo.example")
+    page.goto(f"/studies/{newest}/")
+    comment = page.locator("#id_comment")
+    comment.evaluate("element => element.closest('details')?.setAttribute('open', '')")
+    comment.fill("Half a sentence")
+    films = page.locator("radiograph-viewer")
+    page.get_by_role("link", name="Put away").click()
+    expect(films).to_have_count(1)
+    page.get_by_role("link", name=re.compile("Compare")).first.click()
+    expect(films).to_have_count(2)
+    expect(comment).to_have_value("Half a sentence")
+    expect(page).to_have_url(re.compile(r"\?beside=[0-9a-f-]{36}$"))

@@ -8,6 +8,7 @@ import pytest
 from django.apps import apps
 from django_scopes import scope
 
+from clinical.audit.models import AccessEvent
 from clinical.patients.growth_record import growth_record
 from clinical.patients.models import Measurement, Patient
 from clinical.studies import workflow
@@ -18,6 +19,7 @@ from inference.models import ModelVersion
 from reports import content
 from reports.content import of_report
 from reports.models import Report
+from tests import radiograph_files
 from tests.factories import ReviewFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
@@ -55,7 +57,7 @@ def other_table(patient):
 
 
 CORRECTIONS = {
-    "the date of birth was corrected": lambda patient: born(patient, date(2011, 3, 9)),
+    "the date of birth or of the study was corrected": lambda patient: born(patient, date(2011, 3, 9)),
     "the sex was corrected": boy,
     "the hospital chose another reference table": other_table,
 }
@@ -204,3 +206,95 @@ def test_the_migration_fills_what_reviews_were_judged_by(patient, study, alice):
     assert (kept.age_months, kept.sex, kept.reference) == (study.chronological_age_months, "M", "brush")
     assert Study.objects.get().sex == "F"
     assert Review.objects.get().assessment.sds is not None
+
+
+def correct(client, study, day, indication="", **fields):
+    page = client.get(f"/studies/{study.pk}/correct/")
+    fields = {"acquired_on": day, "indication": indication, "seen": page.context["form"]["seen"].value(), **fields}
+    return client.post(f"/studies/{study.pk}/correct/", fields)
+
+
+def test_a_mistyped_study_date_is_put_right_and_judged_anew(as_user, study, tess):
+    before = Study.objects.get()
+    response = correct(as_user(tess), study, "2022-05-01", "Short stature")
+    assert response["Location"] == f"/studies/{study.pk}/"
+    after = Study.objects.get()
+    assert (after.acquired_on, after.indication) == (date(2022, 5, 1), "Short stature")
+    assert after.sds == after.assessment.sds != before.assessment.sds
+    event = AccessEvent.objects.get(verb="edit")
+    assert (event.actor, event.detail) == (tess, "acquired_on, indication")
+    assert event.changed_values.values == {
+        "acquired_on": ["2024-05-01", "2022-05-01"],
+        "indication": ["", "Short stature"],
+    }
+
+
+def test_a_reading_before_a_corrected_study_date_is_made_again_before_it_is_signed(as_user, study, alice):
+    before = reviewed(study, alice)
+    correct(as_user(alice), study, "2023-05-01")
+    with pytest.raises(WrongState, match="the date of birth or of the study was corrected"):
+        workflow.sign(before, alice, before.review_id)
+
+
+def test_nothing_corrected_is_no_event(as_user, study, tess):
+    correct(as_user(tess), study, "2024-05-01")
+    assert not AccessEvent.objects.filter(verb="edit").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"day": "2999-01-01"}, "The study date lies in the future."),
+        ({"day": "2001-01-01"}, "before the patient&#x27;s birth."),
+        ({"day": ""}, "This field is required."),
+        ({"day": "2024-05-01", "indication": "x" * 401}, "at most 400 characters"),
+        ({"day": "2024-05-01", "seen": "[1]"}, "Please correct what is marked"),
+    ],
+)
+def test_a_wrong_correction_says_why_and_changes_nothing(as_user, study, tess, fields, sentence):
+    response = correct(as_user(tess), study, **fields)
+    assert (response.status_code, sentence in response.content.decode()) == (422, True)
+    assert Study.objects.get().acquired_on == date(2024, 5, 1)
+
+
+def test_of_two_corrections_at_once_the_second_sees_the_first(as_user, study, tess):
+    client = as_user(tess)
+    seen = client.get(f"/studies/{study.pk}/correct/").context["form"]["seen"].value()
+    correct(client, study, "2023-05-01")
+    late = correct(client, study, "2022-05-01", seen=seen)
+    assert (late.status_code, "Somebody has corrected this study meanwhile" in late.content.decode()) == (409, True)
+    assert Study.objects.get().acquired_on == date(2023, 5, 1)
+    again = correct(client, study, "2022-05-01", seen=late.context["form"]["seen"].value())
+    assert again.status_code == 302
+    assert Study.objects.get().acquired_on == date(2022, 5, 1)
+
+
+def test_what_the_file_says_of_the_date_is_compared_anew(as_user, patient, tess):
+    data = radiograph_files.dicom(PatientID="A-1", StudyDate="20240501")
+    study = StudyFactory(patient=patient, state="analysed", acquired_on=date(2024, 1, 5), radiograph__file=data)
+    Study.objects.update(notices=["The file says taken on 1 May 2024, the study 5 January 2024."])
+    correct(as_user(tess), study, "2024-05-01")
+    assert Study.objects.get().notices == []
+    correct(as_user(tess), study, "2024-05-02")
+    assert Study.objects.get().notices == ["The file says taken on 1 May 2024, the study 2 May 2024."]
+
+
+def test_without_its_film_a_study_keeps_what_was_noticed(as_user, study, tess):
+    Study.objects.update(notices=["The file says male, the record female."])
+    correct(as_user(tess), study, "2024-04-01")
+    assert Study.objects.get().notices == ["The file says male, the record female."]
+
+
+@pytest.mark.parametrize("state", ["signed", "released", "cancelled"])
+def test_what_is_signed_or_withdrawn_is_not_corrected(as_user, study, tess, state):
+    Study.objects.update(state=state)
+    client = as_user(tess)
+    path = f"/studies/{study.pk}/correct/"
+    assert f'href="{path}"' not in client.get(f"/studies/{study.pk}/").content.decode()
+    for response in (client.get(path, follow=True), client.post(path, {"acquired_on": "2022-05-01"}, follow=True)):
+        assert "cannot be corrected any more" in response.content.decode()
+    with pytest.raises(WrongState):
+        workflow.correct(
+            study, tess, seen=(study.acquired_on, ""), acquired_on=date(2022, 5, 1), indication="", notices=[]
+        )
+    assert Study.objects.get().acquired_on == date(2024, 5, 1)

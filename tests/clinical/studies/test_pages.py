@@ -12,6 +12,7 @@ from django.utils.html import strip_tags
 from clinical.audit.models import AccessEvent
 from clinical.studies import display, views
 from clinical.studies.intake import StorageFull
+from clinical.studies.models import Study
 from inference import workflow as inference
 from inference.models import ModelVersion
 from tests import radiograph_files
@@ -288,3 +289,25 @@ def test_a_script_that_is_told_the_bone_age_leaves_an_access_event(as_user, alic
         as_user(alice).get(f"/studies/{one.pk}/status/", headers={"Accept": "application/json"})
     event = AccessEvent.objects.get(detail="outcome")
     assert (event.verb, event.object_key) == ("view", str(study.pk))
+
+
+@pytest.mark.parametrize(("person", "state", "words"), [("alice", "analysed", "read"), ("tess", "failed", "look into")])
+def test_the_next_study_that_waits_is_a_click_away(request, as_user, patient, person, state, words):
+    client = as_user(request.getfixturevalue(person))
+    oldest, middle, newest = (StudyFactory(patient=patient, state=state) for _ in range(3))
+    done = StudyFactory(patient=patient, state="released")
+
+    def next_of(study):
+        page = client.get(f"/studies/{study.pk}/").content.decode()
+        return re.search(rf'href="/studies/([\w-]+)/">\s*Next to {words}', page)
+
+    order = [(done, newest), (newest, middle), (middle, oldest), (oldest, newest)]
+    assert [next_of(study)[1] for study, _ in order] == [str(following.pk) for _, following in order]
+    Study.objects.exclude(pk=oldest.pk).update(state="released")
+    assert next_of(oldest) is None
+
+
+def test_the_next_study_is_of_the_same_hospital(as_user, alice, patient, other_hospital):
+    StudyFactory(patient=PatientFactory(hospital=other_hospital), state="analysed")
+    page = as_user(alice).get(f"/studies/{StudyFactory(patient=patient, state='analysed').pk}/")
+    assert page.context["next"] is None

@@ -239,3 +239,12 @@ def test_the_list_asks_often_while_anything_it_could_show_is_under_way_and_else_
     assert 'hx-trigger="every 3s"' in as_user(alice).get("/studies/?state=analysed").content.decode()
     Study.objects.filter(pk=study.pk).update(state="analysed", submitted_at=timezone.now())
     assert 'hx-trigger="every 60s"' in as_user(alice).get("/studies/").content.decode()  # others may add to it
+
+
+def test_a_list_that_was_opened_in_another_hospital_is_loaded_anew_as_a_whole(as_user, alice, hospital, other_hospital):
+    client = as_user(alice)
+    assert f'"Opened-In": "{hospital.pk}"' in client.get("/studies/").content.decode()
+    for opened_in, refreshes in ((hospital.pk, None), (other_hospital.pk, "true")):
+        response = client.get("/studies/", headers={"HX-Request": "true", "Opened-In": str(opened_in)})
+        assert (response.status_code, response.headers.get("HX-Refresh")) == (200, refreshes)
+        assert (b'id="studies"' in response.content) == (refreshes is None)
