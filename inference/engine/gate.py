@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,7 +52,10 @@ class Hands:
             return cls(**{name: kept[name].astype(np.float32)[()] for name in kept})
 
     def save(self, path: Path) -> None:
-        np.savez(path, **{name: value for name, value in vars(self).items() if value is not None})
+        kept: dict[str, Any] = {
+            name: np.asarray(value, np.float32) for name, value in vars(self).items() if value is not None
+        }
+        np.savez(path, **kept)
 
     @classmethod
     def fitted(cls, embeddings: np.ndarray, limit: float = np.inf) -> "Hands":

@@ -147,7 +147,8 @@ def _details(figures: dict) -> list[str]:
     ]
     if "robustness" in figures:
         [count] = {row.get("n", figures["n"] + figures["refused"]) for row in figures["robustness"].values()}
-        lines += ["", f"| Worse copy of {count} radiographs | MAE | change | refused |", "|---|---:|---:|---:|"]
+        by = f", read by {figures['copies_read_by']}" if "copies_read_by" in figures else ""
+        lines += ["", f"| Worse copy of {count} radiographs{by} | MAE | change | refused |", "|---|---:|---:|---:|"]
         lines += [
             f"| {name} | {row['mae_months']:.2f} | {row['change_months']:+.2f} | {row['refused']} |"
             for name, row in figures["robustness"].items()
