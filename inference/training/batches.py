@@ -73,7 +73,8 @@ class _Batches(keras.utils.PyDataset):
 
     def __len__(self) -> int:
         # A last, smaller batch would be compiled for its own shape: in training it is left for the next epoch.
-        return len(self.data) // self.batch if self.ranges else -(-len(self.data) // self.batch)
+        # Fewer radiographs than a batch are one, always of the same shape.
+        return max(1, len(self.data) // self.batch) if self.ranges else -(-len(self.data) // self.batch)
 
     def __getitem__(self, index: int):
         if index in self.kept:

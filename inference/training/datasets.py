@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from inference.engine.imaging import to_eight_bits
 from inference.engine.presets import SCALED_AGE_MONTHS
 
 RSNA_VALIDATION = Path(__file__).with_name("rsna_validation.txt")
@@ -153,10 +154,11 @@ def read_dataset(
     def decode(id: str) -> np.ndarray:
         source, member = found[id]
         data = archives[source].read(member) if source in archives else (source / member).read_bytes()
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
         if image is None:
             raise ValueError(f"{source}/{member} is not an image.")
-        return prepare(image)
+        # As of uploads: the lower bytes of 12 bits in 16 hold nearly all that there is to see.
+        return prepare(image if image.dtype == np.uint8 else to_eight_bits(image))
 
     images = OnDemand(decode, chosen)
     size = fmean(image.nbytes for image in images[:: 1 + len(images) // 16]) * len(images)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.training.datasets import Dataset, Label
+from inference.training.files import replacing
 from inference.training.phantom import draw_phantom
 from inference.training.phantom.maturity import OLDEST, YOUNGEST
 
@@ -39,12 +40,13 @@ def cached_phantoms(path: Path, count: int, seed: int, prepare: Callable[[np.nda
             ]
             return Dataset(labels, [kept[label.id] for label in labels])
     drawn = draw_phantoms(count, seed, prepare)
-    np.savez(
-        path,
-        allow_pickle=False,
-        ids=[label.id for label in drawn.labels],
-        ages=drawn.ages,
-        sexes=[label.sex for label in drawn.labels],
-        **{label.id: image for label, image in zip(drawn.labels, drawn.images, strict=True)},
-    )
+    with replacing(path) as written:
+        np.savez(
+            written,
+            allow_pickle=False,
+            ids=[label.id for label in drawn.labels],
+            ages=drawn.ages,
+            sexes=[label.sex for label in drawn.labels],
+            **{label.id: image for label, image in zip(drawn.labels, drawn.images, strict=True)},
+        )
     return drawn

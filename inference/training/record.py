@@ -15,6 +15,7 @@ import numpy as np
 
 from inference.engine.weights import read_card, weights_folder
 from inference.training.datasets import Dataset
+from inference.training.files import replacing
 
 
 class Measured:
@@ -50,6 +51,16 @@ def what_was_read(
     return {"data": ", and ".join(data), "split": split}
 
 
+def check_goes_on(run: Path, preset: str, rehearse: bool) -> None:
+    """Raises ValueError where the run began with another preset, or as a rehearsal and this is none, or the other way
+    round: its checkpoints would go on silently.
+    """
+    path = run / "record.json"
+    commands = json.loads(path.read_text())["commands"] if path.exists() else []
+    if commands and (f"--preset {preset} " not in commands[0] or ("--rehearse" in commands[0]) != rehearse):
+        raise ValueError(f"{run} began otherwise: `{commands[0]}`. Name another --run.")
+
+
 def add_to_record(run: Path, options: argparse.Namespace, read: dict) -> None:
     """Adds the command, the code and machine it ran on, and what it read, to the run's record."""
     path = run / "record.json"
@@ -57,6 +68,7 @@ def add_to_record(run: Path, options: argparse.Namespace, read: dict) -> None:
     phantoms = f" --phantoms {options.phantoms}" if options.phantoms else ""
     minutes = f" --minutes {options.minutes:g}" if options.minutes else ""
     also = f" --also {options.also}" if options.also else ""
+    rehearse = " --rehearse" if options.rehearse else ""
     precision = f" --precision {options.precision}" if options.precision else ""
     accelerated = " --accelerated" if options.accelerated else ""
     attention = f" --attention-of {options.attention_of}" if options.attention_of else ""
@@ -64,7 +76,7 @@ def add_to_record(run: Path, options: argparse.Namespace, read: dict) -> None:
     frozen = f" --frozen {' '.join(options.frozen)}" if options.frozen else ""
     rate = f" --learning-rate {options.learning_rate:g}" if options.learning_rate else ""
     kept["commands"].append(
-        f"python -m inference.training.train --preset {options.preset} --stage {options.stage}"
+        f"python -m inference.training.train --preset {options.preset} --stage {options.stage}{rehearse}"
         f"{minutes}{phantoms}{also}{precision}{accelerated}{attention}{start}{frozen}{rate} --seed {options.seed}"
     )
     if options.start:
@@ -72,7 +84,8 @@ def add_to_record(run: Path, options: argparse.Namespace, read: dict) -> None:
     kept["commit"] = commit()
     kept["machine"] = f"{machine()}, Keras on {keras.backend.backend()}"
     kept |= read
-    path.write_text(json.dumps(kept, indent=1) + "\n")
+    with replacing(path) as written:
+        written.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def origin(name: str) -> dict:

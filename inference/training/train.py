@@ -25,9 +25,10 @@ from inference.engine.weights import load_arrays, read_card, weights_folder
 from inference.training.attention import hand_of, mass_inside
 from inference.training.batches import AgeBatches, AttentionBatches, WholeHandBatches
 from inference.training.datasets import Dataset, OnDemand, read_dataset, require_data
+from inference.training.files import replacing
 from inference.training.fitting import run_fit
 from inference.training.phantom_set import cached_phantoms
-from inference.training.record import Measured, add_to_record, what_was_read
+from inference.training.record import Measured, add_to_record, check_goes_on, what_was_read
 
 STEPS = ("attention", "regions", "age")
 REGION_BATCH = 64
@@ -71,11 +72,12 @@ def extract_regions(preset: Preset, run: Path, train: Dataset, val: Dataset) -> 
     model.set_weights(load_arrays(run / "attention.npz"))
     for name, data in (("train", train), ("val", val)):
         found = attended(model, data, preset)
-        np.savez(
-            run / f"regions_{name}.npz",
-            carpal=np.array([one.carpal.box if one.carpal else WHOLE for one in found]),
-            metacarpal=np.array([one.metacarpal.box if one.metacarpal else WHOLE for one in found]),
-        )
+        with replacing(run / f"regions_{name}.npz") as written:
+            np.savez(
+                written,
+                carpal=np.array([one.carpal.box if one.carpal else WHOLE for one in found]),
+                metacarpal=np.array([one.metacarpal.box if one.metacarpal else WHOLE for one in found]),
+            )
     hands = [hand_of(image) for image in val.images]
     inside = np.mean([mass_inside(one.heat, hand) for one, hand in zip(found, hands, strict=True)])
     print(json.dumps({"heat_in_hand_times_uniform": round(float(inside / np.mean(hands)), 2)}), flush=True)
@@ -291,6 +293,10 @@ def main(arguments: list[str] | None = None) -> None:
         )
     if isinstance(chosen, Preset) and (unknown := set(options.frozen or ()) - set(chosen.age.branches)):
         parser.error(f"{chosen.name} has no branch {min(unknown)}. Choose from: {', '.join(chosen.age.branches)}.")
+    try:
+        check_goes_on(options.run, options.preset, options.rehearse)
+    except ValueError as error:
+        parser.error(str(error))
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.precision or chosen.precision)
     options.run.mkdir(parents=True, exist_ok=True)

@@ -64,6 +64,12 @@ def test_a_balanced_epoch_has_its_usual_length(drawn, tiny, boxes):
     assert balanced[0][1].shape == (8, 1)
 
 
+def test_fewer_radiographs_than_a_batch_are_one_batch(drawn, tiny):
+    batches = AttentionBatches(drawn.at(range(5)), tiny, 8, seed=1, augment=True)
+    assert len(batches) == 1
+    assert len(batches[0][0]) == 5
+
+
 def test_without_augmentation_nothing_is_left_out_or_shuffled(drawn, tiny, boxes):
     batches = AgeBatches(drawn, tiny, boxes, VIEWS, batch=16, seed=1, augment=False)
     ages = np.concatenate([batches[index][1][:, 0] for index in range(len(batches))])

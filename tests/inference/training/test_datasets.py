@@ -39,6 +39,15 @@ def test_zips_are_read_in_the_order_of_ids(zipped):
     assert [int(image[0, 0]) for image in data.images] == [70, 120]
 
 
+def test_radiographs_of_16_bits_are_read_as_uploads_are(tmp_path):
+    twelve_bits = np.tile(np.linspace(0, 4095, 40).astype(np.uint16), (30, 1))
+    (tmp_path / "labels.csv").write_text("id,bone_age_months,sex,split\n1,60,F,train\n")
+    cv2.imwrite(str(tmp_path / "1.png"), twelve_bits)
+    [image] = read_dataset(tmp_path, "train").images
+    assert image.dtype == np.uint8
+    assert (image.min(), image.max()) == (0, 255)
+
+
 def test_only_the_images_of_the_split_are_read(zipped):
     data = read_dataset(zipped, "val")
     assert [label.id for label in data.labels] == ["9"]

@@ -209,6 +209,15 @@ def test_branches_fitted_alone_first_are_where_the_joint_fit_starts(tiny, radiog
             assert np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("began", ["--preset two_stage --stage all", "--preset tiny --stage all --rehearse"])
+def test_a_run_of_another_preset_or_of_a_rehearsal_is_not_gone_on_with(tiny, radiographs, tmp_path, capsys, began):
+    command = f"python -m inference.training.train {began} --seed 1"
+    (tmp_path / "record.json").write_text(json.dumps({"commands": [command]}))
+    with pytest.raises(SystemExit):
+        train.main(["--preset", "tiny", "--data", str(radiographs), "--run", str(tmp_path)])
+    assert f"began otherwise: `{command}`" in capsys.readouterr().err
+
+
 def test_regions_of_other_radiographs_are_not_trained_on(tiny, radiographs, tmp_path):
     for name in ("train", "val"):
         np.savez(tmp_path / f"regions_{name}.npz", carpal=np.zeros((3, 4)), metacarpal=np.zeros((3, 4)))
