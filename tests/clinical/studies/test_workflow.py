@@ -34,7 +34,13 @@ def test_clinicians_retry_and_cancel_from_the_page_where_the_table_says_so(as_us
 
 
 @pytest.mark.parametrize(
-    ("state", "verbs"), [("queued", {"cancel"}), ("failed", {"retry", "withdraw"}), ("analysing", set())]
+    ("state", "verbs"),
+    [
+        ("queued", {"cancel", "correct"}),
+        ("failed", {"correct", "retry", "withdraw"}),
+        ("analysing", {"correct"}),
+        ("signed", {"release", "amend"}),
+    ],
 )
 def test_the_page_offers_what_can_be_done(as_user, alice, patient, state, verbs):
     study = study_in(state, patient)
