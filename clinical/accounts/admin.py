@@ -22,9 +22,9 @@ from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 
-from clinical.accounts import access_tokens, invitations, membership, second_factor, sessions
+from clinical.accounts import access_token_admin, invitations, membership, second_factor, sessions  # noqa: F401
 from clinical.accounts.logo import LogoField, keep_logo
-from clinical.accounts.models import AccessToken, Hospital, Invitation, Membership, Role, User
+from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
 from clinical.accounts.permissions import confirmed, confirmed_first
 from clinical.administration.filters import FieldsFilter
 from clinical.administration.rows import PortalAdmin, ReadOnlyAdmin
@@ -371,38 +371,6 @@ class InvitationAdmin(InvitationLinkAdmin):
 
     def has_withdraw_permission(self, request):
         return administers(request) or super().has_withdraw_permission(request)
-
-
-@admin.register(AccessToken)
-class AccessTokenAdmin(ReadOnlyAdmin):
-    """Whose programs have access; members make tokens themselves."""
-
-    list_display = ["name", "key", "user", "hospital", "right", "created", "last_used_at", "expiry"]
-    list_filter = ["right", ("last_used_at", admin.EmptyFieldListFilter), "membership__hospital"]
-    list_select_related = ["user", "membership__user", "membership__hospital"]
-    search_fields = ["name", "user__name", "user__email"]
-    search_help_text = "Name of the program, or name or e-mail address of whom it acts for."
-    date_hierarchy = "created"
-    fields = ["name", "key", "user", "hospital", "right", "created", "last_used_at", "expiry"]
-    actions = ["revoke"]
-
-    @admin.display(description="begins with")
-    def key(self, row):
-        return f"{row.token_key}…"
-
-    @admin.display(ordering="membership__hospital")
-    def hospital(self, row):
-        return row.membership.hospital
-
-    def has_revoke_permission(self, request):
-        return self.has_operate_permission(request)
-
-    @admin.action(description="Revoke", permissions=["revoke"])
-    def revoke(self, request, queryset):
-        tokens = list(queryset)
-        for token in tokens:
-            access_tokens.revoke(token, request.user)
-        self.message_user(request, f"{len(tokens)} access token{pluralize(tokens)} revoked.")
 
 
 # allauth's own lists would let secrets be read, second factors be given to others, and a superuser's address be made
