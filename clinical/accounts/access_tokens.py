@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from clinical.accounts import opened_in
+from clinical.accounts.api import ROOT
 from clinical.accounts.models import AccessToken, Role
 from clinical.accounts.permissions import clinician_required, confirmed, hospital_admin_required, member_required
 from clinical.audit.record import Verb, record
@@ -72,7 +73,7 @@ def own(request):
         "form": form,
         "made": made,
         "secret": secret,
-        "root": request.build_absolute_uri("/api/v1/"),
+        "root": request.build_absolute_uri(ROOT),
     }
     status = opened_in.refusal(form) if form.errors else 201 if made else 200
     return render(request, "accounts/access_tokens.html", context, status=status)

@@ -227,20 +227,16 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
     @extend_schema(summary="The file as it was submitted", responses=_bytes("application/octet-stream"))
     @action(detail=True)
     def radiograph(self, request, pk):
-        radiograph = self.get_object().radiograph
-        return self._deliver(
-            request, Verb.DOWNLOAD, radiograph.name, "application/octet-stream", f"original.{radiograph.extension}"
-        )
+        study = self.get_object()
+        kind = {"content_type": "application/octet-stream", "filename": f"original.{study.radiograph.extension}"}
+        return deliver(request, study, Verb.DOWNLOAD, study.radiograph.name, **kind, as_attachment=True)
 
     @extend_schema(summary="Where the model looked", responses=_bytes("image/png"))
     @action(detail=True, url_path="heat-map")
     def heat_map(self, request, pk):
-        return self._deliver(request, Verb.VIEW, self.get_object().analysis.heat_map, "image/png", "heat-map.png")
-
-    def _deliver(self, request, verb, name, content_type, filename):
-        return deliver(
-            request, self.get_object(), verb, name, content_type=content_type, filename=filename, as_attachment=True
-        )
+        study = self.get_object()
+        kind = {"content_type": "image/png", "filename": "heat-map.png"}
+        return deliver(request, study, Verb.VIEW, study.analysis.heat_map, **kind, as_attachment=True)
 
     @extend_schema(
         summary="The study as a FHIR Bundle",
