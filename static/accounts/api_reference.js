@@ -14,10 +14,18 @@ new MutationObserver(follow).observe(root, { attributeFilter: ["data-theme"] });
 system.addEventListener("change", follow);
 follow();
 
+// Its own layout has a head, which the page has already, and a second main part.
+const parts = ["errors", "operations"];
+const layout = ({ createElement }) =>
+  ({ getComponent }) =>
+    createElement("div", { className: "swagger-ui" }, ...parts.map((part) => createElement(getComponent(part, true))));
+
 SwaggerUIBundle({
   domNode: place,
   url: place.dataset.description,
+  plugins: [({ React }) => ({ components: { Layout: layout(React) } })],
+  layout: "Layout",
   supportedSubmitMethods: [],
-  defaultModelsExpandDepth: 0,
   docExpansion: "list",
+  onComplete: () => place.removeAttribute("aria-busy"),
 });

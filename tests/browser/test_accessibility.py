@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 PAGES = {
     None: ["/accounts/login/", "/accounts/password/reset/", "/accounts/signup/", "/nowhere/"],
@@ -58,6 +59,7 @@ def test_axe_finds_nothing(open_page, portal, email, width, scheme):
     }
     for path in PAGES[email]:
         assert page.goto(path.format(**keys)).status == REFUSED.get((email, path), 200), path
+        expect(page.locator("[aria-busy=true]"), f"{path} is drawn").to_have_count(0)
         found = Axe().run(page)
         assert found.violations_count == 0, f"{path}\n{found.generate_report()}"
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
