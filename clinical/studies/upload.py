@@ -107,7 +107,10 @@ def receive(request, form, page, place, again, names_patient=False):
         return page(form, status=status)
     shared = form.cleaned_data
     if stored:
-        results = [_submit_stored(request, stored, shared, place)]
+        key = stored if stored.isdecimal() and len(stored) < 18 else None
+        radiograph = get_object_or_404(Radiograph, pk=key)
+        name = request.POST.get("file_name", "")[:200] or "The stored picture"
+        results = [submit_stored(request, radiograph, name, shared, place, confirmed=True)]
     else:
         results = [submit_file(request, file, shared, place) for file in files]
     if request.htmx:
@@ -148,10 +151,8 @@ def submit_file(request, file, shared, place, confirmed=False):
     return _submit(request, patient, radiograph, picture, file.name, acquired_on, shared, confirmed)
 
 
-def _submit_stored(request, pk, shared, place):
-    """Submit a picture that the portal holds, after the question about a duplicate was answered with yes."""
-    radiograph = get_object_or_404(Radiograph, pk=pk if pk.isdecimal() and len(pk) < 18 else None)
-    name = request.POST.get("file_name", "")[:200] or "The stored picture"
+def submit_stored(request, radiograph, name, shared, place, confirmed=False):
+    """The same for a picture that the portal holds already."""
     try:
         picture = intake.reread(radiograph)
         patient, acquired_on = _placed(place, picture, name, shared)
@@ -159,7 +160,7 @@ def _submit_stored(request, pk, shared, place):
         return UploadResult(name, "refused", "The stored picture could not be found. Upload the file again.", 422)
     except Unplaced as error:
         return UploadResult(name, error.status, str(error), 422)
-    return _submit(request, patient, radiograph, picture, name, acquired_on, shared, confirmed=True)
+    return _submit(request, patient, radiograph, picture, name, acquired_on, shared, confirmed)
 
 
 def _submit(request, patient, radiograph, picture, file_name, acquired_on, shared, confirmed):

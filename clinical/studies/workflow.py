@@ -102,8 +102,10 @@ def _move(study, verb, to, **conditions):
 
 
 @transaction.atomic
-def submit(*, patient, radiograph, acquired_on, indication, notices, submission, actor, confirmed=False):
+def submit(*, patient, radiograph, acquired_on, indication, notices, submission, actor, confirmed=False, via=""):
     """Create the study of `radiograph` and queue its analysis; the same sent twice gives the first study again.
+
+    `via`: for the record, what sent it in the name of `actor`.
 
     Raises DuplicateRadiograph when the picture belongs to an earlier submission, unless `confirmed`; always when that
     has the same key and says something else. A cancelled study is none.
@@ -134,7 +136,7 @@ def submit(*, patient, radiograph, acquired_on, indication, notices, submission,
         submitted_by=actor,
     )
     study.save(force_insert=True)
-    record(Verb.SUBMIT, study, actor=actor)
+    record(Verb.SUBMIT, study, actor=actor, detail=via)
     return study
 
 
