@@ -23,6 +23,7 @@ from clinical.patients import copies
 from clinical.patients.families import child_page
 from clinical.patients.models import Erasure, ErasureMode, Patient, Retention
 from clinical.stored import lying_in
+from clinical.studies.display import png_name
 from clinical.studies.models import OcclusionMap, Radiograph, Review, Study
 from inference.models import PENDING, Analysis, ShadowAnalysis
 
@@ -171,7 +172,7 @@ def _let_pictures_go(patient, analyses, files):
     own = Radiograph.objects.filter(studies__patient=patient)
     others = Study.objects.exclude(patient=patient).filter(radiograph__in=own).values("radiograph")
     for radiograph in own.exclude(pk__in=others).distinct():
-        files += [radiograph.name, f"{radiograph.name.replace('radiographs/', 'display/', 1)}.png"]
+        files += [radiograph.name, png_name(radiograph)]
         # Another hash too: the same file, uploaded again, is to be stored anew.
         gone = {"name": f"removed/{radiograph.pk}", "sha256": secrets.token_hex(32)}
         Radiograph.objects.filter(pk=radiograph.pk).update(**gone)
