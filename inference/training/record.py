@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from inference.engine.presets import Preset, WholeHand
 from inference.engine.weights import read_card, weights_folder
 from inference.training.datasets import Dataset
 from inference.training.files import replacing
@@ -51,20 +52,48 @@ def what_was_read(
     return {"data": ", and ".join(data), "split": split}
 
 
-def check_goes_on(run: Path, preset: str, rehearse: bool) -> None:
+def check_goes_on(run: Path, preset: Preset | WholeHand, options: argparse.Namespace) -> None:
     """Raises ValueError where the run began with another preset, or as a rehearsal and this is none, or the other way
-    round: its checkpoints would go on silently.
+    round, or where a stage would go on from a checkpoint that began with other settings: it would silently keep those.
     """
-    path = run / "record.json"
-    commands = json.loads(path.read_text())["commands"] if path.exists() else []
-    if commands and (f"--preset {preset} " not in commands[0] or ("--rehearse" in commands[0]) != rehearse):
+    kept = _kept(run)
+    commands = kept["commands"]
+    if commands and (
+        f"--preset {options.preset} " not in commands[0] or ("--rehearse" in commands[0]) != options.rehearse
+    ):
         raise ValueError(f"{run} began otherwise: `{commands[0]}`. Name another --run.")
+    for stage, given in _settings(preset, options).items():
+        began = kept.get("began", {}).get(stage, given)
+        if began != given and _has_checkpoint(run, stage):
+            raise ValueError(
+                f"The stage {stage} of {run} began with `{began}`, and would go on with that, not with `{given}`. "
+                "Give the same again, or name another --run."
+            )
 
 
-def add_to_record(run: Path, options: argparse.Namespace, read: dict) -> None:
-    """Adds the command, the code and machine it ran on, and what it read, to the run's record."""
+def _settings(preset: Preset | WholeHand, options: argparse.Namespace) -> dict[str, str]:
+    """What counts when a stage begins and is kept in its checkpoint, of each stage that the command fits."""
+    precision = f"--precision {options.precision or preset.precision}"
+    start = f" --start {' '.join(options.start)}" if options.start else ""
+    frozen = f" --frozen {' '.join(sorted(options.frozen))}" if options.frozen else ""
+    stages = {"attention": precision, "age": f"{precision}{start}{frozen}"}
+    if isinstance(preset, WholeHand) or options.attention_of:
+        del stages["attention"]
+    return {stage: told for stage, told in stages.items() if options.stage in (stage, "all")}
+
+
+def _has_checkpoint(run: Path, stage: str) -> bool:
+    return any(".partial" not in path.name for path in run.glob(f"{stage}*.keras"))
+
+
+def _kept(run: Path) -> dict:
     path = run / "record.json"
-    kept = json.loads(path.read_text()) if path.exists() else {"commands": []}
+    return json.loads(path.read_text()) if path.exists() else {"commands": []}
+
+
+def add_to_record(run: Path, preset: Preset | WholeHand, options: argparse.Namespace, read: dict) -> None:
+    """Adds the command, the code and machine it ran on, and what it read, to the run's record."""
+    kept = _kept(run)
     phantoms = f" --phantoms {options.phantoms}" if options.phantoms else ""
     minutes = f" --minutes {options.minutes:g}" if options.minutes else ""
     also = f" --also {options.also}" if options.also else ""
@@ -79,12 +108,14 @@ def add_to_record(run: Path, options: argparse.Namespace, read: dict) -> None:
         f"python -m inference.training.train --preset {options.preset} --stage {options.stage}{rehearse}"
         f"{minutes}{phantoms}{also}{precision}{accelerated}{attention}{start}{frozen}{rate} --seed {options.seed}"
     )
+    beginning = {stage: told for stage, told in _settings(preset, options).items() if not _has_checkpoint(run, stage)}
+    kept["began"] = kept.get("began", {}) | beginning
     if options.start:
         kept["started_from"] = [origin(name) for name in options.start]
     kept["commit"] = commit()
     kept["machine"] = f"{machine()}, Keras on {keras.backend.backend()}"
     kept |= read
-    with replacing(path) as written:
+    with replacing(run / "record.json") as written:
         written.write_text(json.dumps(kept, indent=1) + "\n")
 
 

@@ -103,11 +103,13 @@ def take_attention(preset: Preset, run: Path, name: str) -> None:
     if not isinstance(other, Preset) or other.attention != preset.attention:
         raise ValueError(f"{name} has another attention stage than {preset.name}: train stage 1 of {preset.name}.")
     folder = weights_folder(name)
-    shutil.copy2(folder / "attention.npz", run)
     card = read_card(folder)
     fit = card["training"]["fits"]["attention"]
     taken = {"taken_from": f"{name} {card['version']}", "machine": card["training"]["machine"]}
-    (run / "attention.json").write_text(json.dumps(fit | taken))
+    # The later steps go on where there are weights: these are replaced last.
+    with replacing(run / "attention.npz") as weights, replacing(run / "attention.json") as progress:
+        shutil.copy2(folder / "attention.npz", weights)
+        progress.write_text(json.dumps(fit | taken))
 
 
 def start_branches(model: keras.Model, preset: Preset, names: list[str]) -> None:
@@ -294,7 +296,7 @@ def main(arguments: list[str] | None = None) -> None:
     if isinstance(chosen, Preset) and (unknown := set(options.frozen or ()) - set(chosen.age.branches)):
         parser.error(f"{chosen.name} has no branch {min(unknown)}. Choose from: {', '.join(chosen.age.branches)}.")
     try:
-        check_goes_on(options.run, options.preset, options.rehearse)
+        check_goes_on(options.run, chosen, options)
     except ValueError as error:
         parser.error(str(error))
     keras.utils.set_random_seed(options.seed)
@@ -306,7 +308,8 @@ def main(arguments: list[str] | None = None) -> None:
     train = read_dataset(options.data, "train", measured, limit=limit)
     val = read_dataset(options.data, "val", prepare, limit=limit)
     also = read_dataset(options.data, "train", prepare, archive=options.also) if options.also else None
-    add_to_record(options.run, options, what_was_read(train, measured, also, options.also, options.phantoms, val))
+    read = what_was_read(train, measured, also, options.also, options.phantoms, val)
+    add_to_record(options.run, chosen, options, read)
     if also:
         train += also
     minutes = 1.0 if options.rehearse else options.minutes

@@ -1,6 +1,7 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -216,6 +217,43 @@ def test_a_run_of_another_preset_or_of_a_rehearsal_is_not_gone_on_with(tiny, rad
     with pytest.raises(SystemExit):
         train.main(["--preset", "tiny", "--data", str(radiographs), "--run", str(tmp_path)])
     assert f"began otherwise: `{command}`" in capsys.readouterr().err
+
+
+def test_a_stage_goes_on_with_the_settings_that_it_began_with_or_not_at_all(
+    earlier, radiographs, tmp_path, capsys, eagerly
+):
+    begun = ["--preset", "tiny", "--data", str(radiographs), "--run", str(tmp_path / "run")]
+    started = ["--start", "tiny", "--frozen", "whole", "carpal"]
+    train.main([*begun, "--stage", "attention"])
+    train.main([*begun, "--stage", "regions"])
+    train.main([*begun, "--stage", "age", *started])  # a stage of its own
+    for stage, options, told in (
+        ("attention", ["--precision", "mixed_bfloat16"], "began with `--precision float32`, and would go on with that"),
+        ("age", ["--start", "tiny"], "not with `--precision float32 --start tiny`. Give the same again, or name"),
+        ("age", [], "began with `--precision float32 --start tiny --frozen carpal whole`"),
+        ("all", started[:4], "not with `--precision float32 --start tiny --frozen whole`"),
+    ):
+        with pytest.raises(SystemExit):
+            train.main([*begun, "--stage", stage, *options])
+        assert told in capsys.readouterr().err
+    train.main([*begun, "--precision", "float32", *started[:2], "--frozen", "carpal", "whole"])
+    for checkpoint in (tmp_path / "run").glob("age*"):
+        checkpoint.unlink()
+    train.main([*begun, "--stage", "age", "--start", "tiny"])
+    assert json.loads((tmp_path / "run" / "record.json").read_text())["began"]["age"].endswith("--start tiny")
+
+
+def test_an_interrupted_taking_of_stage_1_leaves_the_run_as_it_was(earlier, tiny, tmp_path, monkeypatch):
+    def interrupted(source, target):
+        Path(target).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.shutil, "copy2", interrupted)
+    (tmp_path / "attention.npz").write_bytes(b"before")
+    with pytest.raises(KeyboardInterrupt):
+        train.take_attention(tiny, tmp_path, "tiny")
+    assert (tmp_path / "attention.npz").read_bytes() == b"before"
+    assert not (tmp_path / "attention.json").exists()
 
 
 def test_regions_of_other_radiographs_are_not_trained_on(tiny, radiographs, tmp_path):
