@@ -159,7 +159,7 @@ class ExpectedAge(keras.layers.Layer):
 
     def call(self, probabilities):
         centres = (np.arange(probabilities.shape[-1], dtype=np.float32) + 0.5) * self.class_months
-        return ops.sum(probabilities * centres, axis=-1, keepdims=True)
+        return ops.sum(ops.multiply(probabilities, centres), axis=-1, keepdims=True)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], 1)
