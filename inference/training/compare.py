@@ -14,6 +14,7 @@ import matplotlib
 
 from inference.engine import available_models, presets
 from inference.engine.presets import PRESETS, AnyPreset, Ensemble, Preset, WholeHand
+from inference.training.files import replacing
 from inference.training.metrics import significant
 from inference.training.robustness import COPIES
 
@@ -285,11 +286,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--evaluation", action="append", default=[], metavar="NAME=DIR")
     parser.add_argument("--measure", nargs="*", metavar="NAME", help="costs of these, anew; not given: all not known")
     options = parser.parse_args(arguments)
+    single = [name for name, preset in PRESETS.items() if not isinstance(preset, Ensemble)]
+    if unknown := set(options.measure or ()) - set(single):
+        parser.error(f"There is no preset {min(unknown)!r} to measure. Choose from: {', '.join(single)}.")
+    try:
+        evaluations = dict(map(read_evaluation, options.evaluation))
+    except ValueError as error:
+        parser.error(str(error))
     results = options.docs / "comparison"
-    results.mkdir(parents=True, exist_ok=True)
     known = {name: _kept(results / f"{name}.json") for name in PRESETS}
 
-    single = [name for name, preset in PRESETS.items() if not isinstance(preset, Ensemble)]
+    results.mkdir(parents=True, exist_ok=True)
     for name in single if options.measure is None else options.measure:
         if options.measure is not None or "milliseconds" not in known[name].get("cost", {}):
             known[name]["cost"] = measure(presets.trainable(name), options.networks / name)
@@ -297,16 +304,38 @@ def main(arguments: list[str] | None = None) -> None:
     for model in available_models():
         if model.name in known:
             keep_card(known[model.name], model.card)
-    for name, _, folder in (named.partition("=") for named in options.evaluation):
-        keep_evaluation(known[name], _kept(Path(folder) / "metrics.json"))
+    for name, figures in evaluations.items():
+        keep_evaluation(known[name], figures)
     for name, preset in PRESETS.items():
         if isinstance(preset, Ensemble):
             known[name]["cost"] = ensemble_cost(preset, known)
-        _keep(results / f"{name}.json", known[name])
     rows = [row(preset, known[name]) for name, preset in PRESETS.items()]
+    table = markdown(rows)
+    with replacing(options.docs / "comparison.png") as written:
+        draw(rows, written)
+    for name in PRESETS:
+        _keep(results / f"{name}.json", known[name])
     _keep(options.docs / "comparison.json", {"systems": rows})
-    (options.docs / "comparison.md").write_text(markdown(rows))
-    draw(rows, options.docs / "comparison.png")
+    with replacing(options.docs / "comparison.md") as written:
+        written.write_text(table)
+
+
+def read_evaluation(named: str) -> tuple[str, dict]:
+    """NAME=DIR -> the preset and the figures that evaluate wrote. Raises ValueError that says which is wrong."""
+    name, _, folder = named.partition("=")
+    if name not in PRESETS or not folder:
+        raise ValueError(f"--evaluation {named}: give it as NAME=DIR, the name of a preset: {', '.join(PRESETS)}.")
+    path = Path(folder) / "metrics.json"
+    if not path.exists():
+        raise ValueError(f"{path} is not there: write it with inference.training.evaluate --model {name}.")
+    try:
+        figures = json.loads(path.read_text())
+        read_by = figures["model"].split()[0]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not what inference.training.evaluate writes.") from error
+    if read_by != name:
+        raise ValueError(f"{path} is of {read_by}, not of {name}.")
+    return name, figures
 
 
 def measure(preset: Preset | WholeHand, folder: Path) -> dict:
@@ -323,7 +352,8 @@ def _kept(path: Path) -> dict:
 
 
 def _keep(path: Path, kept: dict) -> None:
-    path.write_text(json.dumps(kept, indent=1) + "\n")
+    with replacing(path) as written:
+        written.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

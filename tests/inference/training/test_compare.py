@@ -157,3 +157,37 @@ def test_every_figure_of_the_documented_table_is_of_a_preset_and_from_a_card():
     assert [one["preset"] for one in rows] == list(presets.PRESETS)
     for one in rows:
         assert ("evaluation" in one) == (one["status"] != compare.NOT_TRAINED)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--evaluation", "both"], "give it as NAME=DIR"),
+        (["--evaluation", "nobody=here"], "give it as NAME=DIR, the name of a preset: by_sex, never, both."),
+        (["--evaluation", "both=missing"], "metrics.json is not there: write it with inference.training.evaluate"),
+        (["--evaluation", "both=broken"], "is not what inference.training.evaluate writes."),
+        (["--evaluation", "both=other"], "is of never, not of both."),
+        (["--measure", "both"], "There is no preset 'both' to measure. Choose from: by_sex, never."),
+    ],
+)
+def test_a_wrong_input_is_told_before_anything_is_measured_or_written(
+    systems, tmp_path, monkeypatch, capsys, arguments, told
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compare, "measure", lambda *of: pytest.fail("measured"))
+    for name, text in (("broken", "{"), ("other", json.dumps({"model": "never 1", "n": 1}))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(text)
+    with pytest.raises(SystemExit):
+        run(compare, "--docs", tmp_path / "docs", *arguments)
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "docs").exists()
+
+
+def test_a_table_that_cannot_be_made_leaves_the_one_before(systems, tmp_path, monkeypatch):
+    (tmp_path / "comparison.md").write_text("before")
+    (tmp_path / "metrics.json").write_text(json.dumps({"model": "both 1", "n": 1}))
+    with pytest.raises(KeyError):
+        run(compare, "--docs", tmp_path, "--measure", "--evaluation", f"both={tmp_path}")
+    assert (tmp_path / "comparison.md").read_text() == "before"
+    assert not (tmp_path / "comparison.json").exists()
