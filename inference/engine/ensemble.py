@@ -19,10 +19,12 @@ class EnsembleModel(BoneAgeModel):
     The interval is the mean of the members' intervals: wider than need be, since means err less than members do.
     """
 
-    def __init__(self, preset: Ensemble, members: list[BoneAgeModel]) -> None:
-        version = "+".join(member.version for member in members)
+    def __init__(self, preset: Ensemble, members: list[BoneAgeModel], version: str = "") -> None:
+        """version: that of its card, where it was exported; else it is made of the members'."""
+        version = version or "+".join(member.version for member in members)
         super().__init__(preset.name, {"name": preset.name, "version": version})
         self.members = members
+        self.has_attention = any(member.has_attention for member in members)
 
     def _predict_batch(self, images: Sequence[np.ndarray], sexes: Sequence[str]) -> list[Prediction | Refusal]:
         each = [member.predict(images, sexes) for member in self.members]

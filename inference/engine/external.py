@@ -111,7 +111,8 @@ class Age(_Table):
         if self.unit == "classes":
             if self.logits:
                 rows = np.exp(rows - rows.max(1, keepdims=True))
-            return rows @ np.array(self.classes) / rows.sum(1)
+            with np.errstate(divide="ignore", invalid="ignore"):  # probabilities of 0 alone
+                return rows @ np.array(self.classes) / rows.sum(1)
         if self.unit == "scaled":
             return rows[:, 0] * float(self.scale or 0) + self.offset
         return rows[:, 0] * (MONTHS_OF_A_YEAR if self.unit == "years" else 1.0)
@@ -181,7 +182,12 @@ class ExternalModel(WithoutAttention):
             if name and inputs[name].type != FED:
                 raise ValueError(f"{entry}: {name} of {description.file} takes {inputs[name].type}, it is fed {FED}.")
         self._check_image(inputs[self._image].shape)
-        self._batch = next((one.shape[0] for one in inputs.values() if one.shape and isinstance(one.shape[0], int)), 0)
+        if self._sex:
+            self._check_sex(inputs[self._sex].shape)
+        batches = {one.shape[0] for one in inputs.values() if isinstance(one.shape[0], int)}
+        if len(batches) > 1:
+            raise ValueError(f"The inputs of {description.file} take batches of {' and '.join(map(str, batches))}.")
+        self._batch = max(batches, default=0)
         """How many images the network takes at once; 0: any number."""
 
     @classmethod
@@ -215,6 +221,13 @@ class ExternalModel(WithoutAttention):
                 told = f"image.order of model.toml is {image.order}; {self.description.file} takes {other}"
             raise ValueError(f"{told} (shape {shape}).")
 
+    def _check_sex(self, shape: list) -> None:
+        """Raises ValueError where the network's input is not of one number for each image."""
+        if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != 1):
+            raise ValueError(
+                f"sex.input: {self._sex} of {self.description.file} has the shape {shape}; it is fed (images, 1)."
+            )
+
     def _prepared(self, upright: np.ndarray) -> np.ndarray:
         return normalise_contrast(upright) if self.description.image.clahe else upright
 
@@ -236,7 +249,10 @@ class ExternalModel(WithoutAttention):
             rows = np.minimum(np.arange(start, start + batch), len(images) - 1)
             [output] = self._session.run([self._output], {name: values[rows] for name, values in inputs.items()})
             months.append(self.description.age.months(output))
-        return np.concatenate(months)[: len(images), np.newaxis]
+        read = np.concatenate(months)[: len(images), np.newaxis]
+        if not np.isfinite(read).all():
+            raise ValueError(f"{self.description.file} gave {read[~np.isfinite(read)][0]} for a radiograph: no age.")
+        return read
 
     def _age_network(self, sex: str) -> Any:
         return None

@@ -75,9 +75,28 @@ class Reading:
         return float(np.nan_to_num(abs(self.months - self.attention.scaled_age * SCALED_AGE_MONTHS)))
 
 
+def checked(images: Sequence[np.ndarray], sexes: Sequence[str]) -> list[np.ndarray]:
+    """The images, each (H, W) uint8 in a row of memory. Raises ValueError for what is none, or of no known sex."""
+    if len(images) != len(sexes):
+        raise ValueError(f"Every image has one sex: there are {len(images)} images and {len(sexes)} sexes.")
+    for sex in sexes:
+        if sex not in ("M", "F"):
+            raise ValueError(f'Sex is "M" or "F", not {sex!r}.')
+    for image in images:
+        if not isinstance(image, np.ndarray):
+            raise ValueError(f"An image is a NumPy array, (H, W) uint8, not {type(image).__name__}.")
+        if image.dtype != np.uint8:
+            raise ValueError(f"An image is (H, W) uint8, not {image.dtype}: `read_radiograph` gives what is needed.")
+        if image.ndim != 2 or not image.size:
+            raise ValueError(f"An image is one plane of grey, (H, W) uint8, not of shape {image.shape}.")
+    return [np.ascontiguousarray(image) for image in images]
+
+
 class BoneAgeModel:
     """A trained model, ready to read. Thread-safe. `load` gives the one of its kind."""
 
+    has_attention = True
+    """Whether it shows regions and a heat map."""
     _interval: Interval
     _instead = "load the model for TensorFlow"
     """What to do where Grad-CAM finds no gradients."""
@@ -113,7 +132,9 @@ class BoneAgeModel:
             if folder is None and has_weights(name):
                 folder = weights_folder(name)  # exported, with members of its own
             members = {member: folder and folder / member for member in chosen.members}
-            return EnsembleModel(chosen, [cls.load(member, runtime, inside) for member, inside in members.items()])
+            version = read_card(folder)["version"] if folder else ""
+            loaded = [cls.load(member, runtime, inside) for member, inside in members.items()]
+            return EnsembleModel(chosen, loaded, version)
         if folder is None:
             if chosen is None and not has_weights(name):
                 presets.preset(name)  # says which names there are
@@ -127,11 +148,11 @@ class BoneAgeModel:
         return TwoStageModel.from_folder(preset, card, folder, runtime)
 
     def predict(self, images: Sequence[np.ndarray], sexes: Sequence[str]) -> list[Prediction | Refusal]:
-        """Reads each (H, W) uint8 image, bone bright, of a child of that sex ("M" or "F")."""
-        if len(images) != len(sexes):
-            raise ValueError(f"{len(images)} images but {len(sexes)} sexes.")
-        if unknown := set(sexes) - {"M", "F"}:
-            raise ValueError(f'Sex is "M" or "F", not {unknown.pop()!r}.')
+        """Reads each (H, W) uint8 image, bone bright, of a child of that sex ("M" or "F").
+
+        Raises ValueError for any other image or sex, before it reads the first.
+        """
+        images = checked(images, sexes)
         outcomes: list[Prediction | Refusal] = []
         for start in range(0, len(images), BATCH):
             outcomes += self._predict_batch(images[start : start + BATCH], sexes[start : start + BATCH])
@@ -150,8 +171,9 @@ class BoneAgeModel:
 
     def read(self, images: Sequence[np.ndarray], sexes: Sequence[str], gate: bool = True) -> list[Reading | str]:
         """What the networks say of each image, or the code of its refusal. Without the gate nothing is refused that
-        they can read at all: calibration and evaluation need that.
+        they can read at all: calibration and evaluation need that. Raises ValueError as `predict` does.
         """
+        images = checked(images, sexes)
         outcomes: list[Reading | str | None] = [refuse_pixels(image) for image in images]
         rows = [row for row, code in enumerate(outcomes) if code is None]
         lies = {row: orientation(images[row]) for row in rows}
@@ -177,7 +199,7 @@ class BoneAgeModel:
         """Which places of the image the reading rests on. An occlusion map takes some hundred readings of the age
         network, with the regions where they were found; progress hears the share that is done.
 
-        Raises ValueError for Grad-CAM on ONNX Runtime, which has no gradients.
+        Raises ValueError for Grad-CAM on ONNX Runtime, which has no gradients, and as `predict` does.
         """
         started = time.perf_counter()
         [reading] = self.read([image], [sex])

@@ -20,6 +20,8 @@ NOTHING = Attention(float("nan"), np.zeros((1, 1), np.float32), np.zeros(0, np.f
 class WithoutAttention(BoneAgeModel):
     """A model without stage 1. It shows no regions, and refuses only what can be told without a network."""
 
+    has_attention = False
+
     def _attend(self, images: list[np.ndarray]) -> list[Attention]:
         return [NOTHING] * len(images)
 

@@ -38,11 +38,11 @@ unit = "years"
 """
 
 
-def save_network(path, batch="n", size=64, kind=TensorProto.FLOAT):
-    """(B, 3, h, w), (B, 1) -> (B, 1): the mean of the first channel, plus ten, plus the sex."""
+def save_network(path, batch="n", size=64, kind=TensorProto.FLOAT, sex=(1,), plus=10):
+    """(B, 3, h, w), (B, *sex) -> (B, 1): the mean of the first channel, plus ten, plus the sex."""
     dtype = helper.tensor_dtype_to_np_dtype(kind)
     first = numpy_helper.from_array(np.array([[1], [0], [0]], dtype), "first")
-    ten = numpy_helper.from_array(np.array(10, dtype), "ten")
+    ten = numpy_helper.from_array(np.array(plus, dtype), "ten")
     nodes = [
         helper.make_node("ReduceMean", ["image"], ["mean"], axes=[2, 3], keepdims=0),
         helper.make_node("MatMul", ["mean", "first"], ["grey"]),
@@ -50,7 +50,7 @@ def save_network(path, batch="n", size=64, kind=TensorProto.FLOAT):
     ]
     inputs = [
         helper.make_tensor_value_info("image", kind, [batch, 3, size, size]),
-        helper.make_tensor_value_info("sex", kind, [batch, 1]),
+        helper.make_tensor_value_info("sex", kind, [batch, *sex]),
     ]
     outputs = [helper.make_tensor_value_info("years", kind, [batch, 1])]
     graph = helper.make_graph(nodes, "network", inputs, outputs, [first, ten])
@@ -198,6 +198,36 @@ def test_a_network_in_half_precision_is_told_at_loading(folder):
         BoneAgeModel.load("elsewhere")
 
 
+@pytest.mark.parametrize(("sex", "shape"), [((), "'n'"), ((2,), "'n', 2"), ((1, 1), "'n', 1, 1")])
+def test_a_sex_of_another_shape_is_told_at_loading(folder, sex, shape):
+    save_network(folder / "network.onnx", sex=sex)
+    with pytest.raises(ValueError, match=rf"sex.input: sex of network.onnx has the shape \[{shape}\]; it is fed"):
+        BoneAgeModel.load("elsewhere")
+
+
+def test_inputs_of_different_batches_are_told_at_loading(folder):
+    network = onnx.load(folder / "network.onnx")
+    for batch, given in enumerate(network.graph.input, 1):
+        given.type.tensor_type.shape.dim[0].dim_value = batch
+    onnx.save(network, folder / "network.onnx")
+    with pytest.raises(ValueError, match=r"inputs of network.onnx take batches of 1 and 2\."):
+        BoneAgeModel.load("elsewhere")
+
+
+@pytest.mark.parametrize("plus", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_no_bone_age(folder, hands, plus):
+    save_network(folder / "network.onnx", plus=plus)
+    model = BoneAgeModel.load("elsewhere")
+    for read in (lambda: model.predict(hands, "FMFMF"), lambda: model.explain(hands[0], "F", "occlusion")):
+        with pytest.raises(ValueError, match=f"network.onnx gave {plus} for a radiograph"):
+            read()
+
+
+def test_classes_none_of_which_is_likely_are_no_number(folder):
+    describe(folder, 'unit = "years"', 'unit = "classes"\nclasses = [12, 24, 48]')
+    assert np.isnan(read_description(folder).age.months(np.zeros((1, 3)))).all()
+
+
 def test_what_onnx_runtime_cannot_load_is_an_error_that_says_so(folder, tmp_path):
     network = onnx.load(folder / "network.onnx")
     network.graph.node[0].op_type = "Unheard"
@@ -264,9 +294,21 @@ def test_an_ensemble_gathered_in_a_folder_is_a_model_of_its_own(both, folder, ha
     assert again.bone_age_months == before[0].bone_age_months
     [pinned] = BoneAgeModel.load("both").predict(hands[:1], "F")
     assert pinned.bone_age_months == before[0].bone_age_months
+    assert BoneAgeModel.load("both", folder=inside).version == listed.version
     whole = fingerprint(inside)
     (inside / "older" / "network.onnx").write_bytes(b"other")
     assert fingerprint(inside) != whole
+
+
+def test_an_ensemble_with_another_member_is_another_version(both, folder):
+    versions = set()
+    for member in ("elsewhere", "older"):
+        # Of another interval, which is no other version by its own name.
+        path = folder.with_name(member) / "model.toml"
+        path.write_text(path.read_text().replace("interval90_months = 15.0", "interval90_months = 16.0"))
+        export.main(["--preset", "both", "--out", str(folder.parent)])
+        versions |= {BoneAgeModel.load("both").version}
+    assert len(versions) == 2
 
 
 def test_an_ensemble_of_the_same_members_has_the_same_version(both, folder):

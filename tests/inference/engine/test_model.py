@@ -81,9 +81,45 @@ def test_nothing_in_gives_nothing_out(load_tiny):
     assert load_tiny().predict([], []) == []
 
 
-def test_a_sex_that_is_neither_is_an_error(load_tiny, hands):
-    with pytest.raises(ValueError, match='"M" or "F"'):
-        load_tiny().predict(hands[:1], ["X"])
+@pytest.mark.parametrize(
+    ("image", "sexes", "told"),
+    [
+        (np.full((200, 160), np.nan, np.float32), "F", r"\(H, W\) uint8, not float32: `read_radiograph` gives"),
+        (np.ones((200, 160), bool), "F", "not bool"),
+        (np.full((200, 160), -5, np.int16), "F", "not int16"),
+        (np.zeros((200, 160, 3), np.uint8), "F", r"one plane of grey, .* not of shape \(200, 160, 3\)"),
+        (np.zeros((1, 200, 160, 1), np.uint8), "F", r"not of shape \(1, 200, 160, 1\)"),
+        (np.zeros((0, 160), np.uint8), "F", r"not of shape \(0, 160\)"),
+        ([[0, 1], [1, 0]], "F", "NumPy array, .* not list"),
+        (np.zeros((200, 160), np.uint8), "FM", "there are 2 images and 3 sexes"),
+        (np.zeros((200, 160), np.uint8), "", "there are 2 images and 1 sexes"),
+        (np.zeros((200, 160), np.uint8), "X", 'Sex is "M" or "F", not \'X\''),
+        (np.zeros((200, 160), np.uint8), [None], "not None"),
+    ],
+)
+def test_what_is_no_image_of_a_boy_or_girl_is_an_error_that_says_so(load_tiny, hands, image, sexes, told):
+    with pytest.raises(ValueError, match=told):
+        load_tiny().predict([hands[0], image], ["M", *sexes])
+
+
+@pytest.mark.parametrize("explain", ["explain", "occlusion_row"])
+def test_explanations_are_of_such_images_alone_too(load_tiny, hands, explain):
+    argument = {"explain": "occlusion", "occlusion_row": 0}[explain]
+    with pytest.raises(ValueError, match="not 'X'"):
+        getattr(load_tiny(), explain)(hands[0], "X", argument)
+    with pytest.raises(ValueError, match="not float64"):
+        getattr(load_tiny(), explain)(hands[0] / 255, "F", argument)
+
+
+def test_however_an_image_lies_in_memory_it_is_read_alike(load_tiny, hands):
+    wider, turned = np.repeat(hands[0], 2, axis=1), np.ascontiguousarray(hands[0][::-1, ::-1])
+    kept = hands[0].copy()
+    kept.flags.writeable = False
+    images = [hands[0], wider[:, ::2], turned[::-1, ::-1], np.asfortranarray(hands[0]), kept]
+    first, *others = load_tiny().predict(images, "FFFFF")
+    assert isinstance(first, Prediction)
+    assert [one.bone_age_months for one in others] == [pytest.approx(first.bone_age_months, abs=0.01)] * 4
+    assert [one.regions for one in others] == [first.regions] * 4
 
 
 def test_missing_weights_name_where_they_were_looked_for(tiny, monkeypatch, tmp_path):
