@@ -42,6 +42,7 @@ INSTALLED_APPS = [
     "inference",
     "clinical.patients",
     "clinical.studies",
+    "clinical.dicom",
     "clinical.charts",
     "reports",
     "allauth",
@@ -249,6 +250,15 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
+# --- DICOM ---------------------------------------------------------------------------------------------------
+
+# Where films come in from modalities and the PACS: `manage.py dicom_receiver`. 0: nowhere.
+DICOM_PORT = env.int("DICOM_PORT", 0)
+DICOM_BIND = env.str("DICOM_BIND", "127.0.0.1")
+DICOM_TLS_CERTIFICATE = env.str("DICOM_TLS_CERTIFICATE", "")
+DICOM_TLS_KEY = env.str("DICOM_TLS_KEY", "") or None
+DICOM_TLS_CA = env.str("DICOM_TLS_CA", "")
+
 # --- audit and privacy ---------------------------------------------------------------------------------------
 
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", 0)  # 0: access events are kept for ever
@@ -309,6 +319,10 @@ CELERY_BEAT_SCHEDULE = {
     },
     "clear-sessions": {
         "task": "clinical.accounts.tasks.clear_sessions",
+        "schedule": 24 * 3600,
+    },
+    "remove-discarded-arrivals": {
+        "task": "clinical.dicom.tasks.remove_discarded",
         "schedule": 24 * 3600,
     },
     "keep-up-privacy": {
@@ -392,6 +406,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         "xhtml2pdf": {"level": "CRITICAL"},  # its warnings quote the page
+        "pynetdicom": {"level": "CRITICAL"},  # what it logs quotes headers of films
         "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
     },
 }

@@ -1,4 +1,4 @@
-"""Web and worker of the embedded installation as one: started together, stopped together, restarted when one dies."""
+"""Web, worker and DICOM receiver of the embedded installation as one: started and stopped together, and restarted."""
 
 import os
 import signal
@@ -16,9 +16,9 @@ SETTLED_SECONDS = 5
 
 
 class Supervisor:
-    """Runs Gunicorn and a Celery worker with beat as children of this process.
+    """Runs Gunicorn, a Celery worker with beat and, with DICOM_PORT, the receiver as children of this process.
 
-    Use as a context manager; both are stopped on the way out, however it is left.
+    Use as a context manager; all are stopped on the way out, however it is left.
     """
 
     def __init__(self, port, bind="127.0.0.1", environment=None):
@@ -39,6 +39,8 @@ class Supervisor:
                 *["--hostname", "embedded@%h", "--loglevel", "warning", "--without-gossip", "--without-mingle"],
             ],
         }
+        if settings.DICOM_PORT:
+            self.commands["DICOM"] = [sys.executable, str(settings.BASE_DIR / "manage.py"), "dicom_receiver"]
         self.children = {}
         self.started = {}
 
@@ -83,7 +85,7 @@ class Supervisor:
         raise TimeoutError(f"The web process did not answer within {timeout} seconds.")
 
     def run(self):
-        """Stay until interrupted, and start again whichever of the two dies.
+        """Stay until interrupted, and start again whichever of them dies.
 
         Raises RuntimeError when one dies right after its start: its setup is wrong, and its message is above.
         """

@@ -23,6 +23,7 @@ urlpatterns = [
     path("", include("clinical.notices.urls")),
     path("", include("clinical.patients.urls")),
     path("", include("clinical.studies.urls")),
+    path("", include("clinical.dicom.urls")),
     path("", include("reports.urls")),
     path("", include("clinical.charts.urls")),
 ]

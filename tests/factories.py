@@ -1,6 +1,7 @@
 """Rows for tests, and the people in them: Alice works at the hospital, Bob at another, Charlie nowhere."""
 
 import secrets
+import uuid
 from datetime import date
 
 import factory
@@ -9,6 +10,7 @@ from django.core.files.storage import storages
 from django.utils import timezone
 
 from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
+from clinical.dicom.models import Arrival, Sender
 from clinical.notices.models import Notification
 from clinical.patients.models import (
     Erasure,
@@ -196,6 +198,34 @@ class StudyFactory(factory.django.DjangoModelFactory):
     sex = factory.SelfAttribute("patient.sex")
     acquired_on = date(2024, 5, 1)
     submitted_by = factory.SubFactory(UserFactory)
+
+
+class SenderFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Sender
+
+    name = factory.Sequence(lambda n: f"X-ray room {n}")
+    membership = factory.SubFactory(MembershipFactory, role=Role.TECHNICIAN)
+    hospital = factory.SelfAttribute("membership.hospital")
+    ae_title = factory.Sequence(lambda n: f"ROOM_{n}")
+    address = "127.0.0.1"
+
+
+class ArrivalFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Arrival
+
+    sender = factory.SubFactory(SenderFactory)
+    hospital = factory.SelfAttribute("sender.hospital")
+    radiograph = factory.SubFactory(RadiographFactory, hospital=factory.SelfAttribute("..hospital"))
+    submission = factory.LazyFunction(uuid.uuid4)
+    mrn = factory.Sequence(lambda n: f"SENT-{n}")
+    family_name = "Sent"
+    given_name = "Sam"
+    sex = "M"
+    date_of_birth = date(2014, 2, 3)
+    acquired_on = date(2024, 5, 1)
+    reason = "No patient with this MRN."
 
 
 class OcclusionMapFactory(factory.django.DjangoModelFactory):

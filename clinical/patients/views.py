@@ -2,6 +2,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import IntegrityError, transaction
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -49,21 +50,22 @@ def detail(request, pk):
 @clinician_required
 @require_http_methods(["GET", "POST"])
 def create(request):
-    return _edit(request, Patient(hospital=request.hospital), Verb.CREATE)
+    return edit_record(request, Patient(hospital=request.hospital), Verb.CREATE)
 
 
 @clinician_required
 @require_http_methods(["GET", "POST"])
 def edit(request, pk):
     if request.method == "GET":
-        return _edit(request, get_object_or_404(Patient, pk=pk, anonymised_at=None), Verb.EDIT)
+        return edit_record(request, get_object_or_404(Patient, pk=pk, anonymised_at=None), Verb.EDIT)
     with transaction.atomic():
         # Locked, so that of two who save at once the second finds what the first has saved.
         patient = get_object_or_404(Patient.objects.select_for_update(), pk=pk, anonymised_at=None)
-        return _edit(request, patient, Verb.EDIT)
+        return edit_record(request, patient, Verb.EDIT)
 
 
-def _edit(request, patient, verb):
+def edit_record(request, patient, verb, onward=None):
+    """The form of a new patient or of one on record. `onward`: the row whose page comes after a new one's."""
     form = PatientForm(request.POST if request.method == "POST" else None, instance=patient)
     opened_in.check(request, form)
     if request.method == "POST" and form.is_valid():
@@ -77,13 +79,13 @@ def _edit(request, patient, verb):
             form.add_error("mrn", "This MRN was just given to another patient of the hospital. Check the list.")
         else:
             messages.success(request, f"{patient} was saved.")
-            return redirect("patients:detail", pk=patient.pk)
+            return redirect(onward or reverse("patients:detail", args=[patient.pk]))
     if verb == Verb.EDIT:
         record(Verb.VIEW, patient, request=request, detail="form")
     status = opened_in.refusal(form) if form.errors else 200
     alike = form.alike if status == 422 else []  # else they are of a hospital that is not meant
     record_each(Verb.VIEW, alike, request=request, detail="perhaps the same child as a new patient")
-    context = {"form": form, "alike": alike, "patient": None if verb == Verb.CREATE else patient}
+    context = {"form": form, "alike": alike, "patient": None if verb == Verb.CREATE else patient, "onward": onward}
     return render(request, "patients/form.html", context, status=status)
 
 

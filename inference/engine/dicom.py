@@ -185,15 +185,27 @@ def _padding(dataset: pydicom.Dataset) -> tuple[int, int] | None:
 
 
 def _facts(dataset: pydicom.Dataset) -> DicomFacts:
-    patient_id = _text(dataset, "PatientID")
     sex = _text(dataset, "PatientSex").upper()
     return DicomFacts(
-        patient_id=patient_id if 0 < len(patient_id) <= 64 and patient_id.isprintable() else None,
+        patient_id=_short(_text(dataset, "PatientID")),
         patient_sex=sex if sex in ("M", "F") else None,  # type: ignore[arg-type]
         birth_date=_date(_text(dataset, "PatientBirthDate")),
         study_date=_date(_text(dataset, "StudyDate")),
         laterality=_laterality(dataset),
+        family_name=_short(_name(dataset, "family_name")),
+        given_name=_short(_name(dataset, "given_name")),
     )
+
+
+def _short(text: str) -> str | None:
+    return text if 0 < len(text) <= 64 and text.isprintable() else None
+
+
+def _name(dataset: pydicom.Dataset, part: str) -> str:
+    try:
+        return str(getattr(dataset.PatientName, part)).strip(" \0")
+    except Exception:  # absent, or in a character set that is not what the file says
+        return ""
 
 
 def _text(dataset: pydicom.Dataset, keyword: str) -> str:

@@ -66,6 +66,8 @@ class DicomFacts:
     birth_date: date | None = None
     study_date: date | None = None
     laterality: Literal["L", "R"] | None = None
+    family_name: str | None = None
+    given_name: str | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from clinical.accounts import access_tokens
 from tests import radiograph_files
 from tests.factories import (
+    ArrivalFactory,
     ErasureFactory,
     FamilyInvitationFactory,
     FormerMeasurementFactory,
@@ -23,6 +24,7 @@ from tests.factories import (
     PatientExportFactory,
     ReportFactory,
     ReviewFactory,
+    SenderFactory,
     StudyFactory,
     UserFactory,
 )
@@ -53,6 +55,26 @@ def report(study, alice):
     review = ReviewFactory(study=study, doctor=alice)
     pdf = storages["private"].save("reports/of-a-test.pdf", ContentFile(b"%PDF-"))
     return ReportFactory(study=study, review=review, state="ready", pdf=pdf, released_at=timezone.now())
+
+
+@pytest.fixture
+def sender(tess):
+    return SenderFactory(membership=tess.memberships.get())
+
+
+@pytest.fixture
+def arrival(sender):
+    """A film that nobody is known for."""
+    arrival = ArrivalFactory(sender=sender, radiograph__file=radiograph_files.png())
+    yield arrival
+    storages["private"].delete(arrival.radiograph.name)
+
+
+@pytest.fixture
+def discarded_arrival(arrival):
+    arrival.discarded_at = timezone.now()
+    arrival.save()
+    return arrival
 
 
 @pytest.fixture

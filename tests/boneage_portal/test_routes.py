@@ -144,6 +144,15 @@ ROUTES = {
     "studies:occlusion_map": page(OWN_CLINICIANS, "study"),
     "studies:original": page(OWN_CLINICIANS, "study"),
     "studies:deidentified": page(OWN_CLINICIANS, "study"),
+    "dicom:senders": form(ADMINISTRATORS),
+    "dicom:edit_sender": form(OWN_ADMINISTRATOR, "sender"),
+    "dicom:remove_sender": verb(OWN_ADMINISTRATOR, "sender", get=OWN_ADMINISTRATOR),
+    "dicom:arrivals": page(CLINICIANS),
+    "dicom:arrival": form(OWN_CLINICIANS, "arrival"),
+    "dicom:picture": page(OWN_CLINICIANS, "arrival"),
+    "dicom:register": form(OWN_CLINICIANS, "arrival"),
+    "dicom:discard": verb(OWN_CLINICIANS, "arrival"),
+    "dicom:restore": verb(OWN_CLINICIANS, "discarded_arrival"),
     "reports:of_study": page(OWN_CLINICIANS, "study"),
     "reports:draft": Route(answering(302, OWN_CLINICIANS), not_allowed(OWN_CLINICIANS), "study"),
     "reports:pdf": page(OWN_CLINICIANS, "report"),
@@ -282,6 +291,9 @@ GUESSES |= {
     "export": GUESSES["patient"],
     "erasure": GUESSES["patient"],
     "removed_measurement": GUESSES["membership"],
+    "sender": GUESSES["membership"],
+    "arrival": GUESSES["patient"],
+    "discarded_arrival": GUESSES["patient"],
 }
 
 

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class DicomConfig(AppConfig):
+    name = "clinical.dicom"
+
+    def ready(self):
+        from clinical.dicom import arrivals  # noqa: F401  (listens to erasures)

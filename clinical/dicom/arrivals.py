@@ -1,0 +1,137 @@
+"""Films that come by themselves: each is filed for the patient whom its header names beyond doubt, or waits."""
+
+import uuid
+from datetime import timedelta
+
+from django.core.exceptions import ValidationError
+from django.core.files.storage import storages
+from django.db import transaction
+from django.db.models import Q
+from django.dispatch import receiver
+from django.utils import timezone
+
+from clinical.accounts.scope import every_hospital
+from clinical.audit.record import Verb, record
+from clinical.dicom.models import Arrival
+from clinical.patients.erasure import erasing
+from clinical.studies import bulk, intake, workflow
+from clinical.studies.display import png_name
+from clinical.studies.forms import check_study_date
+from clinical.studies.models import Radiograph
+from clinical.studies.upload import Unplaced
+
+DISCARDED_DAYS = 30
+"""For so long a discarded film can be brought back."""
+
+
+def take(sender, data, sop_instance_uid):
+    """Keep the DICOM file `data` that `sender` has sent. Returns its Study, or the Arrival that waits in place of one.
+
+    The same film sent again is the same study. Raises UnreadableRadiograph or StorageFull; then nothing is kept.
+    """
+    radiograph, picture = intake.store(sender.hospital, data)
+    submission = uuid.uuid5(uuid.NAMESPACE_OID, sop_instance_uid)
+    try:
+        patient, acquired_on = _place(picture)
+        notices = intake.mismatches(picture, patient, acquired_on)
+        if doubts := [notice for notice in notices if notice != intake.RIGHT_HAND]:  # which doctors are told of anyway
+            raise Unplaced(" ".join(doubts))
+        return workflow.submit(
+            patient=patient,
+            radiograph=radiograph,
+            acquired_on=acquired_on,
+            indication="",
+            notices=notices,
+            submission=submission,
+            actor=sender.membership.user,
+            via=f"by {sender.name}",
+        )
+    except workflow.DuplicateRadiograph as duplicate:
+        if duplicate.same_patient:
+            return duplicate.earlier
+        reason = "This very picture is filed for another patient of the hospital."
+    except Unplaced as unplaced:
+        reason = str(unplaced)
+    return _wait(sender, radiograph, picture.dicom, submission, reason)
+
+
+def _place(picture):
+    """The (patient, study date) that the header gives; raises Unplaced."""
+    if not picture.dicom.patient_id:
+        raise Unplaced("The file names no patient ID.")
+    patient = bulk.patient_of(picture, "", "")
+    acquired_on = intake.study_date(picture, None)
+    try:
+        return patient, check_study_date(acquired_on, patient)
+    except ValidationError as error:
+        raise Unplaced(error.message) from error
+
+
+@transaction.atomic
+def _wait(sender, radiograph, facts, submission, reason):
+    arrival, is_new = Arrival.objects.update_or_create(
+        hospital=sender.hospital,
+        radiograph=radiograph,
+        defaults={
+            "sender": sender,
+            "submission": submission,
+            "mrn": facts.patient_id or "",
+            "family_name": facts.family_name or "",
+            "given_name": facts.given_name or "",
+            "sex": facts.patient_sex or "",
+            "date_of_birth": facts.birth_date,
+            "acquired_on": facts.study_date,
+            "reason": reason,
+            "discarded_at": None,  # sent again after it was discarded, it is meant
+            "discarded_by": None,
+        },
+    )
+    if is_new:
+        record(Verb.CREATE, arrival, actor=sender.membership.user, detail=f"by {sender.name}")
+    return arrival
+
+
+@transaction.atomic
+def discard(arrival, actor):
+    """Take a film that is nobody's off the list. Returns whether it was there."""
+    waiting = Arrival.objects.filter(pk=arrival.pk, discarded_at=None)
+    if done := waiting.update(discarded_at=timezone.now(), discarded_by=actor):
+        record(Verb.REMOVE, arrival, actor=actor)
+    return bool(done)
+
+
+@transaction.atomic
+def restore(arrival, actor):
+    discarded = Arrival.objects.filter(pk=arrival.pk, discarded_at__isnull=False)
+    if done := discarded.update(discarded_at=None, discarded_by=None):
+        record(Verb.RESTORE, arrival, actor=actor)
+    return bool(done)
+
+
+def remove_discarded():
+    """Let go of what was discarded long ago, its picture too. Returns the number of films."""
+    with every_hospital():
+        old = Arrival.objects.filter(discarded_at__lt=timezone.now() - timedelta(days=DISCARDED_DAYS))
+        number = old.count()
+        for name in _forget(old):
+            storages["private"].delete(name)
+    return number
+
+
+@transaction.atomic
+def _forget(arrivals):
+    """Delete the rows, and of pictures that no study holds theirs; returns the names of their files."""
+    radiographs = list(arrivals.values_list("radiograph", flat=True))
+    arrivals.delete()
+    nobodys = Radiograph.objects.filter(pk__in=radiographs, studies=None)
+    names = [name for radiograph in nobodys for name in (radiograph.name, png_name(radiograph))]
+    nobodys.delete()
+    return names
+
+
+@receiver(erasing)
+def let_go(sender, patient, files, **kwargs):
+    """What waits under the patient's MRN or is a picture of theirs goes, too, while the record still says so."""
+    theirs = Q(mrn__iexact=patient.mrn) | Q(radiograph__studies__patient=patient)
+    keys = Arrival.objects.filter(theirs, hospital=patient.hospital_id).values_list("pk", flat=True)
+    files += _forget(Arrival.objects.filter(pk__in=list(keys)))

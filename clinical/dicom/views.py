@@ -1,0 +1,126 @@
+"""Films that have arrived and wait until somebody says whose they are."""
+
+import uuid
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from clinical.accounts import opened_in
+from clinical.accounts.permissions import clinician_required
+from clinical.audit.downloads import deliver
+from clinical.audit.record import Verb, record
+from clinical.dicom import arrivals
+from clinical.dicom.forms import ArrivalForm
+from clinical.dicom.models import Arrival
+from clinical.dicom.queries import SORTS, ArrivalFilter
+from clinical.listing import listing
+from clinical.patients.models import Patient
+from clinical.patients.views import edit_record
+from clinical.studies import intake
+from clinical.studies.display import display_name
+from clinical.studies.intake import StorageFull
+from clinical.studies.upload import ARCHIVED, Unplaced, submit_stored
+
+
+@clinician_required
+@require_GET
+def arrival_list(request):
+    discarded = request.GET.get("discarded") == "true"
+    films = Arrival.objects.filter(discarded_at__isnull=not discarded).select_related("sender", "discarded_by")
+    record(Verb.VIEW, request.hospital, request=request, detail="arrivals")
+    context = listing(request, ArrivalFilter(request.GET, films), SORTS, "-received")
+    context |= {"discarded": discarded, "days": arrivals.DISCARDED_DAYS}
+    return render(request, "dicom/arrivals.html", context)
+
+
+@clinician_required
+@require_http_methods(["GET", "POST"])
+def arrival(request, pk):
+    """One film: look at it, and file it for whom it is."""
+    if request.method == "GET":
+        film = get_object_or_404(Arrival.objects.select_related("sender", "radiograph"), pk=pk)
+        return _page(request, film, ArrivalForm(arrival=film))
+    with transaction.atomic():
+        # Locked: of two who file it at once the second finds that it is gone.
+        films = Arrival.objects.select_for_update(of=("self",)).select_related("sender", "radiograph")
+        film = get_object_or_404(films, pk=pk, discarded_at=None)
+        form = ArrivalForm(request.POST, arrival=film)
+        opened_in.check(request, form)
+        if form.is_valid() and (study := _file(request, film, form)):
+            film.delete()
+            messages.success(request, f"The film was filed for {study.patient} and queued.")
+            return redirect("studies:detail", pk=study.pk)
+    return _page(request, film, form, opened_in.refusal(form))
+
+
+def _page(request, film, form, status=200):
+    record(Verb.VIEW, film, request=request)
+    known = Patient.objects.filter(mrn__iexact=film.mrn, anonymised_at=None).first() if film.mrn else None
+    if known:
+        record(Verb.VIEW, known, request=request, detail="perhaps the patient of a film")
+    return render(request, "dicom/arrival.html", {"arrival": film, "form": form, "known": known}, status=status)
+
+
+def _file(request, film, form):
+    """The study that the film makes, or None, and the form says why."""
+    confirmed = form.cleaned_data["confirmed"]
+    shared = {**form.cleaned_data, "submission": uuid.uuid4() if confirmed else film.submission}
+    result = submit_stored(request, film.radiograph, "The film", shared, _place, confirmed)
+    if result.study is None:
+        form.add_error("mrn" if result.status == "unmatched" else None, result.message)
+        form.asks = result.status == "duplicate"
+    return result.study
+
+
+def _place(picture, file_name, shared):
+    patient = Patient.objects.filter(mrn__iexact=shared["mrn"], anonymised_at=None).first()
+    if patient is None:
+        raise Unplaced(f"No patient with the MRN {shared['mrn']}. Register the child first.", "unmatched")
+    if patient.archived_at:
+        raise Unplaced(ARCHIVED)
+    return patient, intake.study_date(picture, shared["acquired_on"])
+
+
+@clinician_required
+@require_http_methods(["GET", "POST"])
+def register(request, pk):
+    """Register the child that the header names; the film is filed afterwards, on its own page."""
+    film = get_object_or_404(Arrival, pk=pk)
+    said = {name: getattr(film, name) for name in ("mrn", "family_name", "given_name", "sex", "date_of_birth")}
+    if request.method == "GET":
+        record(Verb.VIEW, film, request=request, detail="form of a new patient")
+    return edit_record(request, Patient(hospital=request.hospital, **said), Verb.CREATE, onward=film)
+
+
+@clinician_required
+@require_GET
+def picture(request, pk):
+    film = get_object_or_404(Arrival.objects.select_related("radiograph"), pk=pk)
+    try:
+        name = display_name(film.radiograph)
+    except FileNotFoundError:
+        raise Http404("The stored radiograph is gone.") from None
+    except StorageFull as error:
+        return HttpResponse(str(error), status=507, content_type="text/plain")
+    return deliver(request, film, Verb.VIEW, name, content_type="image/png", filename="radiograph.png")
+
+
+@clinician_required
+@require_POST
+def discard(request, pk):
+    film = get_object_or_404(Arrival, pk=pk)
+    if arrivals.discard(film, request.user):
+        messages.success(request, f"The film was discarded. For {arrivals.DISCARDED_DAYS} days it can be brought back.")
+    return redirect("dicom:arrivals")
+
+
+@clinician_required
+@require_POST
+def restore(request, pk):
+    film = get_object_or_404(Arrival, pk=pk)
+    arrivals.restore(film, request.user)
+    messages.success(request, "The film waits for its patient again.")
+    return redirect(film)
