@@ -111,6 +111,8 @@ def fill(staff, model, chance, start, moments):
             Report(
                 hospital=review.hospital, study=review.study, review=review, version=1, signed_by=review.doctor,
                 number=f"R-{review.study.patient.mrn}",
+                acquired_on=review.study.acquired_on,
+                date_of_birth=review.study.patient.date_of_birth,
                 signed_at=review.study.submitted_at + timedelta(hours=chance.expovariate(0.1)),
             )
             for review in reviews

@@ -32,7 +32,7 @@ class Reading:
 
 def of_report(report):
     """The context of "reports/report.html" for a signed report. Raises FileNotFoundError without the radiograph."""
-    return _content(report.study, report.review) | {"report": report, "check": _check(report)}
+    return _content(report.study_as_signed, report.review) | {"report": report, "check": _check(report)}
 
 
 def of_draft(study):

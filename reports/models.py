@@ -1,11 +1,14 @@
 import secrets
 import uuid
+from copy import copy
 
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 from django_scopes import ScopedManager
+
+from clinical.studies.models import REASON_LENGTH
 
 CODE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is misread on paper: no 0 and O, 1, I and L, no U
 
@@ -43,6 +46,10 @@ class Report(models.Model):
     code = models.CharField("check code", max_length=14, unique=True, default=new_code, editable=False)
     signed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     signed_at = models.DateTimeField(default=timezone.now)
+    # What stood then: a study that is amended, and a record, may be corrected before the PDF is made.
+    acquired_on = models.DateField("study date")
+    indication = models.CharField(max_length=400, blank=True)
+    date_of_birth = models.DateField()
 
     state = models.CharField(max_length=10, choices=State, default=State.MAKING)
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -54,6 +61,8 @@ class Report(models.Model):
 
     released_at = models.DateTimeField(null=True)
     superseded_at = models.DateTimeField(null=True)
+    superseded_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    amendment_reason = models.CharField(max_length=REASON_LENGTH, blank=True, help_text="Why another version follows.")
 
     objects = ScopedManager(_manager_class=ReportManager, hospital="hospital")
 
@@ -77,6 +86,14 @@ class Report(models.Model):
     @property
     def patient_id(self):
         return self.study.patient_id
+
+    @property
+    def study_as_signed(self):
+        """The study with its date, indication and date of birth as they stood at the signature; not to be saved."""
+        study, study.patient = copy(self.study), copy(self.study.patient)
+        study.acquired_on, study.indication = self.acquired_on, self.indication
+        study.patient.date_of_birth = self.date_of_birth
+        return study
 
     @property
     def is_removed(self):

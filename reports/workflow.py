@@ -40,6 +40,9 @@ def open_report(sender, study, actor, **kwargs):
         number=last.number if last else _next_number(hospital),
         version=last.version + 1 if last else 1,
         signed_by=actor,
+        acquired_on=study.acquired_on,
+        indication=study.indication,
+        date_of_birth=study.patient.date_of_birth,
     )
     record(Verb.CREATE, report, actor=actor)
     deliver(report)
@@ -78,7 +81,14 @@ def let_go(sender, patient, mode, files, **kwargs):
     if mode == ErasureMode.ERASE:
         reports.delete()
     else:
-        reports.update(state=State.FAILED, pdf="", reason="The PDF was removed when the patient was anonymised.")
+        reports.update(
+            state=State.FAILED,
+            pdf="",
+            reason="The PDF was removed when the patient was anonymised.",
+            indication="",
+            date_of_birth=patient.date_of_birth.replace(day=1),
+            amendment_reason="",
+        )
 
 
 def deliver(report):

@@ -271,3 +271,6 @@ class ReportFactory(factory.django.DjangoModelFactory):
     number = factory.Sequence(lambda n: f"R-2024-{n:06}")
     version = 1
     signed_by = factory.SelfAttribute("review.doctor")
+    acquired_on = factory.SelfAttribute("study.acquired_on")
+    indication = factory.SelfAttribute("study.indication")
+    date_of_birth = factory.SelfAttribute("study.patient.date_of_birth")

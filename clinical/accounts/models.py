@@ -39,6 +39,11 @@ class Hospital(models.Model):
         default="brush",
         help_text="The table that standard deviation scores are taken from.",
     )
+    judged_to = models.UUIDField(
+        null=True,
+        editable=False,
+        help_text="Since another table was chosen, studies are judged up to this key; empty: all are.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -122,16 +127,23 @@ class AccessToken(AbstractAuthToken):
     It ends with the membership, and changes with its role. Like Membership it is read before there is a scope.
     """
 
+    SOON = timedelta(days=14)  # before it ends people are told
+
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="access_tokens")
     name = models.CharField(max_length=60, help_text="What uses it, such as: PACS gateway.")
     right = models.CharField("rights", max_length=10, choices=Right, default=Right.READ)
     last_used_at = models.DateTimeField(null=True, editable=False)
+    told_at = models.DateTimeField(null=True, editable=False, help_text="When people were told that it ends soon.")
 
     class Meta:
         ordering = ["-created"]
 
     def __str__(self):
         return f"{self.name}, of {self.membership}"
+
+    @property
+    def ends_soon(self):
+        return self.expiry <= timezone.now() + self.SOON
 
 
 class InvitationQuerySet(models.QuerySet):

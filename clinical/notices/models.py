@@ -15,6 +15,7 @@ class Kind(models.TextChoices):
     REPORT_READY = "report ready", "Reports of my family"
     STUDY_STOPPED = "study stopped", "Radiographs I submitted that could not be read"
     READING_DUE = "reading due", "Studies that are ready for a doctor to read"
+    TOKEN_ENDS = "token ends", "Access tokens that end soon"
 
     @property
     def frequencies(self):
@@ -29,6 +30,8 @@ class Kind(models.TextChoices):
                 return (Frequency.HOURLY, Frequency.DAILY, Frequency.NEVER)
             case Kind.READING_DUE:
                 return (Frequency.DAILY, Frequency.HOURLY, Frequency.NEVER)
+            case Kind.TOKEN_ENDS:
+                return (Frequency.DAILY, Frequency.NEVER)
 
     def in_a_mail(self, number):
         """All that a mail says of `number` such notifications."""
@@ -40,6 +43,8 @@ class Kind(models.TextChoices):
                 return f"{what} that you submitted could not be read."
             case Kind.READING_DUE:
                 return "Studies are ready for reading."
+            case Kind.TOKEN_ENDS:
+                return "An access token ends soon." if number == 1 else f"{number} access tokens end soon."
 
 
 DAILY_HOUR = 7

@@ -175,7 +175,7 @@ def _study(patient, study, files):
             identifier=[{"value": f"{report.number}, version {report.version}"}],
             status=_status(report),
             code=_coded(*BONE_AGE),
-            effectiveDateTime=study.acquired_on.isoformat(),
+            effectiveDateTime=report.acquired_on.isoformat(),
             issued=report.signed_at.isoformat(),
             performer=[{"display": report.signed_by.name}],
             result=[_to("Observation", report.review_id)],

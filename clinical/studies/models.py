@@ -31,6 +31,7 @@ class State(models.TextChoices):
 
 TROUBLE = (State.FAILED, State.REJECTED)
 SIGNED = (State.SIGNED, State.RELEASED)
+REASON_LENGTH = 300  # of why a study is taken back or a report amended
 
 
 def _rank(*groups):
@@ -112,6 +113,10 @@ class Study(models.Model):
     )
     submitted_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     submitted_at = models.DateTimeField(auto_now_add=True)
+    # Cancelled before a worker began, or withdrawn later; both end the study.
+    cancelled_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    cancelled_at = models.DateTimeField(null=True)
+    cancellation_reason = models.CharField(max_length=REASON_LENGTH, blank=True)
 
     objects = ScopedManager(hospital="hospital")
 

@@ -120,8 +120,8 @@ ROUTES = {
     "notices:mark_all_read": verb(SIGNED_IN),
     "notices:follow": verb(OWN_FAMILY, "notification"),
     "notices:mark_read": verb(OWN_FAMILY, "notification"),
-    # There is something to choose for clinicians and families only.
-    "notices:preferences": Route(SIGNED_IN, (422, 422, 302, 422, 302, 422, 302, SIGN_IN)),
+    # There is something to choose for members and families only.
+    "notices:preferences": Route(SIGNED_IN, (422, 422, 422, 422, 422, 422, 302, SIGN_IN)),
     "studies:upload": form(OWN_CLINICIANS, "patient"),
     "studies:worklist": page(CLINICIANS),
     "studies:export": page(CLINICIANS),

@@ -1,9 +1,11 @@
 """From the signature to the file: one report each, made by a worker that may be lost, released when ready."""
 
 import hashlib
-from datetime import timedelta
+import importlib
+from datetime import date, timedelta
 
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
@@ -17,6 +19,7 @@ from clinical.studies.models import Study
 from reports import tasks, workflow
 from reports.models import Report
 from tests.factories import PatientFactory, ReportFactory
+from tests.reports.test_pdf import text_of
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 YEAR = timezone.localdate().year
@@ -264,6 +267,45 @@ def test_a_report_that_was_superseded_while_it_waited_is_made_for_the_record(sig
     waiting.refresh_from_db()
     assert waiting.state == "ready"
     assert waiting.superseded_at
+
+
+@pytest.mark.parametrize("correction_comes", ["before the worker", "while it draws"])
+def test_a_report_says_what_stood_when_it_was_signed_whenever_it_is_made(
+    reviewed, patient, alice, monkeypatch, correction_comes
+):
+    study = reviewed(patient, acquired_on=date(2024, 5, 1), indication="Short stature")
+    studies.sign(study, alice, seen=study.review_id)
+    waiting, drawn = Report.objects.get(), []
+
+    def correct():
+        studies.amend(Study.objects.get(), alice)
+        seen, corrected = (date(2024, 5, 1), "Short stature"), {"acquired_on": date(2024, 4, 2), "indication": "Tall"}
+        studies.correct(Study.objects.get(), alice, seen=seen, **corrected, notices=[])
+        patient.sex, patient.date_of_birth = "M", date(2014, 2, 9)
+        patient.save()
+
+    of_report = tasks.of_report
+    if correction_comes == "before the worker":
+        correct()
+    else:
+        monkeypatch.setattr(tasks, "of_report", lambda report: correct() or of_report(report))
+    monkeypatch.setattr(workflow, "finish", lambda report, pdf: drawn.append(text_of(pdf)))
+    tasks.make(report_id=str(waiting.pk), hospital_id=waiting.hospital_id)
+    assert Study.objects.get().acquired_on == date(2024, 4, 2)
+    [text] = drawn
+    for stood in ("Study date 1 May 2024", "Short stature", "9 March 2014, female", "10 y 1 m"):
+        assert stood in text
+    for came_later in ("April", "Tall", "February", "male, at"):
+        assert came_later not in text.replace("female", "")
+
+
+def test_the_migration_fills_in_what_reports_say(report):
+    Report.objects.update(acquired_on=date(2000, 1, 1), indication="?", date_of_birth=date(2000, 1, 1))
+    importlib.import_module("reports.migrations.0003_what_stood_at_the_signature").fill(apps, None)
+    report.refresh_from_db()
+    study = report.study
+    assert (report.acquired_on, report.indication) == (study.acquired_on, study.indication)
+    assert report.date_of_birth == study.patient.date_of_birth
 
 
 def test_what_lies_beside_a_report_that_no_row_names_goes_with_the_patient(report, anonymised):

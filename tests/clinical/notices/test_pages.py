@@ -123,9 +123,9 @@ def kinds_offered(response):
 
 def test_each_is_asked_about_what_concerns_them(as_user, alice, tess, ada, mother, charlie):
     expected = {
-        alice: {"study_stopped", "reading_due"},
-        tess: {"study_stopped"},
-        ada: set(),
+        alice: {"study_stopped", "reading_due", "token_ends"},
+        tess: {"study_stopped", "token_ends"},
+        ada: {"token_ends"},
         mother: {"report_ready"},
         charlie: set(),
     }
@@ -135,16 +135,21 @@ def test_each_is_asked_about_what_concerns_them(as_user, alice, tess, ada, mothe
 
 def test_a_doctor_who_is_a_parent_is_asked_about_both(as_user, alice):
     GuardianshipFactory(user=alice)
-    assert kinds_offered(as_user(alice).get("/notices/mail/")) == {"report_ready", "study_stopped", "reading_due"}
+    offered = kinds_offered(as_user(alice).get("/notices/mail/"))
+    assert offered == {"report_ready", "study_stopped", "reading_due", "token_ends"}
 
 
 def test_a_choice_is_kept_and_can_be_changed(as_user, alice):
     client = as_user(alice)
     for frequency in ("never", "daily"):
-        form = {"study_stopped": frequency, "reading_due": "hourly"}
+        form = {"study_stopped": frequency, "reading_due": "hourly", "token_ends": "never"}
         assert client.post("/notices/mail/", form)["Location"] == "/notices/mail/"
         chosen = dict(alice.mail_preferences.values_list("kind", "frequency"))
-        assert chosen == {Kind.STUDY_STOPPED: frequency, Kind.READING_DUE: Frequency.HOURLY}
+        assert chosen == {
+            Kind.STUDY_STOPPED: frequency,
+            Kind.READING_DUE: Frequency.HOURLY,
+            Kind.TOKEN_ENDS: Frequency.NEVER,
+        }
     assert client.get("/notices/mail/").context["form"]["study_stopped"].initial == "daily"
 
 
@@ -177,8 +182,9 @@ def test_what_is_not_offered_is_refused(as_user, alice, form):
 
 
 def test_nobody_chooses_for_another_kind_of_reader(as_user, tess):
-    as_user(tess).post("/notices/mail/", {"study_stopped": "daily", "report_ready": "never"})
-    assert [preference.kind for preference in tess.mail_preferences.all()] == [Kind.STUDY_STOPPED]
+    form = {"study_stopped": "daily", "token_ends": "daily", "report_ready": "never"}
+    as_user(tess).post("/notices/mail/", form)
+    assert {preference.kind for preference in tess.mail_preferences.all()} == {Kind.STUDY_STOPPED, Kind.TOKEN_ENDS}
 
 
 def test_the_bell_costs_one_query(db, django_assert_num_queries):

@@ -10,12 +10,12 @@ from clinical.audit.models import AccessEvent
 from clinical.patients.models import Patient
 from clinical.studies import workflow
 from clinical.studies.models import State, Study
-from reports.models import Report
 from tests.factories import (
     GuardianshipFactory,
     MembershipFactory,
     NotificationFactory,
     PatientFactory,
+    ReportFactory,
     ReviewFactory,
     UserFactory,
 )
@@ -120,8 +120,7 @@ def had(alice):
     """`had(study, version=1)`: a report of `study` that was released and is superseded."""
 
     def create(study, version=1):
-        return Report.objects.create(
-            hospital=study.hospital,
+        return ReportFactory(
             study=study,
             review=study.review,
             signed_by=alice,
@@ -157,8 +156,8 @@ def test_a_report_of_a_withdrawn_film_is_not_said_to_be_read_again(page, patient
 def test_a_corrected_report_says_which_one_it_replaces(page, patient, released, had, alice):
     study = released(patient)
     had(study), had(study, version=2)
-    common = {"hospital": study.hospital, "study": study, "review": study.review, "signed_by": alice, "number": "R-1"}
-    Report.objects.create(**common, version=3)
+    common = {"study": study, "review": study.review, "signed_by": alice, "number": "R-1"}
+    ReportFactory(**common, version=3)
     assert "This replaces the report of 4 May 2024." in page()
 
 
@@ -177,11 +176,9 @@ def test_warnings_for_those_who_work_in_a_hospital_are_not_read_by_the_family(as
 
 def test_the_page_says_who_signed_when_and_offers_the_current_version(page, patient, released, alice):
     study = released(patient)
-    common = {"hospital": study.hospital, "study": study, "review": study.review, "signed_by": alice, "number": "R-1"}
-    old = Report.objects.create(**common, version=1, superseded_at=timezone.now())
-    current = Report.objects.create(
-        **common, version=2, signed_at=timezone.make_aware(timezone.datetime(2024, 5, 3, 12))
-    )
+    common = {"study": study, "review": study.review, "signed_by": alice, "number": "R-1"}
+    old = ReportFactory(**common, version=1, superseded_at=timezone.now())
+    current = ReportFactory(**common, version=2, signed_at=timezone.make_aware(timezone.datetime(2024, 5, 3, 12)))
     text = re.sub(r"\s+", " ", page())
     assert 'Signed by <span dir="auto">Alice</span> on 3 May 2024.' in text
     assert f"/family/reports/{current.pk}/" in text
@@ -282,14 +279,7 @@ def test_the_queries_do_not_grow_with_the_reports(
     as_user, mother, patient, released, alice, django_assert_max_num_queries
 ):
     def sign(study):
-        Report.objects.create(
-            hospital=study.hospital,
-            study=study,
-            review=study.review,
-            signed_by=alice,
-            number=f"R-{Report.objects.count()}",
-            version=1,
-        )
+        ReportFactory(study=study, review=study.review, signed_by=alice)
 
     client = as_user(mother)
     sign(released(patient))
