@@ -100,7 +100,7 @@ def test_trying_one_takes_nothing_from_the_memory_of_what_serves(tmp_path):
     ("spoil", "says"),
     [
         (lambda path: (path / "network.onnx").write_bytes(b"no network"), "is not an ONNX network"),
-        (lambda path: from_elsewhere(path, age=float("nan")), "reads no number"),
+        (lambda path: from_elsewhere(path, age=float("nan")), "network.onnx gave nan for a radiograph"),
     ],
 )
 def test_one_that_cannot_serve_says_why_and_is_kept_from_it(tmp_path, spoil, says):
