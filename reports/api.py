@@ -12,6 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 from clinical.accounts.api import Rounded
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
+from reports.dicom_downloads import deliver_encapsulated_pdf, deliver_structured_report
 from reports.models import Report, State
 
 
@@ -43,6 +44,10 @@ class ReportFilter(django_filters.FilterSet):
         fields = []
 
 
+def _bytes(content_type):
+    return {(200, content_type): OpenApiTypes.BINARY}
+
+
 @extend_schema_view(list=extend_schema(summary="Signed reports"))
 class ReportViewSet(mixins.ListModelMixin, GenericViewSet):
     """Every version of every signed report."""
@@ -67,11 +72,25 @@ class ReportViewSet(mixins.ListModelMixin, GenericViewSet):
         record(Verb.VIEW, report, request=request)
         return Response(self.get_serializer(report).data)
 
-    @extend_schema(summary="The report as PDF", responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    @extend_schema(summary="The report as PDF", responses=_bytes("application/pdf"))
     @action(detail=True)
     def pdf(self, request, pk):
-        report = self.get_object()
-        if report.state != State.READY:
-            raise NotFound("There is no PDF of this report: it is being made, or could not be.")
+        report = self._ready()
         kind = {"content_type": "application/pdf", "filename": report.filename, "as_attachment": True}
         return deliver(request, report, Verb.DOWNLOAD, report.pdf, **kind)
+
+    @extend_schema(summary="The report as DICOM Structured Report", responses=_bytes("application/dicom"))
+    @action(detail=True, url_path="structured-report")
+    def structured_report(self, request, pk):
+        return deliver_structured_report(request, self._ready())
+
+    @extend_schema(summary="The PDF as DICOM Encapsulated PDF", responses=_bytes("application/dicom"))
+    @action(detail=True, url_path="encapsulated-pdf")
+    def encapsulated_pdf(self, request, pk):
+        return deliver_encapsulated_pdf(request, self._ready())
+
+    def _ready(self):
+        report = self.get_object()
+        if report.state != State.READY:
+            raise NotFound("There is no file of this report: it is being made, or could not be.")
+        return report

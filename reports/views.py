@@ -12,6 +12,7 @@ from clinical.studies.models import State as StudyState
 from clinical.studies.models import Study
 from reports import verification, workflow
 from reports.content import of_draft
+from reports.dicom_downloads import deliver_encapsulated_pdf, deliver_structured_report
 from reports.forms import VerifyForm
 from reports.models import Report, State
 from reports.pdf import Unprintable
@@ -52,7 +53,23 @@ def draft(request, pk):
 @clinician_required
 @require_GET
 def pdf(request, pk):
-    return _deliver(request, get_object_or_404(Report.objects.select_related("study"), pk=pk, state=State.READY))
+    return _deliver(request, _ready(pk))
+
+
+@clinician_required
+@require_GET
+def structured_report(request, pk):
+    return deliver_structured_report(request, _ready(pk))
+
+
+@clinician_required
+@require_GET
+def encapsulated_pdf(request, pk):
+    return deliver_encapsulated_pdf(request, _ready(pk))
+
+
+def _ready(pk):
+    return get_object_or_404(Report.objects.select_related("study"), pk=pk, state=State.READY)
 
 
 @user_required

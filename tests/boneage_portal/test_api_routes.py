@@ -45,6 +45,8 @@ ROUTES = {
     ("get", "api:reports-list"): (READ, ""),
     ("get", "api:reports-detail"): (READ_OWN, "report"),
     ("get", "api:reports-pdf"): (READ_OWN, "report"),
+    ("get", "api:reports-structured-report"): (READ_OWN, "report"),
+    ("get", "api:reports-encapsulated-pdf"): (READ_OWN, "report"),
     ("get", "api:no_such_address"): (NOWHERE, "rest"),
 }
 PAGES = {"api:reference", "api:description"}  # in `test_routes`

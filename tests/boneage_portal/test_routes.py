@@ -156,6 +156,8 @@ ROUTES = {
     "reports:of_study": page(OWN_CLINICIANS, "study"),
     "reports:draft": Route(answering(302, OWN_CLINICIANS), not_allowed(OWN_CLINICIANS), "study"),
     "reports:pdf": page(OWN_CLINICIANS, "report"),
+    "reports:structured_report": page(OWN_CLINICIANS, "report"),
+    "reports:encapsulated_pdf": page(OWN_CLINICIANS, "report"),
     "reports:retry": verb(OWN_CLINICIANS, "report"),
     "reports:family_pdf": page(OWN_FAMILY, "report"),
     "reports:verify": form(EVERYBODY),

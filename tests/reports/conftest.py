@@ -1,9 +1,12 @@
+import io
 from datetime import date
 
 import numpy as np
+import pydicom
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
+from pydicom.uid import generate_uid
 
 from clinical.patients import erasure
 from clinical.studies import workflow
@@ -124,5 +127,21 @@ def amended(alice):
         workflow.amend(study, alice)
         workflow.sign(study, alice, seen=study.review_id)
         return Report.objects.current(study)
+
+    return make
+
+
+@pytest.fixture
+def film(signed, made):
+    """The report, ready, of a film that came as DICOM, and the film: `film(patient, AccessionNumber="A1")`."""
+
+    def make(patient, **elements):
+        uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
+        data = radiograph_files.dicom(**uids | elements)
+        study = signed(patient)
+        storages["private"].delete(study.radiograph.name)
+        storages["private"].save(study.radiograph.name, ContentFile(data))
+        type(study.radiograph).objects.update(format="dicom")
+        return made(Study.objects.get(pk=study.pk)), pydicom.dcmread(io.BytesIO(data))
 
     return make
