@@ -133,26 +133,18 @@ def read_dataset(
     """Every labelled radiograph of the split, decoded and passed through `prepare`: at once where they all fit in
     IN_MEMORY_BYTES, else whenever one is asked for.
 
-    archive keeps to zips and folders whose name holds it; otherwise the first copy of an id found wins, those named
-    for the split before others. ids keeps to those, limit to that many, spread evenly. Raises FileNotFoundError
-    where the split has no image.
+    ids and archive as in `find_radiographs`; limit keeps to that many, spread evenly. Raises FileNotFoundError where
+    there is none.
     """
-    wanted = {label.id: label for label in read_labels(folder) if label.split == split}
-    if ids is not None:
-        wanted = {id: label for id, label in wanted.items() if id in ids}
-    found: dict[str, tuple[Path, str]] = {}
-    for source, member in _members(folder, split, archive):
-        found.setdefault(Path(member).stem, (source, member))
-    chosen = sorted(wanted.keys() & found.keys(), key=lambda id: (len(id), id))
+    found = find_radiographs(folder, split, archive, ids)
+    chosen = list(found)
     if limit is not None:
         chosen = [chosen[place] for place in spread(len(chosen), limit)]
-    if not chosen:
-        raise FileNotFoundError(f"{folder} has no image of the split {split!r}.")
-    sources = {source for source, _ in found.values()}
+    sources = {source for _, source, _ in found.values()}
     archives = {source: zipfile.ZipFile(source) for source in sources if source.suffix == ".zip"}
 
     def decode(id: str) -> np.ndarray:
-        source, member = found[id]
+        _, source, member = found[id]
         data = archives[source].read(member) if source in archives else (source / member).read_bytes()
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
         if image is None:
@@ -162,7 +154,29 @@ def read_dataset(
 
     images = OnDemand(decode, chosen)
     size = fmean(image.nbytes for image in images[:: 1 + len(images) // 16]) * len(images)
-    return Dataset([wanted[id] for id in chosen], images if size > IN_MEMORY_BYTES else images[:])
+    return Dataset([found[id][0] for id in chosen], images if size > IN_MEMORY_BYTES else images[:])
+
+
+def find_radiographs(
+    folder: Path, split: str, archive: str = "", ids: Container[str] | None = None
+) -> dict[str, tuple[Label, Path, str]]:
+    """The labelled radiographs of the split by id, in the order of their ids: label, zip file or folder, name in it.
+
+    archive keeps to zips and folders whose name holds it; otherwise the first copy of an id found wins, those named
+    for the split before others. ids keeps to those. No image is read. Raises FileNotFoundError where there is none.
+    """
+    wanted = {
+        label.id: label for label in read_labels(folder) if label.split == split and (ids is None or label.id in ids)
+    }
+    found: dict[str, tuple[Path, str]] = {}
+    for source, member in _members(folder, split, archive):
+        found.setdefault(Path(member).stem, (source, member))
+    chosen = sorted(wanted.keys() & found.keys(), key=lambda id: (len(id), id))
+    if not chosen:
+        named = f" in zips and folders named {archive!r}" if archive else ""
+        asked = "" if ids is None else " among those asked for"
+        raise FileNotFoundError(f"{folder} has no image of the split {split!r}{named}{asked}.")
+    return {id: (wanted[id], *found[id]) for id in chosen}
 
 
 def require_data(parser: ArgumentParser, folder: Path | None) -> None:
@@ -211,14 +225,17 @@ def _rsna_labels(path: Path) -> list[Label]:
     were trained elsewhere on this set can be measured too. Of other data in this layout, one id in ten.
     """
     rows = list(_rows(path, ("id", "boneage", "male")))
-    lines = RSNA_VALIDATION.read_text().splitlines()
-    listed = {id for line in lines if not line.startswith("#") for id in line.split()}
     ids = {id for _, (id, _, _) in rows}
-    val = listed & ids or {id for id in ids if id.endswith("0")}
+    val = rsna_validation_ids() & ids or {id for id in ids if id.endswith("0")}
     return [
         Label(id, _age(age, where), _sex(MALE.get(male.lower(), male), where), "val" if id in val else "train")
         for where, (id, age, male) in rows
     ]
+
+
+def rsna_validation_ids() -> set[str]:
+    lines = RSNA_VALIDATION.read_text().splitlines()
+    return {id for line in lines if not line.startswith("#") for id in line.split()}
 
 
 def _members(folder: Path, split: str, archive: str) -> Iterator[tuple[Path, str]]:

@@ -19,9 +19,10 @@ from inference.engine import BoneAgeModel, Prediction, Refusal
 from inference.engine.imaging import is_inverted
 from inference.engine.model import BATCH, DEFAULT_MODEL
 from inference.engine.runtimes import RUNTIMES
+from inference.engine.weights import MissingWeights
 from inference.training import attention as attending
 from inference.training import metrics
-from inference.training.datasets import Dataset, Label, read_dataset, require_data, spread
+from inference.training.datasets import Dataset, Label, find_radiographs, read_dataset, require_data, spread
 from inference.training.non_hands import NON_HANDS, draw_non_hands
 from inference.training.phantom_set import draw_phantoms
 from inference.training.plots import draw_plots
@@ -108,20 +109,39 @@ def attention(model: BoneAgeModel, data: Dataset, cases: list[Case], options: ar
     Empty for a model without heat maps and regions.
     """
     read = [(place, case.outcome) for place, case in enumerate(cases) if isinstance(case.outcome, Prediction)]
-    if not read or not read[0][1].regions:
+    if not read or not model.has_attention:
         return {}
     figures = attending.against_hands((bone_bright(data.images[place]), outcome) for place, outcome in read)
-    for path, ids, measure in (
-        (options.masks, attending.masked_ids, attending.against_epiphyses),
-        (options.boxes, attending.boxed_ids, attending.against_boxes),
-    ):
-        if path and options.marked:
-            marked = read_dataset(options.data, "train", archive=options.images, ids=ids(path), limit=options.marked)
-            outcomes = evaluate(model, marked)
-            figures |= measure(
-                [(case.label.id, case.outcome) for case in outcomes if isinstance(case.outcome, Prediction)], path
-            )
+    for path, (ids, measure) in _marks(options).items():
+        marked = read_dataset(options.data, "train", archive=options.images, ids=ids(path), limit=options.marked)
+        outcomes = evaluate(model, marked)
+        figures |= measure(
+            [(case.label.id, case.outcome) for case in outcomes if isinstance(case.outcome, Prediction)], path
+        )
     return figures
+
+
+def _marks(options: argparse.Namespace) -> dict[Path, tuple[Callable, Callable]]:
+    """The files that mark training radiographs: what gives the ids of these, and what measures by them."""
+    measures = {
+        options.masks: (attending.masked_ids, attending.against_epiphyses),
+        options.boxes: (attending.boxed_ids, attending.against_boxes),
+    }
+    return {path: how for path, how in measures.items() if path and options.marked}
+
+
+def look_for_all(model: BoneAgeModel, options: argparse.Namespace) -> None:
+    """Raises FileNotFoundError that says what is missing of what will be read, before minutes go into the rest."""
+    find_radiographs(options.data, options.split, options.images)
+    for path, (ids, _) in _marks(options).items() if model.has_attention else ():
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is not there; --marked 0 measures no attention by marks.")
+        try:
+            find_radiographs(options.data, "train", options.images, ids(path))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{options.data} has no training radiograph that {path.name} marks; --marked 0 leaves that out."
+            ) from error
 
 
 def _columns(read: list[tuple[Label, Prediction]]) -> tuple[np.ndarray, ...]:
@@ -220,8 +240,12 @@ def main(arguments: list[str] | None = None) -> None:
     require_data(parser, options.data)
     options.boxes = options.boxes or _existing(options.data / "roi_boxes.csv")
     options.masks = options.masks or _existing(options.data / "epiphysis_masks.zip")
+    try:
+        model = BoneAgeModel.load(options.model, options.runtime)
+        look_for_all(model, options)
+    except (FileNotFoundError, NotADirectoryError, MissingWeights, ValueError) as error:
+        parser.error(str(error))
     options.out.mkdir(parents=True, exist_ok=True)
-    model = BoneAgeModel.load(options.model, options.runtime)
     data = read_dataset(options.data, options.split, archive=options.images)
     cases = evaluate(model, data)
     write_cases(options.out / "cases.csv", cases)

@@ -10,6 +10,7 @@ class Picky:
     """Reads the grey of an image as months, and refuses what is darker than 60."""
 
     name = "picky"
+    has_attention = False
 
     def predict(self, images, sexes):
         return [
@@ -35,8 +36,35 @@ def test_a_worse_copy_is_compared_on_the_radiographs_that_were_read_both_ways(mo
 def test_where_none_was_read_a_sentence_says_so_and_the_cases_say_why(monkeypatch, tmp_path):
     data = Dataset([Label("1", 100.0, "F", "val")], [np.full((8, 8), 40, np.uint8)])
     monkeypatch.setattr(evaluate, "is_inverted", lambda image: False)
-    monkeypatch.setattr(evaluate, "read_dataset", lambda *where, **options: data)
+    for find in ("read_dataset", "find_radiographs"):
+        monkeypatch.setattr(evaluate, find, lambda *where, **options: data)
     monkeypatch.setattr(evaluate.BoneAgeModel, "load", lambda *named: Picky())
     with pytest.raises(SystemExit, match="picky read none of 1 radiographs"):
         evaluate.main(["--data", str(tmp_path), "--out", str(tmp_path / "out")])
     assert "1,F,100,,,,,dark" in (tmp_path / "out" / "cases.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--data", "absent"], "absent holds none of labels.csv, rsna_labels.csv and boneage-training-dataset.csv"),
+        (["--split", "test"], "has no image of the split 'test'."),
+        (["--images", "native"], "has no image of the split 'val' in zips and folders named 'native'."),
+        (["--boxes", "absent.csv"], "absent.csv is not there; --marked 0 measures no attention by marks."),
+        (["--masks", "absent.zip"], "absent.zip is not there"),
+        (["--boxes", "boxes.csv"], "has no training radiograph that boxes.csv marks; --marked 0 leaves that out."),
+        (["--model", "nobody"], "There is no preset 'nobody'"),
+    ],
+)
+def test_what_is_missing_is_told_before_anything_is_read(radiographs, tmp_path, monkeypatch, capsys, options, told):
+    (tmp_path / "boxes.csv").write_text("id,region,xmin,ymin,xmax,ymax\n30,Wrist,0,0,1,1\n")  # of validation
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evaluate, "read_dataset", lambda *where, **options: pytest.fail("read"))
+    attentive = Picky()
+    attentive.has_attention = True
+    load = evaluate.BoneAgeModel.load
+    monkeypatch.setattr(evaluate.BoneAgeModel, "load", lambda name, *how: load(name) if name == "nobody" else attentive)
+    with pytest.raises(SystemExit):
+        evaluate.main(["--data", str(radiographs), "--out", str(tmp_path / "out"), *options])
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
