@@ -94,23 +94,24 @@ def predecessor(report):
 
 def patient_name(patient):
     """Family and given name as DICOM writes them; where both are too long, the end of both is missing."""
-    family, given = _plain(patient.family_name), _plain(patient.given_name)
+    family, given = _component(patient.family_name), _component(patient.given_name)
     given = given[: max(LONGEST // 2, LONGEST - 1 - len(family))]
     return f"{family[: LONGEST - 1 - len(given)]}^{given}"
 
 
 def person_name(user):
     """Whole in the first component: which part of a user's name is the family's is not known."""
-    return f"{_plain(str(user))[: LONGEST - 1]}^"
+    return f"{_component(str(user))[: LONGEST - 1]}^"
+
+
+def _component(name):
+    """Without what separates the components and the scripts of a name."""
+    return re.sub(r"[\\^=\x00-\x1f\x7f]+", " ", name).strip()
 
 
 def text(words):
-    return _plain(words)[:LONGEST]
-
-
-def _plain(words):
-    """Without what separates values, and parts of names, in DICOM."""
-    return re.sub(r"[\\^=\x00-\x1f\x7f]+", " ", words).strip()
+    """On one line, and without what separates one value from the next."""
+    return re.sub(r"[\\\x00-\x1f\x7f]", " ", words).strip()[:LONGEST]
 
 
 def encoded(dataset):

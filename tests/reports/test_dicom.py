@@ -305,6 +305,11 @@ def test_a_name_of_any_letters_and_length(signed, made, hospital, kind, family_n
     assert dataset.get("PatientComments") == (f"Whole name: {patient.full_name}" if len(expected) == 64 else None)
 
 
+def test_the_mrn_is_left_as_it_is(signed, made, hospital):
+    patient = PatientFactory(hospital=hospital, mrn="A^1=2/3  é")
+    assert read(encapsulated_pdf, made(signed(patient))).PatientID == "A^1=2/3  é"
+
+
 def test_a_long_hospital_and_a_doctor_without_a_name(signed, made, patient, hospital, alice):
     type(hospital).objects.update(name="Klinik für Kinder " * 11)
     type(alice).objects.update(name="")
