@@ -17,8 +17,8 @@ class SenderForm(forms.ModelForm):
         self.fields["membership"].label_from_instance = lambda member: f"{member.user}, {member.get_role_display()}"
         self.fields["membership"].required = True
 
-    def validate_constraints(self):
-        """The hospital, which no field shows, is part of what must be unique."""
+    def validate_unique(self):
+        """With the hospital, which is part of what must be unique, and which no field shows."""
         try:
             self.instance.validate_constraints()
         except forms.ValidationError as error:

@@ -22,6 +22,7 @@ PAGES = {
         "/accounts/password/change/",
         "/members/",
         "/api/",
+        "/arrivals/",
     ],
     "doctor@demo.example": [
         "/hospital/",
@@ -35,6 +36,7 @@ PAGES = {
     "administrator@demo.example": [
         "/members/",
         "/members/api/",
+        "/members/dicom/",
         "/privacy/",
         "/patients/{child}/privacy/",
         "/patients/{child}/privacy/erase/",

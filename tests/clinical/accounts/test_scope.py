@@ -10,12 +10,13 @@ from django_scopes.exceptions import ScopeError
 from boneage_portal import celery_app
 from clinical.accounts.scope import HospitalScopeMiddleware, TenantTask, every_hospital, tenant_task
 from clinical.audit.models import AccessEvent
+from clinical.dicom.models import Arrival, Sender
 from clinical.patients.models import Patient
 from clinical.studies.models import Radiograph, Study
 from inference.models import Analysis
 from tests.factories import GuardianshipFactory, MembershipFactory, PatientFactory, UserFactory
 
-TENANT_OWNED = [AccessEvent, Analysis, Patient, Radiograph, Study]
+TENANT_OWNED = [AccessEvent, Analysis, Arrival, Patient, Radiograph, Sender, Study]
 
 
 @pytest.mark.parametrize("model", TENANT_OWNED)
@@ -182,6 +183,7 @@ ELSEWHERE = {
     "clinical/audit/sign_ins.py",  # the hospitals of who signs in, and is nobody yet
     "clinical/audit/tasks.py",
     "clinical/csv_file.py",  # that of a request which has ended when its lines are asked for
+    "clinical/dicom/receiver.py",  # that of whoever sends
     "clinical/notices/tasks.py",  # whose mails are sent
     "boneage_portal/demo.py",
 }

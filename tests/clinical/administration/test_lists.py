@@ -11,6 +11,7 @@ from clinical.audit.record import Verb, record
 from inference.models import ModelVersion, ShadowAnalysis
 from tests.factories import (
     PASSWORD,
+    ArrivalFactory,
     FamilyInvitationFactory,
     GuardianshipFactory,
     InvitationFactory,
@@ -25,6 +26,8 @@ READ_ONLY = {
     "accounts.accesstoken",
     "accounts.invitation",
     "audit.accessevent",
+    "dicom.arrival",
+    "dicom.sender",
     "inference.analysis",
     "inference.modelversion",
     "inference.shadowanalysis",
@@ -47,6 +50,7 @@ def one_of_each(patient, alice, hospital):
     version = ModelVersion.objects.create(name="two_stage_compact", version="1")
     study = StudyFactory(patient=patient, submitted_by=alice)
     ReportFactory(study=study)
+    ArrivalFactory(sender__membership=alice.memberships.get())
     analysis = study.analysis
     ShadowAnalysis.objects.create(
         analysis=analysis, model_version=version, hospital=hospital, radiograph=analysis.radiograph, sex=analysis.sex
@@ -127,7 +131,7 @@ def test_platform_staff_withdraw_invitations_of_either_kind(as_user, root, db, f
 def test_the_administration_has_no_list_but_the_portals_own_and_groups():
     """allauth's list of addresses let staff make a superuser's their own, and ask for a new password there."""
     assert {name.partition(".")[0] for name in MODELS} == {
-        *("accounts", "audit", "inference", "notices", "patients", "reports", "studies"),
+        *("accounts", "audit", "dicom", "inference", "notices", "patients", "reports", "studies"),
         "auth",
     }
     assert [name for name in MODELS if name.startswith("auth.")] == ["auth.group"]
