@@ -43,6 +43,9 @@ KNOTS = tuple(np.arange(12.0, 217.0, 12.0))
 NEARBY_MONTHS = 12.0
 """Standard deviation of the Gaussian that says how much a hand of one age tells of another age."""
 FOLDS = 10
+FEWEST = 100
+"""Radiographs that gate and interval are fitted on, and that they are checked on: of fewer, not even five lie beyond
+either end of an interval that holds nine in ten."""
 GOOD_HANDS_TAKEN = 0.997
 """Share of validation radiographs that the gate lets through."""
 GATE_SAMPLE = 4000
@@ -188,6 +191,16 @@ def cross_fitted_bounds(readings: list[Reading], ages: np.ndarray) -> tuple[np.n
     return bounds[0], bounds[1]
 
 
+def require_enough(train: Dataset | None, val: Dataset) -> None:
+    """Raises ValueError where gate and interval cannot be fitted on so few radiographs."""
+    for data, split in ((train, "train"), (val, "val")):
+        if data is not None and len(data) < FEWEST:
+            raise ValueError(
+                f"There are {len(data)} radiographs of the split {split!r}: gate and interval need {FEWEST} of "
+                "training and of validation at least. Label more of them."
+            )
+
+
 def calibrate(preset: Preset | WholeHand, folder: Path, train: Dataset | None, val: Dataset) -> dict:
     """Fits interval and gate for the networks of a weights folder: writes hands.npz, gives its part of the card.
 
@@ -251,6 +264,10 @@ def main(arguments: list[str] | None = None) -> None:
     prepare = partial(working_image, preset=preset)
     train = None if options.keep_gate else read_dataset(options.data, "train", prepare, limit=GATE_SAMPLE)
     val = read_dataset(options.data, "val", prepare)
+    try:
+        require_enough(train, val)
+    except ValueError as error:
+        parser.error(str(error))
     card |= calibrate(preset, options.weights, train, val)
     write_card(options.weights, card)
     print(json.dumps({name: card[name] for name in ("version", "validation", "interval_check")}))

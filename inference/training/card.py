@@ -14,6 +14,8 @@ CITATION = (
     "Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290(2):498-503, "
     "doi 10.1148/radiol.2018180736"
 )
+AS_GIVEN = "Their source is that of the folder given with --data"
+"""In place of a citation, for other radiographs than those of the challenge."""
 NOT_FOR = (
     "Not for diagnosis without review by a physician. Not for adults, for other body parts than the left hand and "
     "wrist in postero-anterior projection, for skeletal dysplasia, or for estimating the age of people without papers."
@@ -71,7 +73,7 @@ def markdown(card: dict) -> str:
     lines += [
         *_int8(card.get("int8")),
         "",
-        "The radiographs may be used for research and education; no image of them is part of these weights' files.",
+        _terms(card.get("training", {}).get("citation", CITATION)),
         "",
     ]
     return "\n".join(lines)
@@ -104,6 +106,13 @@ def _origins(started_from: Sequence[dict], of: str = "Its age network", indent: 
         lines += [f"{indent}    - {note}" for note in origin.get("notes", ())]
         lines += _origins(origin.get("started_from", ()), "That", f"{indent}    ")
     return lines
+
+
+def _terms(citation: str) -> str:
+    none = "no image of them is part of these weights' files."
+    if citation == CITATION:
+        return f"The radiographs may be used for research and education; {none}"
+    return f"What the radiographs may be used for is said where they are from; {none}"
 
 
 def _members(members: dict[str, str]) -> list[str]:

@@ -133,13 +133,17 @@ def main(arguments: list[str] | None = None) -> None:
     require_data(parser, options.data)
     chosen = presets.trainable(options.preset)
     out = options.out / chosen.name
+    prepare = partial(working_image, preset=chosen)
+    train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else calibrate.GATE_SAMPLE)
+    val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
+    try:
+        calibrate.require_enough(train, val)
+    except ValueError as error:
+        parser.error(str(error))
     # What is there already may be another run's.
     for kept in (QUANTIZED_AGE, "card.json"):
         (out / kept).unlink(missing_ok=True)
     export_networks(chosen, options.run, out)
-    prepare = partial(working_image, preset=chosen)
-    train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else calibrate.GATE_SAMPLE)
-    val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
     card = calibrate.calibrate(chosen, out, train, val)
     card |= {"training": training_record(options.run, chosen), "not_for": NOT_FOR}
     write_card(out, card)

@@ -15,7 +15,8 @@ import numpy as np
 
 from inference.engine.presets import Preset, WholeHand
 from inference.engine.weights import read_card, weights_folder
-from inference.training.datasets import Dataset
+from inference.training.card import AS_GIVEN, CITATION
+from inference.training.datasets import Dataset, rsna_validation_ids
 from inference.training.files import replacing
 
 
@@ -49,7 +50,8 @@ def what_was_read(
         data.append(f"{phantoms:,} drawn phantoms")
     both = {label.id for label in train.labels} & {label.id for label in val.labels}
     split = f"{len(train):,} radiographs to train on, {len(val):,} to validate; {len(both) or 'none'} of them in both"
-    return {"data": ", and ".join(data), "split": split}
+    of_rsna = len({label.id for label in val.labels} & rsna_validation_ids()) > len(val) / 2
+    return {"data": ", and ".join(data), "split": split, "citation": CITATION if of_rsna else AS_GIVEN}
 
 
 def check_goes_on(run: Path, preset: Preset | WholeHand, options: argparse.Namespace) -> None:

@@ -38,6 +38,16 @@ def test_the_card_says_how_it_was_trained_and_what_it_is_not_for(weights):
     assert "| 0-4 y | 600 | 90.5 | 87.9 to 92.6 | 40.1 |" in text
 
 
+def test_the_radiographs_of_another_source_have_no_terms_of_the_challenge(weights):
+    figures = json.loads((weights / "card.json").read_text())
+    assert "research and education" in card.markdown(figures)
+    figures["training"]["citation"] = card.AS_GIVEN
+    text = card.markdown(figures)
+    assert "drawn hands. Their source is that of the folder given with --data." in text
+    assert "Halabi" not in text
+    assert "research and education" not in text
+
+
 def test_an_evaluation_becomes_a_column(weights, tmp_path):
     folder = tmp_path / "evaluation"
     folder.mkdir()

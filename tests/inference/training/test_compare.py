@@ -32,6 +32,7 @@ def systems(monkeypatch):
 def few_phantoms(monkeypatch):
     monkeypatch.setattr(calibrate, "PHANTOMS", 4)
     monkeypatch.setattr(calibrate, "GATE_PHANTOMS", 4)
+    monkeypatch.setattr(calibrate, "FEWEST", 16)
 
 
 def run(command, *arguments):

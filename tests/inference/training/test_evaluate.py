@@ -68,3 +68,15 @@ def test_what_is_missing_is_told_before_anything_is_read(radiographs, tmp_path, 
         evaluate.main(["--data", str(radiographs), "--out", str(tmp_path / "out"), *options])
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_coverage_of_radiographs_that_fitted_nothing_is_told(radiographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate.BoneAgeModel, "load", lambda *named: Picky())
+    monkeypatch.setattr(Picky, "version", "1", raising=False)
+    for split in ("val", "train"):
+        quick = ["--phantoms", "0", "--non-hands", "0", "--robustness", "0", "--split", split]
+        evaluate.main(["--data", str(radiographs), "--out", str(tmp_path / split), *quick])
+    of_val, of_train = ((tmp_path / split / "report.md").read_text() for split in ("val", "train"))
+    assert "90 % interval: covers" in of_train
+    assert "covers" not in of_val
+    assert "another split, tell its coverage" in of_val

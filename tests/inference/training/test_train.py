@@ -19,6 +19,7 @@ from inference.training.datasets import Dataset, OnDemand
 def few_phantoms(monkeypatch):
     monkeypatch.setattr(calibrate, "PHANTOMS", 4)
     monkeypatch.setattr(calibrate, "GATE_PHANTOMS", 4)
+    monkeypatch.setattr(calibrate, "FEWEST", 16)
 
 
 def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, capsys):
@@ -36,7 +37,7 @@ def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, 
     monkeypatch.setenv("BONEAGE_WEIGHTS", weights)
     model = BoneAgeModel.load("tiny")
     assert model.card["validation"]["n"] == 16
-    assert "Halabi" in model.card["training"]["citation"]
+    assert model.card["training"]["citation"] == card.AS_GIVEN
     assert model.card["training"]["data"] == "24 radiographs of 160 x 200 pixels, and 8 drawn phantoms"
     assert "24 radiographs to train on, 16 to validate; none" in (tmp_path / "w" / "tiny" / "MODEL_CARD.md").read_text()
     assert model.card["int8"]["n"] == 16
@@ -49,17 +50,21 @@ def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, 
     errors = [abs(float(row["error"])) for row in rows if not row["refused"]]
     assert set(figures) >= {
         *("n", "mae_months", "mae_ci95", "rmse_months", "mse", "r2", "bias_months", "by_sex", "by_age_band", "refused"),
-        *("within_6", "within_12", "within_18", "within_24", "classes", "interval90", "attention", "robustness"),
+        *("within_6", "within_12", "within_18", "within_24", "classes", "attention", "robustness"),
     }
     assert set(figures["classes"]) == {"accuracy", "precision", "recall", "f1"}
-    assert set(figures["interval90"]) >= {"coverage", "mean_width_months", "by_sex", "by_age_band"}
+    assert "interval90" not in figures
+    assert set(figures[evaluate.IN_SAMPLE]) >= {"mean_width_months", "by_sex", "by_age_band"}
     assert 0 < figures["attention"]["heat_in_hand"] < 1
     assert list(rows[0]) == ["id", "sex", "truth", "prediction", "low", "high", "error", "refused"]
     assert len(rows) == 16
     assert figures["n"] == len(errors)
     assert figures["mae_months"] == pytest.approx(np.mean(errors), abs=0.01)
     assert set(figures["robustness"]) >= {"mirrored", "flat", "inverted"}
-    assert "MAE" in (tmp_path / "out" / "report.md").read_text()
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "MAE" in report
+    assert "fitted on validation radiographs" in report
+    assert "covers" not in report
     assert (tmp_path / "out" / "bland_altman.png").stat().st_size > 1000
 
     sample = evaluate.read_dataset(radiographs, "val", limit=4)
@@ -91,10 +96,28 @@ def test_the_record_says_what_was_read(drawn):
         "(half_native), and 1,400 drawn phantoms"
     )
     assert read["split"] == "40 radiographs to train on, 1 to validate; 1 of them in both"
+    assert read["citation"] == card.AS_GIVEN
+    of_rsna = Dataset([replace(drawn.labels[0], id=id) for id in ("1389", "1390", "16")], drawn.images[:3])
+    assert "Halabi" in record.what_was_read(on_demand, measured, None, "", 0, of_rsna)["citation"]
     measured.shapes = {(299, 299)}
     read = record.what_was_read(drawn.at([0]), measured, None, "", 0, drawn.at([1]))
     assert read["data"] == "1 radiographs of 299 x 299 pixels"
     assert read["split"] == "1 radiographs to train on, 1 to validate; none of them in both"
+
+
+def test_too_few_radiographs_are_not_exported_over_what_is_there(tiny, radiographs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(calibrate, "FEWEST", 20)
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "card.json").write_text(json.dumps({"name": "tiny"}))
+    data = ["--data", str(radiographs)]
+    for command in (
+        lambda: export.main(["--preset", "tiny", *data, "--run", str(tmp_path), "--out", str(tmp_path)]),
+        lambda: calibrate.main(["--weights", str(tmp_path / "tiny"), *data]),
+    ):
+        with pytest.raises(SystemExit):
+            command()
+        assert "There are 16 radiographs of the split 'val': gate and interval need 20" in capsys.readouterr().err
+    assert (tmp_path / "tiny" / "card.json").exists()
 
 
 def test_a_run_recorded_earlier_keeps_the_sentences_of_its_card(tiny, tmp_path):
