@@ -93,8 +93,8 @@ def whole_hand_network(preset: WholeHand) -> keras.Model:
     elif preset.rectified:
         # The unit starts at the mean age: one that starts below 0 for every hand would never learn.
         start = keras.initializers.Constant(MEAN_AGE_MONTHS / AGE_DEVIATION_MONTHS)
-        unit = layers.Dense(1, activation="relu", bias_initializer=start, dtype="float32", name="standardised_age")
-        outputs["age"] = layers.Rescaling(AGE_DEVIATION_MONTHS, dtype="float32", name="age")(unit(joined))
+        standardised = _standardised_age(joined, activation="relu", bias_initializer=start)
+        outputs["age"] = layers.Rescaling(AGE_DEVIATION_MONTHS, dtype="float32", name="age")(standardised)
     else:
         outputs["age"] = _months(joined)
     if preset.sex == "predicted":
@@ -131,6 +131,11 @@ def backbone(spec: Backbone, name: str) -> keras.Model:
     if spec.kind.startswith("efficientnet"):
         rgb = layers.Rescaling(127.5, 127.5)(rgb)  # it scales 0..255 itself
     network = APPLICATIONS[spec.kind](include_top=False, weights=None, input_shape=(spec.size, spec.size, 3))
+    if spec.kind == "vgg16":
+        # Its constructor draws Glorot's kernels, which halve what passes each of its 13 ReLUs.
+        for layer in network.layers:
+            if isinstance(layer, layers.Conv2D):
+                layer.kernel.assign(keras.initializers.HeNormal()(layer.kernel.shape))
     return keras.Model(image, network(rgb), name=name)
 
 
@@ -140,10 +145,15 @@ def _image_input(name: str, spec: Backbone):
 
 def _months(features):
     """(B, C) -> (B, 1) bone age in months, at first about the mean of the training set."""
+    standardised = _standardised_age(features)
+    return layers.Rescaling(AGE_DEVIATION_MONTHS, MEAN_AGE_MONTHS, dtype="float32", name="age")(standardised)
+
+
+def _standardised_age(features, **options):
+    """(B, C) -> (B, 1), by one unit."""
     # Small at the start: of many normalised features a weight of the usual size makes years.
     small = keras.initializers.VarianceScaling(1e-4, mode="fan_avg")
-    standardised = layers.Dense(1, kernel_initializer=small, dtype="float32", name="standardised_age")(features)
-    return layers.Rescaling(AGE_DEVIATION_MONTHS, MEAN_AGE_MONTHS, dtype="float32", name="age")(standardised)
+    return layers.Dense(1, kernel_initializer=small, dtype="float32", name="standardised_age", **options)(features)
 
 
 def _convolution(features, width: int, kernel: int = 3, strides: int = 1):

@@ -8,7 +8,7 @@ import pytest
 
 from inference.engine.explanation import grad_cam
 from inference.engine.networks import age_network, attention_network, features_of, whole_hand_network
-from inference.engine.presets import PRESETS, Backbone, Preset, WholeHand
+from inference.engine.presets import MEAN_AGE_MONTHS, PRESETS, Backbone, Preset, WholeHand
 from inference.engine.weights import load_arrays, save_arrays
 from inference.training.batches import AgeBatches, AttentionBatches, WholeHandBatches
 from inference.training.phantom_set import draw_phantoms
@@ -147,3 +147,34 @@ def test_class_probabilities_read_as_the_mean_of_their_centres():
     outputs = read_by(network, inputs)
     assert outputs["classes"].shape == (1, 10)
     assert outputs["age"][0, 0] == pytest.approx(outputs["classes"][0] @ np.arange(12, 240, 24), rel=1e-4)
+
+
+def begun(preset, rate, steps):
+    """The ages (4, 1) that its network reads at first and after so many steps on four hands, and the first and the
+    last loss.
+    """
+    keras.utils.set_random_seed(1)
+    network = whole_hand_network(preset)
+    network.compile(keras.optimizers.Adam(rate), whole_hand_losses(preset)[0], run_eagerly=EAGERLY)
+    inputs, truth = WholeHandBatches(draw_phantoms(4, seed=6), preset, batch=4, seed=1, augment=False)[0]
+    at_first = keras.ops.convert_to_numpy(network(inputs, training=True)["age"])
+    first, *_, last = (float(np.sum(network.train_on_batch(inputs, truth))) for _ in range(steps))
+    return at_first, keras.ops.convert_to_numpy(network(inputs, training=True)["age"]), first, last
+
+
+def test_vgg16_begins_to_learn_at_once():
+    preset = replace(small(SINGLE["vgg16"]), dropout=0.0)
+    _, ages, first, last = begun(preset, preset.fit.learning_rate, steps=4)
+    assert last < 0.97 * first
+    assert np.ptp(ages) > 1
+
+
+def test_a_rectified_age_begins_at_the_mean_and_learns():
+    """From below 0 it never would. Its features are normalised, as those of the Inception-ResNet are."""
+    branch = Backbone("residual", 32, (64, 128), blocks=1)
+    preset = replace(small(SINGLE["inception_resnet_v2"]), branch=branch, normalised=True)
+    at_first, ages, first, last = begun(preset, rate=1e-3, steps=12)
+    np.testing.assert_allclose(at_first, MEAN_AGE_MONTHS, atol=2)
+    assert last < 0.95 * first
+    assert np.ptp(ages) > 1
+    assert ages.min() > 0
