@@ -134,6 +134,7 @@ def _exposed(pools, chosen, other, sharpening, levels):
 
     other (B,): which exposure; sharpening (B,); levels (B, 4): gamma, gain, offset, and 1 where it is inverted.
     """
+    sharpening, levels = ops.convert_to_tensor(sharpening), ops.convert_to_tensor(levels)  # PyTorch takes no arrays
     images = ops.take(pools[0], chosen, axis=0)
     for number, pool in enumerate(pools[1:], 1):
         images = ops.where((other == number)[:, None, None], ops.take(pool, chosen, axis=0), images)

@@ -56,7 +56,7 @@ def test_cbam_survives_being_saved_and_loaded(rng, tmp_path):
 def test_residual_scale_starts_small_and_multiplies_each_channel():
     layer = ResidualScale(initial=0.2)
     features = np.ones((1, 2, 2, 3), np.float32)
-    np.testing.assert_allclose(layer(features), 0.2 * features, rtol=1e-6)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(features)), 0.2 * features, rtol=1e-6)
     layer.set_weights([np.array([1.0, 2.0, 3.0])])
     np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(features))[0, 0, 0], [1, 2, 3])
 
