@@ -3,20 +3,12 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.files import drop, phantom
+from tests.browser.looks import looks_right
 
 PATIENCE = 120_000  # milliseconds; the first result waits for the worker to load the model
-
-
-def looks_right(page):
-    """Axe finds nothing on this page and it does not scroll sideways."""
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert overflow <= 0, f"{page.url} is {overflow} pixels too wide"
 
 
 @pytest.mark.parametrize(("width", "seed"), [(1280, 21), (360, 22)])
