@@ -250,7 +250,7 @@ def _submit(patient, doctor, child, number, age, mishap):
             actor=doctor,
         )
         if mishap == "cancelled":
-            workflow.cancel(study, doctor)
+            workflow.cancel(study, doctor, "A newer film is on its way.")
         if mishap == "file lost":
             storages["private"].delete(radiograph.name)
 

@@ -32,7 +32,8 @@ class Reading:
 
 def of_report(report):
     """The context of "reports/report.html" for a signed report. Raises FileNotFoundError without the radiograph."""
-    return _content(report.study_as_signed, report.review) | {"report": report, "check": _check(report)}
+    context = {"report": report, "predecessor": report.predecessor, "check": _check(report)}
+    return _content(report.study_as_signed, report.review) | context
 
 
 def of_draft(study):

@@ -88,6 +88,11 @@ class Report(models.Model):
         return self.study.patient_id
 
     @property
+    def predecessor(self):
+        """The version before it, or None."""
+        return Report.objects.filter(study=self.study_id, version=self.version - 1).first()
+
+    @property
     def study_as_signed(self):
         """The study with its date, indication and date of birth as they stood at the signature; not to be saved."""
         study, study.patient = copy(self.study), copy(self.study.patient)

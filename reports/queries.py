@@ -3,7 +3,7 @@ from reports.models import Report, State
 
 def reports_of(study):
     """The reports of `study`, the newest version first."""
-    return Report.objects.filter(study=study).select_related("signed_by", "study").order_by("-version")
+    return Report.objects.filter(study=study).select_related("signed_by", "superseded_by", "study").order_by("-version")
 
 
 def released_reports(*patients):

@@ -68,8 +68,10 @@ def release_report(sender, study, actor, **kwargs):
 
 
 @receiver(studies.amended)
-def supersede_report(sender, study, actor, **kwargs):
-    Report.objects.filter(study=study, superseded_at=None).update(superseded_at=timezone.now())
+def supersede_report(sender, study, actor, reason, **kwargs):
+    Report.objects.filter(study=study, superseded_at=None).update(
+        superseded_at=timezone.now(), superseded_by=actor, amendment_reason=reason
+    )
 
 
 @receiver(erasing)

@@ -202,7 +202,7 @@ def _anonymise(patient):
         review.age_months = review.study.chronological_age_months  # to the day it would tell the date of birth
         review.impression = review.comment = ""
         review.save()
-    studies.update(indication="", notices=[])
+    studies.update(indication="", notices=[], cancellation_reason="")
 
 
 def _erase(patient, analyses):

@@ -153,7 +153,7 @@ def _study(patient, study, files):
         reasonCode=[{"text": study.indication}],
         note=[
             {"text": f"State in the portal: {study.get_state_display()}"},
-            *({"text": each} for each in study.notices),
+            *({"text": each} for each in (*study.notices, *_reasons(study))),
         ],
     )
     withdrawn = "entered-in-error" if study.state == State.CANCELLED else ""
@@ -184,6 +184,15 @@ def _study(patient, study, files):
             presentedForm=[content["attachment"] for document in documents for content in document["content"]],
         )
         yield from documents
+
+
+def _reasons(study):
+    """Why the study was taken back, and why its reports were amended: a DiagnosticReport has no place for that."""
+    if study.cancellation_reason:
+        yield f"Taken back: {study.cancellation_reason}"
+    for report in sorted(study.reports.all(), key=attrgetter("version")):
+        if report.amendment_reason:
+            yield f"{report.number}, version {report.version}, was amended: {report.amendment_reason}"
 
 
 def _status(report):

@@ -5,7 +5,7 @@ from django import forms
 
 from clinical.growth.ages import in_words
 from clinical.growth.bone_age import plates
-from clinical.studies.models import Method, Review
+from clinical.studies.models import REASON_LENGTH, Method, Review
 from inference.engine.imaging import MAX_BYTES
 
 
@@ -148,6 +148,24 @@ class ReviewForm(forms.ModelForm):
                     return None
                 return 12.0 * (years or 0) + (months or 0)
         return None
+
+
+class ReasonForm(forms.Form):
+    """Why a study is taken back or a report amended, in one line. An anonymised record takes no text, so it asks none.
+
+    `about` says where the reason goes.
+    """
+
+    reason = forms.CharField(max_length=REASON_LENGTH)
+
+    def __init__(self, *args, study, about, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].help_text = about
+        if study.patient.anonymised_at:
+            del self.fields["reason"]
+
+    def clean_reason(self):
+        return " ".join(self.cleaned_data["reason"].split())
 
 
 class SignForm(forms.Form):

@@ -17,7 +17,7 @@ from clinical.growth.ages import difference_shown
 from clinical.listing import listing
 from clinical.studies import intake, occlusion, workflow
 from clinical.studies.display import display_name
-from clinical.studies.forms import CorrectionForm, ReviewForm, SignForm
+from clinical.studies.forms import CorrectionForm, ReasonForm, ReviewForm, SignForm
 from clinical.studies.intake import StorageFull
 from clinical.studies.models import Study
 from clinical.studies.outcome import outcome, preferred_wait
@@ -254,10 +254,11 @@ def _act(request, study, verb, done, *arguments):
     return redirect("studies:detail", pk=study.pk)
 
 
-def _asked_first(required, verb, title, message, label, done, gives=False):
+def _asked_first(required, verb, title, message, label, done, gives=False, why=""):
     """A view that asks on a page of its own, and then uses `verb` of the workflow.
 
-    What `gives` the family something says to whom; what takes something away looks like it.
+    What `gives` the family something says to whom; what takes something away looks like it. `why` says where the
+    reason goes that is asked for, where one is.
     """
 
     @required
@@ -266,8 +267,10 @@ def _asked_first(required, verb, title, message, label, done, gives=False):
         study = _study(request, pk)
         if request.membership.role not in workflow.TABLE[verb.__name__].get(study.state, CLINICAL_ROLES):
             raise PermissionDenied("Doctors alone do this with what has been read.")
-        if request.method == "POST":
-            return _act(request, study, verb, done)
+        data = request.POST if request.method == "POST" else None
+        form = ReasonForm(data, study=study, about=why) if why else None
+        if request.method == "POST" and (form is None or form.is_valid()):
+            return _act(request, study, verb, done, *([form.cleaned_data.get("reason", "")] if form else []))
         record(Verb.VIEW, study, request=request, detail=verb.__name__)
         context = {
             "title": title,
@@ -276,10 +279,11 @@ def _asked_first(required, verb, title, message, label, done, gives=False):
             "back": reverse("studies:detail", args=[study.pk]),
             "study": study,
             "gives": gives,
+            "form": form,
         }
         if gives:
             context["family"] = study.patient.guardianships.select_related("user")
-        return render(request, "portal/confirm.html", context)
+        return render(request, "portal/confirm.html", context, status=200 if data is None else 422)
 
     return view
 
@@ -291,6 +295,7 @@ cancel = _asked_first(
     "It is taken out of the queue. The radiograph stays, and can be submitted again.",
     "Cancel the study",
     "The study was cancelled.",
+    why="It stays with the study.",
 )
 withdraw = _asked_first(
     clinician_required,
@@ -300,6 +305,7 @@ withdraw = _asked_first(
     "The radiograph can be submitted again, for this child or another.",
     "Withdraw the study",
     "The study was withdrawn; it counts for nothing any more.",
+    why="It stays with the study.",
 )
 release = _asked_first(
     doctor_required,
@@ -317,6 +323,7 @@ amend = _asked_first(
     "The report is marked superseded; it stays on record, but the family no longer sees it.",
     "Amend the study",
     "The study is open for another reading.",
+    why="It stands on the next version of the report, which the family is given, too.",
 )
 
 

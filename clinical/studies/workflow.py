@@ -4,6 +4,7 @@ import uuid
 
 from django.db import transaction
 from django.dispatch import Signal, receiver
+from django.utils import timezone
 
 from clinical.accounts.models import Role
 from clinical.accounts.permissions import CLINICAL_ROLES
@@ -37,7 +38,7 @@ ANONYMISED = "The record is anonymised and takes no new entry: nothing was saved
 DIFFERENCE_MONTHS, SDS = 12, 4  # beyond these a doctor is asked once whether child, sex and date are right
 FAR_OFF = f"Bone age and chronological age are more than {SDS} SD apart."
 
-# For the floors above; sent inside the transaction of the verb, with `study` and `actor`.
+# For the floors above; sent inside the transaction of the verb, with `study` and `actor`, the last with `reason`, too.
 signed, released, amended = Signal(), Signal(), Signal()
 
 
@@ -82,19 +83,23 @@ def outdated(study):
     return serving is not None and (serving.pk != version or not study.estimate_is_of_this_sex)
 
 
-def _lock_record(study):
+def _lock_record(study, verb):
     """An anonymisation or a correction that comes now waits, and finds what is added. Raises WrongState after an
-    anonymisation.
+    anonymisation, unless `verb` is one of OF_ANONYMISED.
     """
-    records = Patient.objects.select_for_update(no_key=True).filter(pk=study.patient_id, anonymised_at=None)
-    if records.first() is None:
+    patient = Patient.objects.select_for_update(no_key=True).filter(pk=study.patient_id).first()
+    if patient is None or (patient.anonymised_at and verb not in OF_ANONYMISED):
         raise WrongState(ANONYMISED)
 
 
 def _move(study, verb, to, **conditions):
-    """Change the state by one conditional UPDATE, so that of two doctors or two clicks one wins."""
-    if verb not in OF_ANONYMISED:
-        _lock_record(study)
+    """Change the state of a study whose record is locked by then."""
+    _lock_record(study, verb)
+    _set_state(study, verb, to, **conditions)
+
+
+def _set_state(study, verb, to, **conditions):
+    """One conditional UPDATE, so that of two doctors or two clicks one wins."""
     rows = Study.objects.filter(pk=study.pk, state__in=TABLE[verb], **conditions)
     if not rows.update(state=to):
         raise WrongState(MOVED_ON)
@@ -156,7 +161,7 @@ def correct(study, actor, *, seen, acquired_on, indication, notices):
     Raises WrongState for a signed study, which is amended first, and when others stand there by now. A reading made
     before is judged anew, and read again before it is signed (`Study.corrections`).
     """
-    _lock_record(study)
+    _lock_record(study, "correct")
     before = dict(zip(CORRECTED, seen, strict=True))
     after = dict(zip(CORRECTED, (acquired_on, indication), strict=True))
     rows = Study.objects.filter(pk=study.pk, state__in=TABLE["correct"])
@@ -177,7 +182,7 @@ def reanalyse(study, actor):
 
     Raises WrongState unless it was another version that read it, or as that of a child of the other sex.
     """
-    _lock_record(study)
+    _lock_record(study, "reanalyse")
     rows = Study.objects.filter(pk=study.pk, state__in=TABLE["reanalyse"], analysis=study.analysis, reanalysis=None)
     # Locked: of two at once the second finds a reanalysis.
     if not rows.select_for_update(of=("self",)).first():
@@ -190,23 +195,35 @@ def reanalyse(study, actor):
 
 
 @transaction.atomic
-def cancel(study, actor):
+def cancel(study, actor, reason=""):
     """Take the study back before a worker has begun. Raises WrongState afterwards."""
-    _move(study, "cancel", State.CANCELLED)
+    _take_back(study, "cancel", actor, reason)
     inference.cancel(study.analysis)
-    record(Verb.CANCEL, study, actor=actor)
 
 
 @transaction.atomic
-def withdraw(study, actor):
+def withdraw(study, actor, reason):
     """Take a film of the wrong child or day out of the record: it stays to be looked at, and counts for nothing.
 
     Raises WrongState for a signed study, which is amended first, and when the study has moved on since it was
     loaded: who may withdraw it depends on where it stands.
     """
-    _move(study, "withdraw", State.CANCELLED, state=study.state)
+    _take_back(study, "withdraw", actor, reason, state=study.state)
     judge(Study.objects.filter(pk=study.pk))
-    record(Verb.WITHDRAW, study, actor=actor)
+
+
+def _take_back(study, verb, actor, reason, **conditions):
+    """End the study, and keep who did it when and why; of an anonymised record, which takes no new text, not why."""
+    _move(study, verb, State.CANCELLED, **conditions)
+    study.cancelled_by, study.cancelled_at = actor, timezone.now()
+    study.cancellation_reason = "" if study.patient.anonymised_at else reason
+    study.save(update_fields=["cancelled_by", "cancelled_at", "cancellation_reason"])
+    record(Verb(verb), study, actor=actor, changes=_why(study.cancellation_reason))
+
+
+def _why(reason):
+    """A reason as the record of access keeps it: beside the event, which lists show to others."""
+    return {"reason": ("", reason)} if reason else None
 
 
 def doubts(study, bone_age_months):
@@ -248,11 +265,11 @@ def sign(study, doctor, seen):
 
     Raises WrongState when another one counts now, or it was judged by what has been corrected since.
     """
-    _lock_record(study)
+    _lock_record(study, "sign")
     study.refresh_from_db()  # now that no correction can come in between
     if study.corrections:
         raise WrongState(f"Since this reading {' and '.join(study.corrections)}. Read the study again, then sign it.")
-    _move(study, "sign", State.SIGNED, review=seen)
+    _set_state(study, "sign", State.SIGNED, review=seen)
     record(Verb.SIGN, study, actor=doctor)
     signed.send(Study, study=study, actor=doctor)
 
@@ -266,14 +283,14 @@ def release(study, doctor):
 
 
 @transaction.atomic
-def amend(study, doctor):
-    """Open a signed study for another review; its report stays and is marked superseded."""
+def amend(study, doctor, reason):
+    """Open a signed study for another review; its report stays and is marked superseded, with the reason."""
     _move(study, "amend", State.REVIEWED)
     study.sex = study.patient.sex
     study.save(update_fields=["sex"])
     judge(Study.objects.filter(pk=study.pk))
-    record(Verb.AMEND, study, actor=doctor)
-    amended.send(Study, study=study, actor=doctor)
+    record(Verb.AMEND, study, actor=doctor, changes=_why(reason))
+    amended.send(Study, study=study, actor=doctor, reason=reason)
 
 
 @receiver(inference.analysis_changed)

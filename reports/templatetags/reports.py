@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from django import template
 from django.utils.html import format_html_join
 
@@ -26,5 +28,8 @@ def is_printable(name):
 
 @register.simple_tag
 def reports_of(study):
-    """The reports of a study, the newest version first."""
-    return list(queries.reports_of(study))
+    """The reports of a study, the newest version first; `follows_because`: why the one before was amended."""
+    reports = list(queries.reports_of(study))
+    for report, before in pairwise(reports):
+        report.follows_because = before.amendment_reason
+    return reports

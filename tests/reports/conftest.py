@@ -124,7 +124,7 @@ def amended(alice):
 
     def make(report):
         study = Study.objects.get(pk=report.study_id)
-        workflow.amend(study, alice)
+        workflow.amend(study, alice, "Another child.")
         workflow.sign(study, alice, seen=study.review_id)
         return Report.objects.current(study)
 

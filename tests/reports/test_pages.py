@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import strip_tags
 
 from clinical.audit.models import AccessEvent
 from clinical.studies import workflow as studies
@@ -49,6 +50,31 @@ def test_a_superseded_report_stays_for_the_clinicians(as_user, alice, report, am
     amended(report)
     response = as_user(alice).get(f"/reports/{report.pk}/")
     assert response.getvalue().startswith(b"%PDF-")
+
+
+def test_the_studys_page_says_why_a_report_was_amended_and_who_did_it(as_user, alice, report):
+    client, page = as_user(alice), f"/studies/{report.study_id}/"
+    studies.amend(Study.objects.get(), alice, "A newborn's date.")
+    between = " ".join(strip_tags(client.get(page).content.decode()).split())
+    assert "Amended by Alice: A newborn&#x27;s date." in between
+    study = Study.objects.get()
+    studies.sign(study, alice, seen=study.review_id)
+    after = " ".join(strip_tags(client.get(page).content.decode()).split())
+    assert after.count("newborn") == 1
+    assert "version 2 Signed" in after.split("Amended: A newborn&#x27;s date.")[0]
+    assert "version 1" not in after.split("Amended: A newborn&#x27;s date.")[0]
+
+
+def test_the_list_of_reports_costs_the_same_however_often_it_was_amended(
+    as_user, alice, report, amended, django_assert_num_queries
+):
+    client, page = as_user(alice), f"/studies/{report.study_id}/reports/"
+    amended(report)
+    with CaptureQueriesContext(connection) as few:
+        client.get(page)
+    amended(report)
+    with django_assert_num_queries(len(few)):
+        assert client.get(page).content.decode().count("Amended:") == 2
 
 
 def family_sees(as_user, user, report):

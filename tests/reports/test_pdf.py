@@ -113,7 +113,12 @@ def test_a_report_stands_on_the_review_that_was_signed(signed, patient, alice, a
 
 def test_the_letterhead_of_a_corrected_report_says_which_version_it_replaces(signed, patient, amended):
     signed(patient)
-    assert "Version 2, replaces version 1" in text_of(render(of_report(amended(Report.objects.get()))))
+    first = Report.objects.get()
+    second = text_of(render(of_report(amended(first))))
+    assert "Version 2, replaces version 1" in second
+    assert "Amended: Another child." in second
+    first.refresh_from_db()
+    assert "Amended" not in text_of(render(of_report(first)))
 
 
 def test_a_radiograph_that_the_model_refused_is_reported_without_an_estimate(signed, patient):

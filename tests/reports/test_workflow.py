@@ -262,7 +262,7 @@ def test_amending_supersedes_and_the_next_signature_makes_another_version(report
 def test_a_report_that_was_superseded_while_it_waited_is_made_for_the_record(signed, patient, alice):
     study = signed(patient)
     waiting = Report.objects.get()
-    studies.amend(study, alice)
+    studies.amend(study, alice, "Another child.")
     tasks.make(report_id=str(waiting.pk), hospital_id=waiting.hospital_id)
     waiting.refresh_from_db()
     assert waiting.state == "ready"
@@ -278,7 +278,7 @@ def test_a_report_says_what_stood_when_it_was_signed_whenever_it_is_made(
     waiting, drawn = Report.objects.get(), []
 
     def correct():
-        studies.amend(Study.objects.get(), alice)
+        studies.amend(Study.objects.get(), alice, "Another child.")
         seen, corrected = (date(2024, 5, 1), "Short stature"), {"acquired_on": date(2024, 4, 2), "indication": "Tall"}
         studies.correct(Study.objects.get(), alice, seen=seen, **corrected, notices=[])
         patient.sex, patient.date_of_birth = "M", date(2014, 2, 9)

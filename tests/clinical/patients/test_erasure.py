@@ -60,6 +60,7 @@ def xanthippe(hospital, mother, alice):
         state="released",
         indication=SECRET,
         notices=[SECRET],
+        cancellation_reason=SECRET,
         radiograph__file=PICTURE,
         analysis__bone_age_months=118.0,
     )
@@ -74,7 +75,8 @@ def xanthippe(hospital, mother, alice):
     version = ModelVersion.objects.create(name="candidate", version="1")
     ShadowAnalysis.objects.create(hospital=hospital, analysis=analysis, model_version=version, sex="F", radiograph="x")
     review = ReviewFactory(study=study, doctor=alice, impression=SECRET, comment=SECRET, bone_age_months=120.0)
-    ReportFactory(study=study, review=review, state="ready", pdf=kept("reports/1.pdf"), signed_at=timezone.now())
+    made = {"state": "ready", "pdf": kept("reports/1.pdf"), "signed_at": timezone.now()}
+    ReportFactory(study=study, review=review, amendment_reason=SECRET, **made)
     MeasurementFactory(patient=patient)
     FormerMeasurementFactory(patient=patient)
     FamilyInvitationFactory(patient=patient)

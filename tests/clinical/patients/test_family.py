@@ -111,7 +111,7 @@ def test_nothing_is_seen_before_the_release(page, patient, state):
 
 def test_an_amended_report_is_gone_until_it_is_released_again(page, patient, released, alice):
     study = released(patient, impression="First thoughts.")
-    workflow.amend(study, alice)
+    workflow.amend(study, alice, "Another child.")
     assert "First thoughts." not in page()
 
 
@@ -137,7 +137,7 @@ def had(alice):
 def test_a_report_that_is_taken_back_is_not_gone_without_a_word(as_user, mother, page, patient, released, had, alice):
     study = released(patient)
     had(study), had(study, version=2)
-    workflow.amend(study, alice)
+    workflow.amend(study, alice, "Another child.")
     text = re.sub(r"\s+", " ", page())
     assert text.count("The doctor is reading the X-ray of 1 May 2024 again. A report you downloaded no longer") == 1
     assert "No report yet" not in text

@@ -147,7 +147,7 @@ def test_a_corrected_sex_is_that_of_the_reference_until_the_study_is_signed(pati
     girl.sex = "F"
     girl.save()
     assert Study.objects.get().sex == "M"
-    workflow.amend(Study.objects.get(), alice)
+    workflow.amend(Study.objects.get(), alice, "Another child.")
     amended = Study.objects.get()
     assert amended.sex == "F"
     assert amended.sds == amended.assessment.sds

@@ -77,7 +77,7 @@ def test_an_amended_study_is_signed_by_nobody(exported, alice, patient):
     study = analysed(patient)
     workflow.review(study, alice, seen=None, method="ai", bone_age_months=126.0, impression="Normal.", confirmed=True)
     workflow.sign(study, alice, seen=study.review_id)
-    workflow.amend(study, alice)
+    workflow.amend(study, alice, "Another child.")
     [row] = exported(alice)
     assert (row["State"], row["Signed by"], row["Signed at"]) == ("reviewed", "", "")
 

@@ -62,7 +62,7 @@ def test_a_patient_without_family_is_released_too(signed, alice):
 
 def test_an_amended_report_is_no_longer_announced_and_announced_anew_later(signed, alice, mother):
     workflow.release(signed, alice)
-    workflow.amend(signed, alice)
+    workflow.amend(signed, alice, "Another child.")
     assert told(mother) == []
     workflow.sign(signed, alice, signed.review_id)
     Report.objects.update(state="ready")

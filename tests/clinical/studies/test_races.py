@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 from clinical.accounts.scope import every_hospital
+from clinical.audit.models import ChangedValues
 from clinical.patients import erasure
 from clinical.studies import workflow
 from clinical.studies.models import Review, Study
@@ -82,6 +83,22 @@ def test_a_file_sent_by_many_at_once_is_one_study(study, doctor, keys):
     assert outcomes.count(filed) == (CROWD if keys == "one" else 1)
     others = [outcome for outcome in outcomes if outcome != filed]
     assert all(isinstance(outcome, workflow.DuplicateRadiograph) for outcome in others)
+
+
+def test_of_why_doctors_withdraw_while_the_record_is_anonymised_nothing_stays(study, doctor):
+    decided = ErasureFactory(patient=study.patient)
+
+    def act(number):
+        if number:
+            return workflow.withdraw(Study.objects.get(), doctor, "Doe")
+        return erasure.carry_out(decided.pk)
+
+    outcomes = at_once(act)
+    assert outcomes[0] is True
+    assert outcomes.count(None) == 1
+    with every_hospital():
+        assert Study.objects.get().cancellation_reason == ""
+    assert not ChangedValues.objects.filter(event__patient_key=str(study.patient_id)).exists()
 
 
 def test_of_what_doctors_write_while_the_record_is_anonymised_nothing_stays(study, doctor):

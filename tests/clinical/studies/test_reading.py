@@ -46,7 +46,7 @@ def form(study, verb, **changes):
     fields = {
         "review": {"method": "own", "years": "10", "months": "3", "impression": "", "seen": seen},
         "sign": {"seen": seen},
-        "amend": {},
+        "amend": {"reason": "Another child."},
     }[verb]
     return {**fields, **changes}
 

@@ -23,7 +23,8 @@ def study_in(state, patient, **fields):
 @pytest.mark.parametrize("who", ["alice", "tess"])
 def test_clinicians_retry_and_cancel_from_the_page_where_the_table_says_so(as_user, request, patient, state, verb, who):
     study = study_in(state, patient)
-    response = as_user(request.getfixturevalue(who)).post(f"/studies/{study.pk}/{verb}/", follow=True)
+    client = as_user(request.getfixturevalue(who))
+    response = client.post(f"/studies/{study.pk}/{verb}/", {"reason": "Twice."}, follow=True)
     after = Study.objects.get().state
     allowed = {("retry", "failed"): "queued", ("retry", "rejected"): "queued", ("cancel", "queued"): "cancelled"}
     assert response.status_code == 200
@@ -101,7 +102,7 @@ def test_a_doctor_withdraws_what_is_not_signed_and_a_technician_what_was_not_rea
     study = study_in(state, patient)
     client = as_user(request.getfixturevalue(who))
     asked = client.get(f"/studies/{study.pk}/withdraw/")
-    client.post(f"/studies/{study.pk}/withdraw/")
+    client.post(f"/studies/{study.pk}/withdraw/", {"reason": "Another child."})
     is_read = state in ("analysed", "reviewed")
     fits = state in ("failed", "rejected") or (is_read and who == "alice")
     assert asked.status_code == (403 if is_read and who == "tess" else 200)
@@ -114,7 +115,7 @@ def test_a_withdrawn_study_counts_for_nothing(as_user, alice, patient):
         study_in("analysed", patient, analysis__bone_age_months=126.0, sds=0.5, acquired_on=date(2024, 5, day))
         for day in (1, 2)
     )
-    workflow.withdraw(withdrawn, alice)
+    workflow.withdraw(withdrawn, alice, "Another child.")
     withdrawn = Study.objects.get(pk=withdrawn.pk)
     assert withdrawn.bone_age_months is None
     assert withdrawn.sds is None
@@ -131,13 +132,13 @@ def test_what_was_read_meanwhile_is_not_withdrawn_by_a_technician_who_saw_it_rej
     seen = study_in("rejected", patient)
     Study.objects.update(state="reviewed")
     with pytest.raises(workflow.WrongState):
-        workflow.withdraw(seen, tess)
+        workflow.withdraw(seen, tess, "Another child.")
 
 
 def test_what_was_signed_is_amended_before_it_is_withdrawn(alice, patient):
     study = ReviewFactory(study__patient=patient, study__state="signed").study
     with pytest.raises(workflow.WrongState):
-        workflow.withdraw(study, alice)
-    workflow.amend(study, alice)
-    workflow.withdraw(Study.objects.get(), alice)
+        workflow.withdraw(study, alice, "Another child.")
+    workflow.amend(study, alice, "Another child.")
+    workflow.withdraw(Study.objects.get(), alice, "Another child.")
     assert Study.objects.get().bone_age_months is None
