@@ -301,6 +301,14 @@ CELERY_BEAT_SCHEDULE = {
         "task": "reports.tasks.deliver_due",
         "schedule": env.int("SWEEP_SECONDS", 60),
     },
+    "judge-by-another-table": {
+        "task": "clinical.studies.tasks.judge_due",
+        "schedule": env.int("SWEEP_SECONDS", 60),
+    },
+    "tell-of-tokens-that-end": {
+        "task": "clinical.accounts.tasks.tell_of_tokens_that_end",
+        "schedule": 24 * 3600,
+    },
     "mail-due-notifications": {
         "task": "clinical.notices.tasks.mail_all_due",
         "schedule": env.int("SWEEP_SECONDS", 60),

@@ -11,15 +11,25 @@ from django.http import Http404
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.views.decorators.http import require_GET, require_http_methods
 
 from clinical.accounts import opened_in
 from clinical.accounts.api import ROOT
-from clinical.accounts.models import AccessToken, Role
-from clinical.accounts.permissions import clinician_required, confirmed, hospital_admin_required, member_required
+from clinical.accounts.models import AccessToken, Role, User
+from clinical.accounts.permissions import (
+    CLINICAL_ROLES,
+    clinician_required,
+    confirmed,
+    hospital_admin_required,
+    member_required,
+)
 from clinical.audit.record import Verb, record
+from clinical.notices.models import Kind
+from clinical.notices.notify import notify, take_back
 
 PAGE_SIZE = 50
+OWN, OF_HOSPITAL = "accounts:access_tokens", "accounts:hospital_access_tokens"
 
 
 @transaction.atomic
@@ -35,7 +45,36 @@ def make(membership, name, right, days):
 @transaction.atomic
 def revoke(token, actor):
     record(Verb.REVOKE_TOKEN, token.membership, actor=actor, detail=token.name)
+    for page in (OWN, OF_HOSPITAL):
+        take_back(Kind.TOKEN_ENDS, _place(page, token))
     token.delete()
+
+
+def _place(page, token):
+    """Where `page` has `token`."""
+    return f"{reverse(page)}#{token.token_key}"
+
+
+def tell_of_ends():
+    """Tell whom tokens stand for, and the administrators of their hospitals, of those that end soon: once of each."""
+    now = timezone.now()
+    ending = AccessToken.objects.filter(expiry__gt=now, expiry__lte=now + AccessToken.SOON, told_at=None)
+    for token in ending.select_related("membership__user", "membership__hospital"):
+        _tell(token)
+
+
+@transaction.atomic
+def _tell(token):
+    if not AccessToken.objects.filter(pk=token.pk, told_at=None).update(told_at=timezone.now()):
+        return
+    member, hospital = token.membership, token.membership.hospital
+    ends = f"ends on {date_format(timezone.localtime(token.expiry), 'j F Y')}"
+    about = {"kind": Kind.TOKEN_ENDS, "hospital": hospital}
+    if member.role in CLINICAL_ROLES:
+        notify([member.user], **about, message=f"Your access token {token.name} {ends}.", url=_place(OWN, token))
+    administrators = User.objects.filter(memberships__hospital=hospital, memberships__role=Role.HOSPITAL_ADMIN)
+    message = f"The access token {token.name} of {member.user} {ends}."
+    notify(administrators, **about, message=message, url=_place(OF_HOSPITAL, token))
 
 
 class AccessTokenForm(forms.ModelForm):
@@ -63,6 +102,7 @@ def own(request):
     """The tokens of a member in their active hospital. A new one is shown on the answer to its form, never again."""
     form = AccessTokenForm(request.POST if request.method == "POST" else None)
     opened_in.check(request, form)
+    _mark_read(request)
     made, secret = None, ""
     if form.is_valid():
         made, secret = make(request.membership, **form.cleaned_data)
@@ -79,6 +119,10 @@ def own(request):
     return render(request, "accounts/access_tokens.html", context, status=status)
 
 
+def _mark_read(request):
+    request.user.notifications.filter(hospital=request.hospital, kind=Kind.TOKEN_ENDS).about(request.path).mark_read()
+
+
 def _alive(tokens):
     return tokens.filter(expiry__gt=timezone.now())
 
@@ -86,6 +130,7 @@ def _alive(tokens):
 @hospital_admin_required
 @require_GET
 def of_hospital(request):
+    _mark_read(request)
     tokens = _alive(AccessToken.objects.filter(membership__hospital=request.hospital))
     page = Paginator(tokens.select_related("membership__user"), PAGE_SIZE).get_page(request.GET.get("page"))
     return render(request, "accounts/hospital_access_tokens.html", {"page_obj": page})
@@ -100,7 +145,7 @@ def revoke_one(request, key):
     token = AccessToken.objects.select_related("membership__user").filter(token_key=key, **whose).first()
     if token is None:
         raise Http404("There is no such token.")
-    back = reverse("accounts:hospital_access_tokens" if is_administrator else "accounts:access_tokens")
+    back = reverse(OF_HOSPITAL if is_administrator else OWN)
     if request.method == "GET":
         context = {
             "title": f"Revoke {token.name}?",

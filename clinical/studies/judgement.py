@@ -50,20 +50,33 @@ def look_at_the_table(sender, instance, **kwargs):
 def judge_of_hospital(sender, instance, **kwargs):
     """Another reference table is another SDS: of very many studies, so workers judge them."""
     if instance._has_another_table:
-        _deliver(instance.pk, FIRST)
+        Hospital.objects.filter(pk=instance.pk).update(judged_to=FIRST)
+        instance.judged_to = FIRST
+        _wake()
 
 
-def _deliver(hospital_id, after):
-    from clinical.studies.tasks import judge_slice
+def _wake():
+    from clinical.studies.tasks import judge_due
 
-    kwargs = {"hospital_id": hospital_id, "after": str(after)}
-    transaction.on_commit(lambda: judge_slice.apply_async(kwargs=kwargs), robust=True)
+    transaction.on_commit(judge_due.apply_async, robust=True)
+
+
+def judge_due():
+    """Judge the next studies of each hospital that chose another table, and pass the call on: what else is to be done
+    goes in between. Safe to be called twice, and every minute, should a call be lost.
+    """
+    due = Hospital.objects.filter(judged_to__isnull=False)
+    for hospital in due:
+        _judge_slice(hospital)
+    if due.all().exists():
+        _wake()
 
 
 @transaction.atomic
-def judge_slice(after):
-    """Judge the next studies beyond the key `after` and pass the call on: what else is to be done goes in between."""
-    studies = list(Study.objects.filter(pk__gt=after).order_by("pk").only("hospital_id")[:SLICE])
-    if studies:
-        judge(Study.objects.filter(pk__in=[study.pk for study in studies]))
-        _deliver(studies[-1].hospital_id, studies[-1].pk)
+def _judge_slice(hospital):
+    beyond = Study.objects.filter(hospital=hospital, pk__gt=hospital.judged_to).order_by("pk")
+    keys = list(beyond.values_list("pk", flat=True)[:SLICE])
+    judge(Study.objects.filter(pk__in=keys))
+    # After another choice meanwhile it begins anew; of two workers with the same studies one goes on.
+    as_seen = {"judged_to": hospital.judged_to, "bone_age_reference": hospital.bone_age_reference}
+    Hospital.objects.filter(pk=hospital.pk, **as_seen).update(judged_to=keys[-1] if keys else None)

@@ -1,4 +1,4 @@
-from clinical.accounts.scope import tenant_task
+from clinical.accounts.scope import every_hospital, tenant_task
 from clinical.studies import judgement, occlusion
 
 
@@ -9,6 +9,7 @@ def draw_row(*, occlusion_id, row):
 
 
 @tenant_task
-def judge_slice(*, after):
-    """Some of a hospital's studies by another reference table: see `judgement.judge_slice`."""
-    judgement.judge_slice(after)
+def judge_due():
+    """Once another reference table was chosen, and every minute: see `judgement.judge_due`."""
+    with every_hospital():
+        judgement.judge_due()

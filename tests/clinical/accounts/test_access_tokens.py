@@ -5,11 +5,15 @@ import pytest
 from django.core import mail
 from django.core.cache import cache
 from django.utils import timezone
+from django.utils.formats import date_format
 from rest_framework.throttling import UserRateThrottle
 
 from clinical.accounts.access_tokens import make
 from clinical.accounts.models import AccessToken, Membership
+from clinical.accounts.tasks import tell_of_tokens_that_end
 from clinical.audit.models import AccessEvent
+from clinical.notices.mail import send_due
+from clinical.notices.models import Notification
 from clinical.patients.api import PatientViewSet
 from tests.factories import MembershipFactory, PatientFactory
 
@@ -172,6 +176,63 @@ def test_an_administrator_sees_and_revokes_those_of_the_hospital_alone(as_user, 
 
 def test_nobody_revokes_what_another_member_made(as_user, alice, secret):
     assert as_user(alice).post(revoke(AccessToken.objects.get())).status_code == 404
+
+
+@pytest.fixture
+def ending(secret):
+    """Make the token of the technician end after so many days."""
+
+    def ends(days):
+        AccessToken.objects.update(expiry=timezone.now() + timedelta(days=days))
+
+    return ends
+
+
+def test_who_it_stands_for_and_the_administrators_are_told_once_that_a_token_ends(ending, tess, ada, bob):
+    ending(15)
+    tell_of_tokens_that_end()
+    assert not Notification.objects.exists()
+    ending(13.5)
+    day = date_format(timezone.localtime(AccessToken.objects.get().expiry), "j F Y")
+    for _ in range(2):
+        tell_of_tokens_that_end()
+    Notification.objects.all().mark_read()
+    tell_of_tokens_that_end()
+    assert dict(Notification.objects.values_list("user", "message")) == {
+        tess.pk: f"Your access token PACS gateway ends on {day}.",
+        ada.pk: f"The access token PACS gateway of Tess ends on {day}.",
+    }
+    assert Notification.objects.count() == 2
+
+
+def test_two_tokens_that_end_are_two_notices_and_one_mail_that_names_neither(ending, tess, secret):
+    make(tess.memberships.get(), "Second gateway", "read", 30)
+    ending(3)
+    tell_of_tokens_that_end()
+    assert tess.notifications.unread().count() == 2
+    mail.outbox.clear()
+    Notification.objects.update(mail_due_at=timezone.now())
+    send_due(tess.pk)
+    [told] = mail.outbox
+    assert (told.to, told.subject) == ([tess.email], "2 access tokens end soon")
+    assert "gateway" not in told.body
+
+
+def test_the_pages_say_which_tokens_end_soon_and_take_the_notice_as_read(as_user, ending, tess, ada):
+    for days, soon in ((15, False), (13, True)):
+        ending(days)
+        tell_of_tokens_that_end()
+        for person, path in ((tess, PAGE), (ada, "/members/api/")):
+            assert ("<strong>soon</strong>" in as_user(person).get(path).content.decode()) == soon
+            assert not person.notifications.unread().exists()
+    assert tess.notifications.get().url == f"{PAGE}#{AccessToken.objects.get().token_key}"
+
+
+def test_of_a_token_that_is_revoked_nobody_reads_that_it_ends(as_user, ending, tess, ada):
+    ending(3)
+    tell_of_tokens_that_end()
+    as_user(tess).post(revoke(AccessToken.objects.get()))
+    assert not Notification.objects.exists()
 
 
 def test_the_description_names_every_route_and_every_answer(as_user, tess):

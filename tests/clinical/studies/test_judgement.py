@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 from django.apps import apps
 
+from clinical.accounts.models import Hospital
 from clinical.studies import judgement, tasks, workflow
 from clinical.studies.models import Study
 from inference import workflow as inference
@@ -51,8 +52,8 @@ def test_a_corrected_date_of_birth_is_judged_anew(patient):
 def changed(monkeypatch, django_capture_on_commit_callbacks):
     """Save a hospital with other values; returns how many slices the workers have judged."""
     calls = []
-    task = tasks.judge_slice
-    monkeypatch.setattr(task, "apply_async", lambda kwargs: calls.append(kwargs) or task(**kwargs))
+    task = tasks.judge_due
+    monkeypatch.setattr(task, "apply_async", lambda: calls.append(task) or task())
 
     def save(hospital, **values):
         for name, value in values.items():
@@ -74,6 +75,60 @@ def test_another_reference_table_judges_the_hospitals_studies_and_no_others(
     for study in Study.objects.filter(patient=patient):
         assert study.sds == study.assessment.sds != before[study.pk]
     assert Study.objects.get(pk=theirs.pk).sds == theirs.sds
+
+
+@pytest.fixture
+def lost(monkeypatch):
+    """Calls to the workers get lost, as when the broker is emptied."""
+    monkeypatch.setattr(tasks.judge_due, "apply_async", lambda: None)
+
+
+def chosen(hospital, table):
+    hospital.bone_age_reference = table
+    hospital.save()
+
+
+def sweep_until_all_are_judged():
+    for _ in range(10):
+        tasks.judge_due()
+        if not Hospital.objects.exclude(judged_to=None).exists():
+            return
+    pytest.fail("The sweep comes to no end.")
+
+
+def test_what_lost_its_call_is_judged_by_the_sweep(patient, lost, monkeypatch):
+    monkeypatch.setattr(judgement, "SLICE", 2)
+    before = {study.pk: study.sds for study in [finished(patient) for _ in range(5)]}
+    chosen(patient.hospital, "greulich_pyle")
+    tasks.judge_due()  # of the first slice the call that follows is lost, too
+    sweep_until_all_are_judged()
+    for study in Study.objects.all():
+        assert study.sds == study.assessment.sds != before[study.pk]
+
+
+@pytest.mark.parametrize("moment", ["between two slices", "within a slice"])
+def test_after_another_choice_meanwhile_all_are_judged_anew(patient, lost, monkeypatch, moment):
+    monkeypatch.setattr(judgement, "SLICE", 2)
+    before = {study.pk: study.sds for study in [finished(patient) for _ in range(5)]}
+    chosen(patient.hospital, "greulich_pyle")
+    if moment == "between two slices":
+        tasks.judge_due()
+        chosen(patient.hospital, "brush")
+    else:
+        judge = judgement.judge
+
+        def judge_and_choose(studies):
+            judge(studies)
+            monkeypatch.setattr(judgement, "judge", judge)
+            chosen(patient.hospital, "brush")
+
+        monkeypatch.setattr(judgement, "judge", judge_and_choose)
+    sweep_until_all_are_judged()
+    assert dict(Study.objects.values_list("pk", "sds")) == before
+
+
+def test_the_beat_calls_the_sweep(settings):
+    assert "clinical.studies.tasks.judge_due" in {each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()}
 
 
 def test_a_hospital_that_is_saved_with_its_table_judges_nothing(patient, changed):
