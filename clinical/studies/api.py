@@ -17,7 +17,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
-from rest_framework.parsers import MultiPartParser
+from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
@@ -27,7 +27,7 @@ from clinical.audit.record import Verb, record
 from clinical.patients import fhir
 from clinical.patients.models import Patient
 from clinical.studies import bulk, intake, workflow
-from clinical.studies.forms import UploadForm
+from clinical.studies.forms import UploadForm, check_study_date
 from clinical.studies.models import Method, Study
 from clinical.studies.outcome import LONGEST_WAIT, outcome, preferred_wait
 from clinical.studies.queries import SORTS, StudyFilter, with_row_facts
@@ -40,6 +40,7 @@ WAIT = OpenApiParameter(
     description=f"wait=10: answer once there is an outcome, or after so many seconds, at most {LONGEST_WAIT}.",
 )
 MOVED_ON = OpenApiResponse(description="The study has moved on and takes this no more.")
+CORRECTED = OpenApiResponse(description="It is signed or withdrawn, or was corrected since it was `seen`.")
 
 
 class EstimateSerializer(serializers.Serializer):
@@ -125,6 +126,26 @@ class SubmissionSerializer(serializers.Serializer):
         return {"acquired_on": None, **values}
 
 
+class SeenSerializer(serializers.Serializer):
+    acquired_on = serializers.DateField()
+    indication = serializers.CharField(allow_blank=True, trim_whitespace=False)
+
+
+class CorrectionSerializer(serializers.Serializer):
+    """A study date, an indication or both; what is not sent stays as it is."""
+
+    acquired_on = serializers.DateField(required=False, help_text="The study date.")
+    indication = serializers.CharField(
+        required=False, allow_blank=True, max_length=UploadForm.base_fields["indication"].max_length
+    )
+    seen = SeenSerializer(
+        help_text="Both as the study showed them last: where others stand by now, nothing is changed, and it is a 409."
+    )
+
+    def validate_acquired_on(self, day):
+        return check_study_date(day, self.context["patient"])
+
+
 class DuplicateSerializer(serializers.Serializer):
     detail = serializers.CharField()
     earlier = serializers.UUIDField(help_text="The study in which this picture is filed already.")
@@ -151,6 +172,9 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
     sorts = SORTS
     default_sort = "-submitted"
     lookup_value_converter = "uuid"
+
+    def get_parsers(self):
+        return [JSONParser()] if self.request and self.request.method == "PATCH" else super().get_parsers()
 
     def get_queryset(self):
         return with_row_facts(Study.objects.all())
@@ -199,6 +223,28 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
             return Response({"detail": result.message}, status=result.http_status)
         study = self.get_queryset().get(pk=result.study.pk)
         return Response(self.get_serializer(study).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(
+        summary="Correct the study date or the indication",
+        request={"application/json": CorrectionSerializer},
+        responses={200: StudySerializer, 409: CORRECTED},
+    )
+    def partial_update(self, request, pk):
+        study = self.get_object()
+        serializer = CorrectionSerializer(data=request.data, context={"patient": study.patient})
+        serializer.is_valid(raise_exception=True)
+        sent = serializer.validated_data
+        seen = sent.pop("seen")
+        after = {**seen, **sent}
+        notices = intake.notices_of(study, after["acquired_on"])
+        try:
+            workflow.correct(
+                study, request.user, seen=(seen["acquired_on"], seen["indication"]), **after, notices=notices
+            )
+        except workflow.WrongState as error:
+            raise Conflict(str(error)) from None
+        record(Verb.VIEW, study, request=request)  # the answer shows it
+        return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(
         summary="Take a study out of the queue", request=None, responses={200: StudySerializer, 409: MOVED_ON}

@@ -131,5 +131,13 @@ def mismatches(picture, patient, acquired_on):
     return notices
 
 
+def notices_of(study, acquired_on):
+    """The `mismatches` of a study as if it had been made on that day; those that it has, where the file is gone."""
+    try:
+        return mismatches(reread(study.radiograph), study.patient, acquired_on)
+    except FileNotFoundError:
+        return study.notices
+
+
 def _day(day):
     return date_format(day, "j F Y")

@@ -162,7 +162,12 @@ def correct(request, pk):
     form, status = CorrectionForm(request.POST if request.method == "POST" else None, study=study), 200
     if form.is_valid():
         try:
-            workflow.correct(study, request.user, **form.cleaned_data, notices=_notices(study, form))
+            workflow.correct(
+                study,
+                request.user,
+                **form.cleaned_data,
+                notices=intake.notices_of(study, form.cleaned_data["acquired_on"]),
+            )
         except workflow.WrongState as error:
             study, status = _study(request, pk), 409
             form = CorrectionForm(request.POST.dict() | {"seen": json.dumps(_stands(study))}, study=study)
@@ -175,13 +180,6 @@ def correct(request, pk):
     record(Verb.VIEW, study, request=request, detail="correction")
     context = {"study": study, "patient": study.patient, "form": form}
     return render(request, "studies/correct.html", context, status=status)
-
-
-def _notices(study, form):
-    try:
-        return intake.mismatches(intake.reread(study.radiograph), study.patient, form.cleaned_data["acquired_on"])
-    except FileNotFoundError:  # nothing can be said of it any more
-        return study.notices
 
 
 def _stands(study):

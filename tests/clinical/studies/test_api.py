@@ -195,6 +195,78 @@ def test_a_queued_study_is_cancelled_once(gateway, patient):
     assert (again.status_code, again.json()["detail"][:24]) == (409, "The study has moved on m")
 
 
+SEEN = {"acquired_on": "2024-05-01", "indication": "Short stature"}
+
+
+@pytest.fixture
+def wrong(patient):
+    """A study that was read, and whose date or indication may be wrong."""
+    return StudyFactory(
+        patient=patient, state="analysed", analysis__bone_age_months=126.0, indication=SEEN["indication"]
+    )
+
+
+def corrected(gateway, study, **sent):
+    return gateway.patch(f"{LIST}{study.pk}/", {"seen": SEEN, **sent}, content_type="application/json")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"acquired_on": "2024-04-02"},
+        {"indication": "Tall stature"},
+        {"indication": ""},
+        {"acquired_on": "2024-04-02", "indication": "Tall stature"},
+    ],
+)
+def test_a_study_date_and_an_indication_are_corrected_and_what_is_not_sent_stays(gateway, wrong, tess, sent):
+    answer = corrected(gateway, wrong, **sent)
+    assert answer.status_code == 200
+    told, after = answer.json(), Study.objects.get()
+    now = SEEN | sent
+    assert {name: told[name] for name in now} == now
+    assert (after.acquired_on.isoformat(), after.indication) == (now["acquired_on"], now["indication"])
+    assert after.sds == after.assessment.sds
+    event = AccessEvent.objects.get(verb="edit")
+    assert (event.actor, event.detail) == (tess, f"{', '.join(sent)}, by PACS gateway")
+    assert event.changed_values.values == {name: [SEEN[name], sent[name]] for name in sent}
+
+
+@pytest.mark.parametrize(
+    ("sent", "field"),
+    [
+        ({"acquired_on": "2999-01-01"}, "acquired_on"),
+        ({"acquired_on": "1999-01-01"}, "acquired_on"),
+        ({"acquired_on": "yesterday"}, "acquired_on"),
+        ({"acquired_on": None}, "acquired_on"),
+        ({"indication": "x" * 401}, "indication"),
+        ({"indication": "Tall", "seen": None}, "seen"),
+        ({"indication": "Tall", "seen": "Short"}, "seen"),
+        ({"indication": "Tall", "seen": {"indication": "Short stature"}}, "seen"),
+    ],
+)
+def test_a_correction_with_a_mistake_changes_nothing(gateway, wrong, sent, field):
+    answer = corrected(gateway, wrong, **sent)
+    assert answer.status_code == 400
+    assert list(answer.json()["fields"]) == [field]
+    assert Study.objects.get().indication == "Short stature"
+
+
+def test_of_two_corrections_of_the_same_the_second_is_told(gateway, wrong):
+    assert corrected(gateway, wrong, indication="Tall stature").status_code == 200
+    answer = corrected(gateway, wrong, indication="Scoliosis")
+    assert (answer.status_code, answer.json()["detail"][:33]) == (409, "Somebody has corrected this study")
+    assert Study.objects.get().indication == "Tall stature"
+
+
+@pytest.mark.parametrize("state", ["signed", "released", "cancelled"])
+def test_what_is_signed_or_withdrawn_is_not_corrected(gateway, wrong, state):
+    Study.objects.update(state=state)
+    answer = corrected(gateway, wrong, indication="Tall stature")
+    assert (answer.status_code, answer.json()["detail"][:24]) == (409, "The study has moved on m")
+    assert Study.objects.get().indication == "Short stature"
+
+
 def test_a_failed_study_is_read_once_more(gateway, patient):
     study = StudyFactory(patient=patient, state="failed")
     assert gateway.post(f"{LIST}{study.pk}/retry/").json()["state"] == "queued"
