@@ -5,7 +5,7 @@ from clinical.administration.filters import HalfOpenFilter, between, of_days
 from clinical.administration.rows import ReadOnlyAdmin
 from clinical.studies.expressions import Seconds
 from reports import workflow
-from reports.models import Report
+from reports.models import Dispatch, Report
 
 
 class WaitedFilter(HalfOpenFilter):
@@ -50,3 +50,18 @@ class ReportAdmin(ReadOnlyAdmin):
             except workflow.WrongState:
                 continue
         self.message_user(request, f"{done} of {len(queryset)} reports are being made again.")
+
+
+@admin.register(Dispatch)
+class DispatchAdmin(ReadOnlyAdmin):
+    """What went into which archive, and what has not arrived."""
+
+    hospital_administrators = frozenset({"view"})
+    of_patients = True
+    list_display = ["report", "archive", "state", "attempt", "sent_at", "reason", "hospital"]
+    list_filter = ["state", "archive", "hospital"]
+    list_select_related = ["report", "archive", "hospital"]
+    search_fields = ["report__number"]
+    search_help_text = "Number of the report."
+    date_hierarchy = "created_at"
+    fields = ["hospital", "report", "archive", "state", "attempt", "created_at", "started_at", "sent_at", "reason"]

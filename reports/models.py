@@ -108,3 +108,41 @@ class Report(models.Model):
     @property
     def filename(self):
         return f"{self.number}-v{self.version}.pdf"
+
+
+class DispatchState(models.TextChoices):
+    WAITING = "waiting", "Being sent"
+    SENT = "sent", "Sent"
+    FAILED = "failed", "Not sent"
+
+
+class Dispatch(models.Model):
+    """One report on its way into one archive, as DICOM."""
+
+    hospital = models.ForeignKey("accounts.Hospital", on_delete=models.PROTECT, related_name="+")
+    report = models.ForeignKey(Report, on_delete=models.CASCADE, related_name="dispatches")
+    archive = models.ForeignKey("dicom.Archive", on_delete=models.CASCADE, related_name="dispatches")
+    state = models.CharField(max_length=10, choices=DispatchState, default=DispatchState.WAITING)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    delivered_at = models.DateTimeField(null=True, help_text="When a message was last sent to the workers.")
+    started_at = models.DateTimeField(null=True, help_text="When a worker last began with it.")
+    sent_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=200, blank=True, help_text="Why it was not sent, for the user.")
+
+    objects = ScopedManager(hospital="hospital")
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        verbose_name_plural = "dispatches"
+        constraints = [
+            models.UniqueConstraint(fields=["report", "archive"], name="one_dispatch_per_report_and_archive")
+        ]
+        indexes = [models.Index(fields=["state", "delivered_at"])]
+
+    def __str__(self):
+        return f"{self.report} to {self.archive}"
+
+    @property
+    def patient_id(self):
+        return self.report.patient_id

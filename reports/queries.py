@@ -3,7 +3,8 @@ from reports.models import Report, State
 
 def reports_of(study):
     """The reports of `study`, the newest version first."""
-    return Report.objects.filter(study=study).select_related("signed_by", "superseded_by", "study").order_by("-version")
+    reports = Report.objects.filter(study=study).select_related("signed_by", "superseded_by", "study")
+    return reports.prefetch_related("dispatches__archive").order_by("-version")
 
 
 def released_reports(*patients):

@@ -5,8 +5,11 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError
 
 from clinical.accounts.scope import tenant_task
+from clinical.dicom.storage import NotStored, store
+from reports import dispatch as dispatches
 from reports import workflow
 from reports.content import of_report
+from reports.encapsulated_pdf import encapsulated_pdf
 from reports.pdf import render
 
 logger = logging.getLogger(__name__)
@@ -41,8 +44,32 @@ def _explain(error):
 
 
 @tenant_task
+def dispatch(*, dispatch_id):
+    """Send one report to one archive. Safe to be delivered twice: an archive takes the same instance twice."""
+    found = dispatches.start(dispatch_id)
+    if found is None:
+        return
+    # Imported on first use: highdicom takes a second and 150 MB.
+    from reports.structured_report import structured_report
+
+    try:
+        store(found.archive, [structured_report(found.report), encapsulated_pdf(found.report)])
+    except DatabaseError:
+        raise
+    except NotStored as error:
+        dispatches.fail(found, str(error))
+    except FileNotFoundError:
+        dispatches.fail(found, "The report's files could not be found in the storage.")
+    except Exception as error:
+        logger.error("Dispatch %s attempt %s: %s", found.pk, found.attempt, type(error).__name__)
+        dispatches.fail(found, "The report could not be sent. If it stays so, tell the platform's staff.")
+    else:
+        dispatches.finish(found)
+
+
+@tenant_task
 def deliver_due():
-    """Every minute: see `workflow.deliver_due`."""
-    delivered = workflow.deliver_due()
+    """Every minute: see `workflow.deliver_due` and `dispatch.deliver_due`."""
+    delivered = workflow.deliver_due() + dispatches.deliver_due()
     if delivered:
         logger.info("Delivered %s due reports", delivered)

@@ -10,6 +10,7 @@ urlpatterns = [
     path("reports/<uuid:pk>/structured-report/", views.structured_report, name="structured_report"),
     path("reports/<uuid:pk>/encapsulated-pdf/", views.encapsulated_pdf, name="encapsulated_pdf"),
     path("reports/<uuid:pk>/retry/", views.retry, name="retry"),
+    path("reports/dispatches/<int:pk>/send/", views.send_again, name="send_again"),
     path("family/reports/<uuid:pk>/", views.family_pdf, name="family_pdf"),
     path("verify/", views.verify, name="verify"),
 ]

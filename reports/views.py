@@ -10,11 +10,11 @@ from clinical.audit.record import Verb
 from clinical.studies.intake import StorageFull
 from clinical.studies.models import State as StudyState
 from clinical.studies.models import Study
-from reports import verification, workflow
+from reports import dispatch, verification, workflow
 from reports.content import of_draft
 from reports.dicom_downloads import deliver_encapsulated_pdf, deliver_structured_report
 from reports.forms import VerifyForm
-from reports.models import Report, State
+from reports.models import Dispatch, Report, State
 from reports.pdf import Unprintable
 from reports.pdf import render as render_pdf
 from reports.queries import released_reports
@@ -97,6 +97,19 @@ def retry(request, pk):
     except workflow.WrongState as error:
         messages.warning(request, str(error))
     return redirect("studies:detail", pk=report.study_id)
+
+
+@clinician_required
+@require_POST
+def send_again(request, pk):
+    """To an archive that has not taken a report."""
+    found = get_object_or_404(Dispatch.objects.select_related("report__study", "archive"), pk=pk)
+    try:
+        dispatch.send_again(found, request.user)
+        messages.success(request, f"The report is sent to {found.archive} once more.")
+    except workflow.WrongState as error:
+        messages.warning(request, str(error))
+    return redirect("studies:detail", pk=found.report.study_id)
 
 
 @require_http_methods(["GET", "POST"])

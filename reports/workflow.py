@@ -22,6 +22,7 @@ from clinical.patients.models import ErasureMode
 from clinical.stored import lying_in
 from clinical.studies import workflow as studies
 from clinical.studies.workflow import WrongState
+from reports import dispatch
 from reports.models import Report, State
 
 MAX_ATTEMPTS = 3
@@ -113,11 +114,14 @@ def start(report_id):
 
 
 def finish(report, pdf):
-    """Keep the bytes of the PDF and their hash. Of two workers with the same report one wins."""
+    """Keep the bytes of the PDF and their hash, and send the report to the archives. Of two workers one wins."""
     storage = storages["private"]
     name = storage.save(f"reports/{report.pk}/{report.attempt}.pdf", ContentFile(pdf))
     ready = {"state": State.READY, "pdf": name, "sha256": hashlib.sha256(pdf).hexdigest(), "reason": ""}
-    if not Report.objects.filter(pk=report.pk, state=State.MAKING).update(**ready):
+    with transaction.atomic():
+        if won := Report.objects.filter(pk=report.pk, state=State.MAKING).update(**ready):
+            dispatch.send(report)
+    if not won:
         storage.delete(name)
 
 

@@ -10,7 +10,7 @@ from django.core.files.storage import storages
 from django.utils import timezone
 
 from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
-from clinical.dicom.models import Arrival, Sender
+from clinical.dicom.models import Archive, Arrival, Sender
 from clinical.notices.models import Notification
 from clinical.patients.models import (
     Erasure,
@@ -23,7 +23,7 @@ from clinical.patients.models import (
 )
 from clinical.studies.models import OcclusionMap, Radiograph, Review, Study
 from inference.models import Analysis
-from reports.models import Report
+from reports.models import Dispatch, Report
 
 PASSWORD = "correct horse battery staple"
 
@@ -274,3 +274,23 @@ class ReportFactory(factory.django.DjangoModelFactory):
     acquired_on = factory.SelfAttribute("study.acquired_on")
     indication = factory.SelfAttribute("study.indication")
     date_of_birth = factory.SelfAttribute("study.patient.date_of_birth")
+
+
+class ArchiveFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Archive
+
+    hospital = factory.SubFactory(HospitalFactory)
+    name = factory.Sequence(lambda n: f"PACS {n}")
+    ae_title = "PACS"
+    host = "127.0.0.1"
+    port = 1
+
+
+class DispatchFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Dispatch
+
+    report = factory.SubFactory(ReportFactory)
+    hospital = factory.SelfAttribute("report.hospital")
+    archive = factory.SubFactory(ArchiveFactory, hospital=factory.SelfAttribute("..hospital"))

@@ -1,7 +1,7 @@
 from django.contrib import admin
 
-from clinical.administration.rows import ReadOnlyAdmin
-from clinical.dicom.models import Arrival, Sender
+from clinical.administration.rows import PortalAdmin, ReadOnlyAdmin
+from clinical.dicom.models import Archive, Arrival, Sender
 
 
 @admin.register(Sender)
@@ -14,6 +14,18 @@ class SenderAdmin(ReadOnlyAdmin):
     search_fields = ["name", "ae_title", "address"]
     search_help_text = "Name, AE title or IP address."
     fields = ["hospital", "name", "ae_title", "address", "membership", "last_called_at", "last_film_at", "created_at"]
+
+
+@admin.register(Archive)
+class ArchiveAdmin(PortalAdmin):
+    """Where the signed reports of a hospital go by themselves."""
+
+    list_display = ["name", "ae_title", "host", "port", "encrypted", "hospital", "created_at"]
+    list_filter = ["encrypted", "hospital"]
+    list_select_related = ["hospital"]
+    search_fields = ["name", "ae_title", "host"]
+    search_help_text = "Name, AE title or host."
+    fields = ["hospital", "name", "ae_title", "host", "port", "encrypted"]
 
 
 @admin.register(Arrival)

@@ -1,7 +1,7 @@
 import uuid
 
 from django.conf import settings
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.urls import reverse
 from django_scopes import ScopedManager
@@ -64,6 +64,29 @@ class Sender(models.Model):
     def is_heard(self):
         """Nothing is taken in the name of somebody who has left, or who works with no films any more."""
         return self.membership is not None and self.membership.role in CLINICAL_ROLES
+
+
+class Archive(models.Model):
+    """A PACS that the signed reports of a hospital are sent to.
+
+    The platform's staff keep it, since the portal connects to whatever stands here.
+    """
+
+    hospital = models.ForeignKey("accounts.Hospital", on_delete=models.CASCADE, related_name="archives")
+    name = models.CharField(max_length=60, help_text="What people call it, such as: PACS.")
+    ae_title = models.CharField("AE title", max_length=16, validators=[AE_TITLE], help_text="By which it is called.")
+    host = models.CharField(max_length=253, help_text="Its name in the network, or its IP address.")
+    port = models.PositiveIntegerField(default=104, validators=[MinValueValidator(1), MaxValueValidator(65535)])
+    encrypted = models.BooleanField(default=False, help_text="It speaks TLS.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ScopedManager(hospital="hospital")
+
+    class Meta:
+        ordering = ["name", "pk"]
+
+    def __str__(self):
+        return self.name
 
 
 class Arrival(models.Model):

@@ -32,8 +32,6 @@ from inference.training.robustness import COPIES
 PHANTOM_SEED = 30_000
 """Not among those that training and export draw from."""
 NON_HAND_SEED = 40_000
-IN_SAMPLE = "interval90_in_sample"
-"""In place of interval90, of the split that models trained here have their interval fitted on: no coverage."""
 GROUP_COLUMNS = ("n", "mae_months", "bias_months", "within_12")
 
 
@@ -199,7 +197,8 @@ def report(figures: dict, plots: list[str]) -> str:
         "",
         *_table("Group", {**figures["by_sex"], **figures["by_age_band"]}, GROUP_COLUMNS),
     ]
-    if within := figures.get("interval90"):
+    within = figures["interval90"]
+    if not within.get("in_sample"):
         rows = {**within["by_sex"], **within["by_age_band"]}
         lines += ["", *_table("90 % interval", rows, ("n", "coverage", "coverage_ci95", "mean_width_months"))]
     if figures.get("phantoms", {}).get("n"):
@@ -217,14 +216,12 @@ def report(figures: dict, plots: list[str]) -> str:
 
 
 def _interval(figures: dict) -> str:
-    if within := figures.get("interval90"):
-        covers = f"covers {100 * within['coverage']:.1f} %, mean width {within['mean_width_months']:.1f}"
-        return f"90 % interval: {covers}."
-    width = figures[IN_SAMPLE]["mean_width_months"]
-    return (
-        f"90 % interval: mean width {width:.1f}. It is fitted on validation radiographs: the model card, or those of "
-        "another split, tell its coverage."
-    )
+    within = figures["interval90"]
+    width = f"mean width {within['mean_width_months']:.1f}"
+    if within.get("in_sample"):
+        of = "It is fitted on validation radiographs: the model card, or those of another split, tell its coverage."
+        return f"90 % interval: {width}. {of}"
+    return f"90 % interval: covers {100 * within['coverage']:.1f} %, {width}."
 
 
 def _table(title: str, rows: dict[str, dict], columns: tuple[str, ...]) -> list[str]:
@@ -267,7 +264,7 @@ def main(arguments: list[str] | None = None) -> None:
     named = {"model": f"{model.name} {model.version}", "data": f"{options.split} {options.images}".strip()}
     figures = {**named, **summary(cases)}
     if options.split == "val" and not isinstance(model, ExternalModel):
-        figures[IN_SAMPLE] = figures.pop("interval90")
+        figures["interval90"]["in_sample"] = True  # models trained here have their interval fitted on these
     if options.phantoms:
         figures["phantoms"] = summary(evaluate(model, draw_phantoms(options.phantoms, PHANTOM_SEED)))
     if options.non_hands:

@@ -12,6 +12,7 @@ from clinical.accounts import access_tokens
 from tests import radiograph_files
 from tests.factories import (
     ArrivalFactory,
+    DispatchFactory,
     ErasureFactory,
     FamilyInvitationFactory,
     FormerMeasurementFactory,
@@ -75,6 +76,12 @@ def discarded_arrival(arrival):
     arrival.discarded_at = timezone.now()
     arrival.save()
     return arrival
+
+
+@pytest.fixture
+def dispatch(report):
+    """The report on its way into an archive."""
+    return DispatchFactory(report=report)
 
 
 @pytest.fixture

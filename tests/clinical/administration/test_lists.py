@@ -12,6 +12,7 @@ from inference.models import ModelVersion, ShadowAnalysis
 from tests.factories import (
     PASSWORD,
     ArrivalFactory,
+    DispatchFactory,
     FamilyInvitationFactory,
     GuardianshipFactory,
     InvitationFactory,
@@ -34,6 +35,7 @@ READ_ONLY = {
     "notices.notification",
     "patients.familyinvitation",
     "patients.patient",
+    "reports.dispatch",
     "reports.report",
     "studies.study",
 }
@@ -49,7 +51,7 @@ def one_of_each(patient, alice, hospital):
     record(Verb.VIEW, patient, actor=alice)
     version = ModelVersion.objects.create(name="two_stage_compact", version="1")
     study = StudyFactory(patient=patient, submitted_by=alice)
-    ReportFactory(study=study)
+    DispatchFactory(report=ReportFactory(study=study))
     ArrivalFactory(sender__membership=alice.memberships.get())
     analysis = study.analysis
     ShadowAnalysis.objects.create(

@@ -50,11 +50,11 @@ def test_from_radiographs_to_a_report(tiny, radiographs, tmp_path, monkeypatch, 
     errors = [abs(float(row["error"])) for row in rows if not row["refused"]]
     assert set(figures) >= {
         *("n", "mae_months", "mae_ci95", "rmse_months", "mse", "r2", "bias_months", "by_sex", "by_age_band", "refused"),
-        *("within_6", "within_12", "within_18", "within_24", "classes", "attention", "robustness"),
+        *("within_6", "within_12", "within_18", "within_24", "classes", "interval90", "attention", "robustness"),
     }
     assert set(figures["classes"]) == {"accuracy", "precision", "recall", "f1"}
-    assert "interval90" not in figures
-    assert set(figures[evaluate.IN_SAMPLE]) >= {"mean_width_months", "by_sex", "by_age_band"}
+    assert set(figures["interval90"]) >= {"coverage", "mean_width_months", "by_sex", "by_age_band"}
+    assert figures["interval90"]["in_sample"]
     assert 0 < figures["attention"]["heat_in_hand"] < 1
     assert list(rows[0]) == ["id", "sex", "truth", "prediction", "low", "high", "error", "refused"]
     assert len(rows) == 16
