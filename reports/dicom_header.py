@@ -17,7 +17,6 @@ from pydicom.uid import UID
 from pydicom.valuerep import DA, TM
 
 from clinical.growth.ages import completed
-from reports.models import Report
 
 PRODUCT = "Bone Age Portal"
 LONGEST = 64  # characters of a name (VR PN) and of most other text (VR LO)
@@ -85,11 +84,6 @@ def signed_at(report):
     """Day and time of the signature where the portal is, as DICOM writes them."""
     at = timezone.localtime(report.signed_at)
     return DA(at.date()), TM(at.time())
-
-
-def predecessor(report):
-    """The version that `report` took the place of, or None of the first."""
-    return Report.objects.filter(study=report.study_id, version=report.version - 1).first()
 
 
 def patient_name(patient):

@@ -6,7 +6,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DT
 
-from reports.dicom_header import PRODUCT, header, predecessor, signed_at, source, text, uid
+from reports.dicom_header import PRODUCT, header, signed_at, source, text, uid
 
 
 def encapsulated_pdf(report):
@@ -39,7 +39,7 @@ def encapsulated_pdf(report):
     dataset.EncapsulatedDocumentLength = len(pdf)
     if film:
         dataset.SourceInstanceSequence = Sequence([_reference(film)])
-    if before := predecessor(report):
+    if before := report.predecessor:
         dataset.PredecessorDocumentsSequence = Sequence([_located(identified(before, film))])
     return dataset
 

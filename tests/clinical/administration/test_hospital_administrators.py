@@ -15,6 +15,7 @@ from clinical.audit.models import AccessEvent
 from clinical.audit.record import Verb, record
 from inference.models import ModelVersion
 from tests.factories import (
+    DispatchFactory,
     FamilyInvitationFactory,
     GuardianshipFactory,
     InvitationFactory,
@@ -36,10 +37,11 @@ THEIRS = {
     "inference.analysis",
     "patients.familyinvitation",
     "patients.patient",
+    "reports.dispatch",
     "reports.report",
     "studies.study",
 }
-OF_PATIENTS = {"inference.analysis", "patients.patient", "reports.report", "studies.study"}
+OF_PATIENTS = {"inference.analysis", "patients.patient", "reports.dispatch", "reports.report", "studies.study"}
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def rows(patient, alice, ada, hospital):
     FamilyInvitationFactory(patient=patient)
     record(Verb.VIEW, patient, actor=alice)
     study = StudyFactory(patient=patient, submitted_by=alice, state="analysed")
-    ReportFactory(study=study, review=ReviewFactory(study=study, doctor=alice))
+    DispatchFactory(report=ReportFactory(study=study, review=ReviewFactory(study=study, doctor=alice)))
     return {label: MODELS[label]._base_manager.filter(hospital=hospital).first() for label in THEIRS}
 
 
@@ -124,7 +126,7 @@ def test_a_list_of_patients_rows_is_on_record_with_each_hospital_of_it(
 ):
     root = UserFactory(is_staff=True, is_superuser=True)
     study = StudyFactory(patient__hospital=other_hospital, state="analysed")
-    ReportFactory(study=study, review=ReviewFactory(study=study))
+    DispatchFactory(report=ReportFactory(study=study, review=ReviewFactory(study=study)))
     for user, hospitals in ((ada, {hospital.pk}), (root, {hospital.pk, other_hospital.pk})):
         as_user(user).get(page(label, "changelist"))
         events = AccessEvent.objects.filter(actor=user, verb=Verb.VIEW, object_type="hospital")
