@@ -17,7 +17,7 @@ from clinical.patients.erasure import erasing
 from clinical.studies import bulk, intake, workflow
 from clinical.studies.display import png_name
 from clinical.studies.forms import check_study_date
-from clinical.studies.models import Radiograph
+from clinical.studies.models import Radiograph, State
 from clinical.studies.upload import Unplaced
 
 DISCARDED_DAYS = 30
@@ -31,7 +31,14 @@ def take(sender, data, sop_instance_uid):
     """
     radiograph, picture = intake.store(sender.hospital, data)
     submission = uuid.uuid5(uuid.NAMESPACE_OID, sop_instance_uid)
+    filed = list(radiograph.studies.all())
+    counting = [study for study in filed if study.state != State.CANCELLED]
+    for study in counting:
+        if study.submission == submission:  # somebody may have filed it for another than the header names
+            return study
     try:
+        if filed and not counting:
+            raise Unplaced("This film was filed before, and its study was cancelled or withdrawn.")
         patient, acquired_on = _place(picture)
         notices = intake.mismatches(picture, patient, acquired_on)
         if doubts := [notice for notice in notices if notice != intake.RIGHT_HAND]:  # which doctors are told of anyway

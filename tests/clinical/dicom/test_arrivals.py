@@ -1,5 +1,6 @@
 """What becomes of a film that comes by itself: filed for one patient beyond doubt, or it waits."""
 
+import uuid
 from datetime import date, timedelta
 
 import pytest
@@ -107,8 +108,25 @@ def test_a_picture_that_is_another_patients_already_waits(take, jane, room, hosp
     data = radiograph_files.dicom(**HEADER)
     uid = generate_uid()
     arrivals.take(room, data, uid)
-    Study.objects.update(patient=PatientFactory(hospital=hospital))
+    Study.objects.update(patient=PatientFactory(hospital=hospital), submission=uuid.uuid4())
     assert arrivals.take(room, data, uid).reason == "This very picture is filed for another patient of the hospital."
+
+
+def test_a_film_that_was_filed_by_hand_and_is_sent_again_stays_where_it_is(take, jane, room):
+    uid = generate_uid()
+    film = take(uid, PatientID="A-2")
+    study = StudyFactory(patient=jane, radiograph=film.radiograph, submission=film.submission)
+    film.delete()
+    assert take(uid, PatientID="A-2") == study
+    assert not Arrival.objects.exists()
+
+
+def test_a_film_whose_study_was_taken_back_is_not_filed_again_by_itself(take, jane):
+    uid = generate_uid()
+    study = take(uid)
+    Study.objects.update(state="cancelled")
+    assert take(uid).reason == "This film was filed before, and its study was cancelled or withdrawn."
+    assert Study.objects.get() == study
 
 
 def test_what_waits_and_is_sent_again_waits_once_and_comes_back_from_the_discarded(take, tess):

@@ -78,6 +78,14 @@ def test_a_film_arrives_and_is_a_study(port, hospital, room, patient, syntax):
         assert room.last_film_at >= room.last_called_at > room.created_at
 
 
+def test_a_film_that_is_sent_twice_is_one_study(port, hospital, patient):
+    film = radiograph_files.dicom(PatientID=patient.mrn)
+    for _ in range(2):
+        assert send(port, hospital, film).Status == receiver.SUCCESS
+    with scopes_disabled():
+        assert Study.objects.count() == 1
+
+
 def test_an_echo_is_answered_and_noted(port, hospital, room):
     with association(port, hospital) as asked:
         assert asked.send_c_echo().Status == receiver.SUCCESS
