@@ -4,13 +4,11 @@ import uuid
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from clinical.accounts import opened_in
 from clinical.accounts.permissions import clinician_required
-from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from clinical.dicom import arrivals
 from clinical.dicom.forms import ArrivalForm
@@ -20,9 +18,8 @@ from clinical.listing import listing
 from clinical.patients.models import Patient
 from clinical.patients.views import edit_record
 from clinical.studies import intake
-from clinical.studies.display import display_name
-from clinical.studies.intake import StorageFull
 from clinical.studies.upload import ARCHIVED, Unplaced, submit_stored
+from clinical.studies.views import deliver_picture
 
 
 @clinician_required
@@ -98,14 +95,7 @@ def register(request, pk):
 @clinician_required
 @require_GET
 def picture(request, pk):
-    film = get_object_or_404(Arrival.objects.select_related("radiograph"), pk=pk)
-    try:
-        name = display_name(film.radiograph)
-    except FileNotFoundError:
-        raise Http404("The stored radiograph is gone.") from None
-    except StorageFull as error:
-        return HttpResponse(str(error), status=507, content_type="text/plain")
-    return deliver(request, film, Verb.VIEW, name, content_type="image/png", filename="radiograph.png")
+    return deliver_picture(request, get_object_or_404(Arrival.objects.select_related("radiograph"), pk=pk))
 
 
 @clinician_required

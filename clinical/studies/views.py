@@ -328,14 +328,18 @@ amend = _asked_first(
 @clinician_required
 @require_GET
 def image(request, pk):
-    study = _study(request, pk)
+    return deliver_picture(request, _study(request, pk))
+
+
+def deliver_picture(request, row):
+    """Answer with the radiograph of a study, or of another row that has one, as a browser shows it."""
     try:
-        name = display_name(study.radiograph)
+        name = display_name(row.radiograph)
     except FileNotFoundError:
         raise Http404("The stored radiograph is gone.") from None
     except StorageFull as error:
         return HttpResponse(str(error), status=507, content_type="text/plain")
-    return deliver(request, study, Verb.VIEW, name, content_type="image/png", filename="radiograph.png")
+    return deliver(request, row, Verb.VIEW, name, content_type="image/png", filename="radiograph.png")
 
 
 @clinician_required
