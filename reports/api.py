@@ -1,7 +1,6 @@
 """Signed reports for programs, such as a hospital's archive. See `accounts.api`."""
 
 import django_filters
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -9,7 +8,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from clinical.accounts.api import Rounded
+from clinical.accounts.api import Rounded, binary
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from reports.dicom_downloads import deliver_encapsulated_pdf, deliver_structured_report
@@ -44,10 +43,6 @@ class ReportFilter(django_filters.FilterSet):
         fields = []
 
 
-def _bytes(content_type):
-    return {(200, content_type): OpenApiTypes.BINARY}
-
-
 @extend_schema_view(list=extend_schema(summary="Signed reports"))
 class ReportViewSet(mixins.ListModelMixin, GenericViewSet):
     """Every version of every signed report."""
@@ -72,19 +67,19 @@ class ReportViewSet(mixins.ListModelMixin, GenericViewSet):
         record(Verb.VIEW, report, request=request)
         return Response(self.get_serializer(report).data)
 
-    @extend_schema(summary="The report as PDF", responses=_bytes("application/pdf"))
+    @extend_schema(summary="The report as PDF", responses=binary("application/pdf"))
     @action(detail=True)
     def pdf(self, request, pk):
         report = self._ready()
         kind = {"content_type": "application/pdf", "filename": report.filename, "as_attachment": True}
         return deliver(request, report, Verb.DOWNLOAD, report.pdf, **kind)
 
-    @extend_schema(summary="The report as DICOM Structured Report", responses=_bytes("application/dicom"))
+    @extend_schema(summary="The report as DICOM Structured Report", responses=binary("application/dicom"))
     @action(detail=True, url_path="structured-report")
     def structured_report(self, request, pk):
         return deliver_structured_report(request, self._ready())
 
-    @extend_schema(summary="The PDF as DICOM Encapsulated PDF", responses=_bytes("application/dicom"))
+    @extend_schema(summary="The PDF as DICOM Encapsulated PDF", responses=binary("application/dicom"))
     @action(detail=True, url_path="encapsulated-pdf")
     def encapsulated_pdf(self, request, pk):
         return deliver_encapsulated_pdf(request, self._ready())

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
+from drf_spectacular.types import OpenApiTypes
 from knox.auth import TokenAuthentication
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
@@ -133,6 +134,11 @@ class Rounded(serializers.FloatField):
 
     def to_representation(self, value):
         return round(value, self.digits)
+
+
+def binary(content_type):
+    """For the description of a route: it answers with a file."""
+    return {(200, content_type): OpenApiTypes.BINARY}
 
 
 class Conflict(APIException):

@@ -55,10 +55,14 @@ def arrival(request, pk):
 
 def _page(request, film, form, status=200):
     record(Verb.VIEW, film, request=request)
-    known = Patient.objects.filter(mrn__iexact=film.mrn, anonymised_at=None).first() if film.mrn else None
+    known = _with_mrn(film.mrn)
     if known:
         record(Verb.VIEW, known, request=request, detail="perhaps the patient of a film")
     return render(request, "dicom/arrival.html", {"arrival": film, "form": form, "known": known}, status=status)
+
+
+def _with_mrn(mrn):
+    return Patient.objects.filter(mrn__iexact=mrn, anonymised_at=None).first() if mrn else None
 
 
 def _file(request, film, form):
@@ -73,7 +77,7 @@ def _file(request, film, form):
 
 
 def _place(picture, file_name, shared):
-    patient = Patient.objects.filter(mrn__iexact=shared["mrn"], anonymised_at=None).first()
+    patient = _with_mrn(shared["mrn"])
     if patient is None:
         raise Unplaced(f"No patient with the MRN {shared['mrn']}. Register the child first.", "unmatched")
     if patient.archived_at:

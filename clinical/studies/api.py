@@ -21,7 +21,7 @@ from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from clinical.accounts.api import Conflict, Rounded
+from clinical.accounts.api import Conflict, Rounded, binary
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from clinical.patients import fhir
@@ -157,10 +157,6 @@ class StudyApiFilter(StudyFilter):
     submitted_since = django_filters.IsoDateTimeFilter(field_name="submitted_at", lookup_expr="gte")
 
 
-def _bytes(content_type):
-    return {(200, content_type): OpenApiTypes.BINARY}
-
-
 @extend_schema_view(list=extend_schema(summary="Studies"))
 class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
     """Bone-age studies: one radiograph of one patient on one day."""
@@ -270,14 +266,14 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
             raise Conflict(str(error)) from None
         return Response(self.get_serializer(self.get_object()).data)
 
-    @extend_schema(summary="The file as it was submitted", responses=_bytes("application/octet-stream"))
+    @extend_schema(summary="The file as it was submitted", responses=binary("application/octet-stream"))
     @action(detail=True)
     def radiograph(self, request, pk):
         study = self.get_object()
         kind = {"content_type": "application/octet-stream", "filename": f"original.{study.radiograph.extension}"}
         return deliver(request, study, Verb.DOWNLOAD, study.radiograph.name, **kind, as_attachment=True)
 
-    @extend_schema(summary="Where the model looked", responses=_bytes("image/png"))
+    @extend_schema(summary="Where the model looked", responses=binary("image/png"))
     @action(detail=True, url_path="heat-map")
     def heat_map(self, request, pk):
         study = self.get_object()
