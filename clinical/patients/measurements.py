@@ -108,22 +108,31 @@ def remove(request, pk):
 @require_POST
 def put_back(request, pk):
     """Make the removed values `pk`, of a FormerMeasurement, count again; a second click changes nothing."""
-    former = get_object_or_404(FormerMeasurement, pk=pk, removed=True, **NAMED)
-    if former.patient.archived_at:
-        return _refused(request, former.patient)
-    values = {name: getattr(former, name) for name in VALUES}
     with transaction.atomic():
+        former = get_object_or_404(FormerMeasurement, pk=pk, removed=True)
+        # Locked, so that a correction of the birth comes before this or finds what was put back.
+        patient = get_object_or_404(Patient.objects.select_for_update(), pk=former.patient_id, anonymised_at=None)
+        if patient.archived_at:
+            return _refused(request, patient)
+        if former.measured_on < patient.date_of_birth:
+            return _refused(
+                request,
+                patient,
+                f"This measurement is dated {former.measured_on:%d %B %Y}, before the patient's birth. "
+                "Enter it anew with the right date.",
+            )
+        values = {name: getattr(former, name) for name in VALUES}
         measurement, created = Measurement.objects.get_or_create(
-            pk=former.measurement_key, defaults={"patient": former.patient, **values}
+            pk=former.measurement_key, defaults={"patient": patient, **values}
         )
         if created:
             record(Verb.RESTORE, measurement, request=request)
     messages.success(request, "The measurement was put back.")
-    return redirect("patients:detail", pk=former.patient_id)
+    return redirect("patients:detail", pk=patient.pk)
 
 
-def _refused(request, patient):
-    messages.warning(request, "This patient is archived. Restore the record before you change its measurements.")
+def _refused(request, patient, why="This patient is archived. Restore the record before you change its measurements."):
+    messages.warning(request, why)
     return redirect("patients:detail", pk=patient.pk)
 
 

@@ -227,6 +227,16 @@ def test_what_was_removed_no_longer_counts_and_can_be_put_back(as_user, alice, t
     assert client.get(reverse("patients:detail", args=[patient.pk])).context["removed_measurements"] == []
 
 
+def test_what_is_dated_before_a_birth_corrected_meanwhile_is_not_put_back(as_user, tess, patient, edited):
+    former = FormerMeasurementFactory(patient=patient, removed=True)
+    client = as_user(tess)
+    edited(client, patient, date_of_birth="2024-06-01")
+    page = client.post(reverse("patients:put_back_measurement", args=[former.pk]), follow=True)
+    assert page.status_code == 200
+    assert "dated 01 May 2024, before the patient&#x27;s birth. Enter it anew" in page.content.decode()
+    assert not patient.measurements.exists()
+
+
 def test_values_that_were_edited_cannot_be_put_back(as_user, alice, measurement):
     changed(as_user(alice), measurement, height_cm="138.5")
     former = FormerMeasurement.objects.get()
