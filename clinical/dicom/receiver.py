@@ -6,6 +6,7 @@ association.
 
 import logging
 import ssl
+import sys
 import threading
 from ipaddress import ip_address
 from socketserver import BaseServer
@@ -37,6 +38,7 @@ from clinical.dicom import arrivals
 from clinical.dicom.models import TITLE, Sender, title_of
 from clinical.studies.intake import StorageFull
 from inference.engine import UnreadableRadiograph
+from inference.engine.imaging import MAX_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +56,12 @@ SYNTAXES = [
     RLELossless,
 ]
 
+ASSOCIATIONS = 10
+LONGEST_PDU = 1 << 20  # bytes; senders are told to send no longer ones than 16 kB, but a request may propose much
+LONGEST_MESSAGE = MAX_BYTES + LONGEST_PDU  # a film that is a little too large is told so by whoever reads it
+
 # PS3.8, 9.3.4: result, source, reason
-CALLING_TITLE_UNKNOWN, TRY_AGAIN = (1, 1, 3), (2, 1, 1)
+CALLING_TITLE_UNKNOWN, TRY_AGAIN, TOO_MANY = (1, 1, 3), (2, 1, 1), (2, 3, 2)
 
 # PS3.4, B.2.3, and PS3.7, annex C
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND, PROCESSING_FAILURE = 0x0000, 0xA700, 0xC000, 0x0110
@@ -64,12 +70,13 @@ SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND, PROCESSING_FAILURE = 0x0000, 0xA70
 def start(address, port):
     """Listen in threads of this process until the server that is returned is shut down. Port 0 takes a free one."""
     entity = AE(ae_title=TITLE)
-    entity.maximum_associations = 10
-    entity.network_timeout = 60  # seconds; a sender that says nothing for longer holds none of the ten
+    entity.maximum_associations = sys.maxsize  # the library counts connections, `let_in` associations
+    entity.network_timeout = 60  # seconds; a sender that says nothing for longer holds none of ASSOCIATIONS
     entity.add_supported_context(Verification)
     for film in FILMS:
         entity.add_supported_context(film, SYNTAXES)
     handlers = [
+        (evt.EVT_CONN_OPEN, bound),
         (evt.EVT_REQUESTED, _with_connection(let_in)),
         (evt.EVT_C_ECHO, lambda event: SUCCESS),
         (evt.EVT_C_STORE, _with_connection(take)),
@@ -118,6 +125,25 @@ def _with_connection(handler):
     return handle
 
 
+def bound(event):
+    """Let a connection go over which more comes than any film needs.
+
+    The library believes whatever length it is told, and keeps in memory what comes, also of somebody it does not know.
+    """
+    association, connection = event.assoc, event.assoc.dul.socket
+    read = connection.recv
+
+    def recv(number):
+        messages, message = association.dimse.msg_queue, association.dimse.message
+        length = message.encoded_command_set.tell() + message.data_set.tell() if message else 0
+        if number > LONGEST_PDU or length > LONGEST_MESSAGE or not messages.empty():  # one that waits for no answer
+            logger.warning("%s sent more than a film, and was cut off", association.requestor.address)
+            raise OSError("More than a film.")  # for the library, a connection that is closed
+        return read(number)
+
+    connection.recv = recv
+
+
 def let_in(event):
     """Turn away, before anything is said, whoever is no sender of the hospital that is called."""
     requestor = event.assoc.requestor
@@ -131,6 +157,9 @@ def let_in(event):
         logger.warning("%r called %r from %s, and is no sender there", calling, called, requestor.address)
         return _turn_away(event, CALLING_TITLE_UNKNOWN)
     event.assoc.sender_key = sender.pk, sender.hospital_id
+    if sum(hasattr(association, "sender_key") for association in event.assoc.ae.active_associations) > ASSOCIATIONS:
+        logger.warning("%r called from %s while %s associations were open", calling, requestor.address, ASSOCIATIONS)
+        _turn_away(event, TOO_MANY)
 
 
 def _sender(called, calling, address):

@@ -3,7 +3,9 @@
 import io
 import socket
 import ssl
-from contextlib import contextmanager
+import struct
+import threading
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pydicom
@@ -16,6 +18,8 @@ from cryptography.x509.oid import NameOID
 from django_scopes import scopes_disabled
 from pydicom.uid import JPEG2000Lossless, RLELossless
 from pynetdicom import AE
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import CTImageStorage, DigitalXRayImageStorageForPresentation, Verification
 
 from clinical.accounts.models import Membership
@@ -200,7 +204,51 @@ def test_who_connects_and_says_nothing_keeps_nobody_out(room, hospital, settings
     tls = (ssl.create_default_context(cafile=certificate[0]), "localhost") if encrypted else None
     with (
         listening() as port,
-        socket.create_connection(("127.0.0.1", port)),
-        association(port, hospital, tls=tls) as asked,
+        ExitStack() as silent,
     ):
-        assert asked.is_established
+        for _ in range(receiver.ASSOCIATIONS + 2):
+            silent.enter_context(socket.create_connection(("127.0.0.1", port)))
+        with association(port, hospital, tls=tls) as asked:
+            assert asked.is_established
+
+
+def test_so_many_associations_are_open_at_once_and_no_more(port, hospital, monkeypatch):
+    monkeypatch.setattr(receiver, "ASSOCIATIONS", 2)
+    with association(port, hospital) as first, association(port, hospital) as second:
+        with association(port, hospital) as third:
+            assert third.is_rejected
+        assert first.send_c_echo().Status == second.send_c_echo().Status == receiver.SUCCESS
+
+
+# --- what nobody may make the portal hold in its memory ---
+
+
+def test_who_announces_more_than_a_request_needs_is_not_listened_to(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(struct.pack(">BxL", 1, receiver.LONGEST_PDU + 1))  # the head of an A-ASSOCIATE-RQ
+        assert connection.recv(1) == b""
+
+
+def test_a_sender_that_sends_more_than_a_film_is_cut_off(port, hospital, monkeypatch, caplog):
+    monkeypatch.setattr(receiver, "LONGEST_MESSAGE", 20_000)
+    assert "Status" not in send(port, hospital, radiograph_files.dicom(**HEADER))
+    assert "127.0.0.1 sent more than a film" in caplog.text
+    with scopes_disabled():
+        assert not Arrival.objects.exists()
+
+
+def test_a_sender_that_waits_for_no_answer_is_cut_off(port, hospital, monkeypatch):
+    answered = threading.Event()
+    monkeypatch.setattr(arrivals, "take", lambda *_: answered.wait(30))
+    film = pydicom.dcmread(io.BytesIO(radiograph_files.dicom(**HEADER)))
+    with association(port, hospital) as asked:
+        [context] = [each for each in asked.accepted_contexts if each.abstract_syntax == film.SOPClassUID]
+        for number in range(1, 4):
+            message = C_STORE()
+            message.MessageID, message.Priority = number, 2
+            message.AffectedSOPClassUID, message.AffectedSOPInstanceUID = film.SOPClassUID, film.SOPInstanceUID
+            message.DataSet = io.BytesIO(encode(film, True, True))
+            asked.dimse.send_msg(message, context.context_id)
+        asked.join(10)
+        assert asked.is_aborted
+    answered.set()
