@@ -57,8 +57,8 @@ def take(sender, data, sop_instance_uid):
         if duplicate.same_patient:
             return duplicate.earlier
         reason = "This very picture is filed for another patient of the hospital."
-    except Unplaced as unplaced:
-        reason = str(unplaced)
+    except (Unplaced, workflow.WrongState) as refused:
+        reason = str(refused)
     return _wait(sender, radiograph, picture.dicom, submission, reason)
 
 

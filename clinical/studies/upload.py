@@ -16,9 +16,8 @@ from clinical.studies import intake, workflow
 from clinical.studies.forms import UploadForm, check_study_date
 from clinical.studies.models import Radiograph, Study
 from clinical.studies.queries import with_row_facts
+from clinical.studies.workflow import ARCHIVED
 from inference.engine import UnreadableRadiograph, read_radiograph
-
-ARCHIVED = "This patient is archived. Restore the record before you upload."
 
 
 @dataclass
@@ -187,4 +186,6 @@ def _submit(request, patient, radiograph, picture, file_name, acquired_on, share
         }
         asks, earlier = str(duplicate), duplicate.earlier
         return UploadResult(file_name, "duplicate", asks, 409, None, notices, confirm, patient, earlier)
+    except workflow.WrongState as error:
+        return UploadResult(file_name, "refused", str(error), 422)
     return UploadResult(file_name, "queued", "Uploaded and queued.", 200, study, notices, filed_for=patient)

@@ -35,6 +35,8 @@ CORRECTED = ("acquired_on", "indication")
 OF_ANONYMISED = {"cancel", "withdraw"}  # the verbs that add nothing to a record
 MOVED_ON = "The study has moved on meanwhile; look at where it stands now."
 ANONYMISED = "The record is anonymised and takes no new entry: nothing was saved."
+ARCHIVED = "This patient is archived. Restore the record before you upload."
+BEFORE_BIRTH = "The date of birth was corrected meanwhile, to a day after this study date."
 DIFFERENCE_MONTHS, SDS = 12, 4  # beyond these a doctor is asked once whether child, sex and date are right
 FAR_OFF = f"Bone age and chronological age are more than {SDS} SD apart."
 
@@ -83,18 +85,19 @@ def outdated(study):
     return serving is not None and (serving.pk != version or not study.estimate_is_of_this_sex)
 
 
-def _lock_record(study, verb):
-    """An anonymisation or a correction that comes now waits, and finds what is added. Raises WrongState after an
-    anonymisation, unless `verb` is one of OF_ANONYMISED.
+def _lock_record(patient_id, verb):
+    """The record of a study as it stands. An anonymisation or a correction that comes now waits, and finds what is
+    added. Raises WrongState after an anonymisation, unless `verb` is one of OF_ANONYMISED.
     """
-    patient = Patient.objects.select_for_update(no_key=True).filter(pk=study.patient_id).first()
+    patient = Patient.objects.select_for_update(no_key=True).filter(pk=patient_id).first()
     if patient is None or (patient.anonymised_at and verb not in OF_ANONYMISED):
         raise WrongState(ANONYMISED)
+    return patient
 
 
 def _move(study, verb, to, **conditions):
     """Change the state of a study whose record is locked by then."""
-    _lock_record(study, verb)
+    _lock_record(study.patient_id, verb)
     _set_state(study, verb, to, **conditions)
 
 
@@ -113,8 +116,14 @@ def submit(*, patient, radiograph, acquired_on, indication, notices, submission,
     `via`: for the record, what sent it in the name of `actor`.
 
     Raises DuplicateRadiograph when the picture belongs to an earlier submission, unless `confirmed`; always when that
-    has the same key and says something else. A cancelled study is none.
+    has the same key and says something else. A cancelled study is none. Raises WrongState when the record, as it
+    stands by now, takes no study of that day.
     """
+    patient = _lock_record(patient.pk, "submit")
+    if patient.archived_at:
+        raise WrongState(ARCHIVED)
+    if acquired_on < patient.date_of_birth:
+        raise WrongState(BEFORE_BIRTH)
     # Locked: of a double click, or of one file dropped twice, the second finds the study of the first.
     filed = list(Radiograph.objects.select_for_update().get(pk=radiograph.pk).studies.all())
     own = [study for study in filed if study.patient_id == patient.pk]
@@ -158,10 +167,12 @@ def retry(study, actor):
 def correct(study, actor, *, seen, acquired_on, indication, notices):
     """Put the study date and the indication right, in sight of those in `seen`; `notices` are those of the new date.
 
-    Raises WrongState for a signed study, which is amended first, and when others stand there by now. A reading made
-    before is judged anew, and read again before it is signed (`Study.corrections`).
+    Raises WrongState for a signed study, which is amended first, when others stand there by now, and for a day before
+    the birth. A reading made before is judged anew, and read again before it is signed (`Study.corrections`).
     """
-    _lock_record(study, "correct")
+    patient = _lock_record(study.patient_id, "correct")
+    if acquired_on < patient.date_of_birth:
+        raise WrongState(BEFORE_BIRTH)
     before = dict(zip(CORRECTED, seen, strict=True))
     after = dict(zip(CORRECTED, (acquired_on, indication), strict=True))
     rows = Study.objects.filter(pk=study.pk, state__in=TABLE["correct"])
@@ -182,7 +193,7 @@ def reanalyse(study, actor):
 
     Raises WrongState unless it was another version that read it, or as that of a child of the other sex.
     """
-    _lock_record(study, "reanalyse")
+    _lock_record(study.patient_id, "reanalyse")
     rows = Study.objects.filter(pk=study.pk, state__in=TABLE["reanalyse"], analysis=study.analysis, reanalysis=None)
     # Locked: of two at once the second finds a reanalysis.
     if not rows.select_for_update(of=("self",)).first():
@@ -265,7 +276,7 @@ def sign(study, doctor, seen):
 
     Raises WrongState when another one counts now, or it was judged by what has been corrected since.
     """
-    _lock_record(study, "sign")
+    _lock_record(study.patient_id, "sign")
     study.refresh_from_db()  # now that no correction can come in between
     if study.corrections:
         raise WrongState(f"Since this reading {' and '.join(study.corrections)}. Read the study again, then sign it.")

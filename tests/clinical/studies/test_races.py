@@ -85,6 +85,30 @@ def test_a_file_sent_by_many_at_once_is_one_study(study, doctor, keys):
     assert all(isinstance(outcome, workflow.DuplicateRadiograph) for outcome in others)
 
 
+def test_films_that_come_while_the_record_is_anonymised_are_filed_before_that_or_not_at_all(study, doctor):
+    decided = ErasureFactory(patient=study.patient)
+    films = RadiographFactory.create_batch(CROWD, hospital=study.hospital)
+
+    def act(number):
+        if number == 0:
+            return erasure.carry_out(decided.pk)
+        return workflow.submit(
+            patient=study.patient,
+            radiograph=films[number],
+            acquired_on=study.acquired_on,
+            indication="Doe",
+            notices=[],
+            submission=uuid.uuid4(),
+            actor=doctor,
+        )
+
+    outcomes = at_once(act)
+    filed = [outcome for outcome in outcomes if isinstance(outcome, Study)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, workflow.WrongState)]
+    # An anonymisation waits for what is being read.
+    assert (outcomes[0], len(filed), len(refused)) in [(True, 0, CROWD - 1), (False, CROWD - 1, 0)]
+
+
 def test_of_why_doctors_withdraw_while_the_record_is_anonymised_nothing_stays(study, doctor):
     decided = ErasureFactory(patient=study.patient)
 
