@@ -305,6 +305,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "clinical.studies.tasks.judge_due",
         "schedule": env.int("SWEEP_SECONDS", 60),
     },
+    "compare-with-corrected-records": {
+        "task": "clinical.studies.tasks.compare_due",
+        "schedule": env.int("SWEEP_SECONDS", 60),
+    },
     "tell-of-tokens-that-end": {
         "task": "clinical.accounts.tasks.tell_of_tokens_that_end",
         "schedule": 24 * 3600,

@@ -202,7 +202,7 @@ def _anonymise(patient):
         review.age_months = review.study.chronological_age_months  # to the day it would tell the date of birth
         review.impression = review.comment = ""
         review.save()
-    studies.update(indication="", notices=[], cancellation_reason="")
+    studies.update(indication="", notices=[], comparison_due=False, cancellation_reason="")
 
 
 def _erase(patient, analyses):

@@ -102,6 +102,9 @@ class Study(models.Model):
         "studies.Review", on_delete=models.PROTECT, null=True, related_name="+", help_text="The one that counts now."
     )
     notices = models.JSONField(default=list, help_text="What in the file does not fit the record, in sentences.")
+    comparison_due = models.BooleanField(
+        default=False, editable=False, help_text="The record was corrected since the file was compared with it."
+    )
     sds = models.FloatField(
         "SDS", null=True, editable=False, help_text="Standard deviation score of the bone age that counts."
     )
@@ -134,6 +137,7 @@ class Study(models.Model):
             models.Index(fields=["hospital", "doctors_turn", "-submitted_at", "-id"]),
             models.Index(fields=["hospital", "technicians_turn", "-submitted_at", "-id"]),
             models.Index(fields=["hospital", "sds"]),
+            models.Index(fields=["id"], condition=models.Q(comparison_due=True), name="study_comparison_due"),
         ]
 
     def __str__(self):

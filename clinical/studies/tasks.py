@@ -1,5 +1,5 @@
 from clinical.accounts.scope import every_hospital, tenant_task
-from clinical.studies import judgement, occlusion
+from clinical.studies import comparison, judgement, occlusion
 
 
 @tenant_task
@@ -13,3 +13,10 @@ def judge_due():
     """Once another reference table was chosen, and every minute: see `judgement.judge_due`."""
     with every_hospital():
         judgement.judge_due()
+
+
+@tenant_task
+def compare_due():
+    """Once a record was corrected, and every minute: see `comparison.compare_due`."""
+    with every_hospital():
+        comparison.compare_due()

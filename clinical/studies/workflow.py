@@ -10,6 +10,7 @@ from clinical.accounts.models import Role
 from clinical.accounts.permissions import CLINICAL_ROLES
 from clinical.audit.record import Verb, record
 from clinical.patients.models import Patient
+from clinical.studies.comparison import compare_anew, is_described_alike
 from clinical.studies.intake import RIGHT_HAND
 from clinical.studies.judgement import judge
 from clinical.studies.models import SIGNED, TROUBLE, Radiograph, State, Study
@@ -119,7 +120,7 @@ def submit(*, patient, radiograph, acquired_on, indication, notices, submission,
     has the same key and says something else. A cancelled study is none. Raises WrongState when the record, as it
     stands by now, takes no study of that day.
     """
-    patient = _lock_record(patient.pk, "submit")
+    compared, patient = patient, _lock_record(patient.pk, "submit")
     if patient.archived_at:
         raise WrongState(ARCHIVED)
     if acquired_on < patient.date_of_birth:
@@ -150,6 +151,8 @@ def submit(*, patient, radiograph, acquired_on, indication, notices, submission,
         submitted_by=actor,
     )
     study.save(force_insert=True)
+    if not is_described_alike(patient, compared):
+        compare_anew(Study.objects.filter(pk=study.pk))
     record(Verb.SUBMIT, study, actor=actor, detail=via)
     return study
 
@@ -180,6 +183,8 @@ def correct(study, actor, *, seen, acquired_on, indication, notices):
         raise WrongState(MOVED_ON)
     if not rows.filter(**before).update(**after, notices=notices):
         raise WrongState("Somebody has corrected this study meanwhile; look at what stands there now.")
+    if not is_described_alike(patient, study.patient):
+        compare_anew(rows)
     changes = {name: (before[name], after[name]) for name in CORRECTED if before[name] != after[name]}
     if changes:
         judge(rows)
@@ -299,7 +304,9 @@ def amend(study, doctor, reason):
     _move(study, "amend", State.REVIEWED)
     study.sex = study.patient.sex
     study.save(update_fields=["sex"])
-    judge(Study.objects.filter(pk=study.pk))
+    opened = Study.objects.filter(pk=study.pk)
+    judge(opened)
+    compare_anew(opened)
     record(Verb.AMEND, study, actor=doctor, changes=_why(reason))
     amended.send(Study, study=study, actor=doctor, reason=reason)
 
