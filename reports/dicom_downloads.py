@@ -3,7 +3,7 @@
 from django.http import Http404
 
 from clinical.audit.downloads import deliver_made
-from reports.dicom_header import encoded
+from reports.dicom_header import encoded, source
 from reports.encapsulated_pdf import encapsulated_pdf
 
 
@@ -22,7 +22,7 @@ def deliver_encapsulated_pdf(request, report):
 
 def _deliver(request, report, make, kind):
     try:
-        content = encoded(make(report))
+        content = encoded(make(report, source(report.study.radiograph)))
     except FileNotFoundError:
         raise Http404("This file is not in the storage.") from None
     filename = f"{report.number}-v{report.version}-{kind}.dcm"

@@ -7,7 +7,7 @@ again for some days.
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from clinical import sweep
@@ -49,11 +49,18 @@ def start(dispatch_id):
     return Dispatch.objects.select_related(*related, *further).get(pk=dispatch_id)
 
 
+def put_on_record(dispatch):
+    """Before the bytes leave; an archive that refuses a part may have kept another."""
+    record(Verb.EXPORT, dispatch.report, detail=f"to {dispatch.archive}")
+
+
 @transaction.atomic
 def finish(dispatch):
+    """It has arrived; what the archive did not take while it was away follows."""
     sent = {"state": DispatchState.SENT, "sent_at": timezone.now(), "reason": ""}
     if Dispatch.objects.filter(pk=dispatch.pk, state=DispatchState.WAITING).update(**sent):
-        record(Verb.EXPORT, dispatch.report, detail=f"to {dispatch.archive}")
+        for refused in _refused().filter(archive=dispatch.archive):
+            _deliver(refused)
 
 
 def fail(dispatch, reason):
@@ -70,14 +77,29 @@ def send_again(dispatch, actor):
     _deliver(dispatch)
 
 
-def deliver_due():
-    """Send again what has lost its worker or its message, and what an archive has not taken. Returns how many."""
+def _refused():
+    """What an archive has not taken, and is asked to take again."""
     now = timezone.now()
+    return Dispatch.objects.filter(
+        state=DispatchState.FAILED, started_at__lt=now - PAUSE, created_at__gt=now - PATIENCE
+    )
+
+
+def deliver_due():
+    """Send again what has lost its worker or its message, and to each archive one that it has not taken, so that one
+    which is away holds up no worker. Returns how many.
+    """
+    now = timezone.now()
+    waiting, failed = Q(state=DispatchState.WAITING), Q(state=DispatchState.FAILED)
     with every_hospital(), transaction.atomic():
-        refused = Dispatch.objects.filter(
-            state=DispatchState.FAILED, started_at__lt=now - PAUSE, created_at__gt=now - PATIENCE
-        )
-        due = [*sweep.due(Dispatch.objects.filter(state=DispatchState.WAITING)), *refused]
+        lost = list(sweep.due(Dispatch.objects.filter(waiting)))
+        asked = Dispatch.objects.filter(waiting | failed & Q(started_at__gte=now - PAUSE)).values("archive")
+        refused = _refused().exclude(archive__in=asked).order_by("-started_at")
+        # Of each archive the last, which waits longest: one that it never takes does not stand in the way of others.
+        due = [*lost, *{dispatch.archive_id: dispatch for dispatch in refused}.values()]
         for dispatch in due:
-            _deliver(dispatch)
+            if dispatch.created_at > now - PATIENCE:
+                _deliver(dispatch)
+            else:
+                fail(dispatch, "It was lost each time a worker began with it. Tell the platform's staff.")
     return len(due)

@@ -6,17 +6,16 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DT
 
-from reports.dicom_header import PRODUCT, header, signed_at, source, text, uid
+from reports.dicom_header import PRODUCT, header, signed_at, text, uid
 
 
-def encapsulated_pdf(report):
-    """The Dataset of a report that is ready: Encapsulated PDF Storage (PS3.3, A.45.1).
+def encapsulated_pdf(report, film):
+    """The Dataset of a report that is ready, of `film`, its `source`: Encapsulated PDF Storage (PS3.3, A.45.1).
 
-    Raises FileNotFoundError when the PDF, or the radiograph that came as DICOM, is gone.
+    Raises FileNotFoundError when the PDF is gone.
     """
     with storages["private"].open(report.pdf) as file:
         pdf = file.read()
-    film = source(report.study.radiograph)
     dataset = identified(report, film)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -17,7 +17,7 @@ from pydicom.valuerep import DT
 from clinical.patients.fhir import BONE_AGE
 from clinical.studies.intake import RIGHT_HAND
 from clinical.studies.models import Method
-from reports.dicom_header import PRODUCT, person_name, signed_at, source, text, uid
+from reports.dicom_header import PRODUCT, person_name, signed_at, text, uid
 from reports.encapsulated_pdf import identified
 
 logging.getLogger("highdicom").setLevel(logging.CRITICAL)  # it quotes names
@@ -41,9 +41,8 @@ NORMALITY = {
 NOT_DIAGNOSTIC = "Not for diagnosis without review by a physician"
 
 
-def structured_report(report):
-    """The Dataset of a report. Raises FileNotFoundError when the radiograph that came as DICOM is gone."""
-    film = source(report.study.radiograph)
+def structured_report(report, film):
+    """The Dataset of a report of `film`, which is its `source`."""
     # highdicom takes patient and study from the first piece of evidence. A film that came as a picture is none for a
     # PACS; the report's own PDF is always there, and its header says of the patient what the record says.
     evidence = [identified(report, film), *([film] if film else [])]

@@ -9,6 +9,7 @@ from clinical.dicom.storage import NotStored, store
 from reports import dispatch as dispatches
 from reports import workflow
 from reports.content import of_report
+from reports.dicom_header import source
 from reports.encapsulated_pdf import encapsulated_pdf
 from reports.pdf import render
 
@@ -53,7 +54,9 @@ def dispatch(*, dispatch_id):
     from reports.structured_report import structured_report
 
     try:
-        store(found.archive, [structured_report(found.report), encapsulated_pdf(found.report)])
+        film = source(found.report.study.radiograph)
+        instances = [make(found.report, film) for make in (structured_report, encapsulated_pdf)]
+        store(found.archive, instances, leaving=lambda: dispatches.put_on_record(found))
     except DatabaseError:
         raise
     except NotStored as error:

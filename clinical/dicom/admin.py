@@ -27,6 +27,10 @@ class ArchiveAdmin(PortalAdmin):
     search_help_text = "Name, AE title or host."
     fields = ["hospital", "name", "ae_title", "host", "port", "encrypted"]
 
+    def get_readonly_fields(self, request, obj=None):
+        """One hospital's reports are on their way there: it never becomes another's."""
+        return [*super().get_readonly_fields(request, obj), *(["hospital"] if obj else [])]
+
 
 @admin.register(Arrival)
 class ArrivalAdmin(ReadOnlyAdmin):

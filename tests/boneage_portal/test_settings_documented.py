@@ -71,6 +71,13 @@ def test_compose_asks_for_variables_that_are_explained():
     assert INTERPOLATED.issubset(re.findall(r"`([A-Z0-9_]+)`", DOCUMENT))
 
 
+@pytest.mark.parametrize("service", ["dicom", "worker-default"])
+def test_who_speaks_tls_on_the_dicom_network_has_its_files(service):
+    """The receiver, and the workers that send reports to the archives."""
+    volumes = yaml.safe_load(COMPOSE)["services"][service]["volumes"]
+    assert volumes == ["private:/var/lib/boneage/private", "${TLS_DIR:-./deploy/tls}:/etc/dicom/tls:ro"]
+
+
 def test_compose_holds_no_secret():
     secret = re.compile(r"^\s+\w*(?:SECRET|PASSWORD|KEY)\w*:[ \t]*(\S.*)?$", re.MULTILINE)
     values = [value for value in secret.findall(COMPOSE) if value]

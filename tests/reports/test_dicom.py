@@ -12,7 +12,7 @@ from pydicom.datadict import tag_for_keyword
 
 from clinical.studies.intake import RIGHT_HAND
 from clinical.studies.models import Study
-from reports.dicom_header import encoded
+from reports.dicom_header import encoded, source
 from reports.encapsulated_pdf import encapsulated_pdf
 from reports.models import Report
 from reports.structured_report import structured_report
@@ -25,7 +25,8 @@ MAKE = {"structured-report": structured_report, "encapsulated-pdf": encapsulated
 
 def as_file(make, report):
     """What a PACS reads, of the rows as they are in the database."""
-    return io.BytesIO(encoded(make(Report.objects.get(pk=report.pk))))
+    report = Report.objects.get(pk=report.pk)
+    return io.BytesIO(encoded(make(report, source(report.study.radiograph))))
 
 
 def read(make, report):

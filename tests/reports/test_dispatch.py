@@ -1,19 +1,25 @@
 """Signed reports go into an archive by themselves: a real storage SCP in this process takes them, or does not."""
 
+import threading
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pydicom
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 from django.utils import timezone
-from pydicom.uid import EncapsulatedPDFStorage, EnhancedSRStorage
-from pynetdicom import AE, evt
+from pydicom.uid import CTImageStorage, EncapsulatedPDFStorage, EnhancedSRStorage, ImplicitVRLittleEndian
+from pynetdicom import AE, DEFAULT_TRANSFER_SYNTAXES, evt
 
 from clinical.audit.models import AccessEvent
+from clinical.dicom import storage
 from clinical.dicom.models import Archive, title_of
+from clinical.studies.models import Radiograph
 from reports import dispatch, tasks
 from reports.models import Dispatch, Report
-from tests.factories import ArchiveFactory, ReportFactory
+from tests import radiograph_files
+from tests.factories import ArchiveFactory, DispatchFactory, ReportFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 # The library only lets go of a socket that could not be connected.
@@ -22,7 +28,13 @@ DEAF = 1  # a port
 
 
 @contextmanager
-def listening(takes=(EnhancedSRStorage, EncapsulatedPDFStorage), status=0x0000, title="PACS"):
+def listening(
+    takes=(EnhancedSRStorage, EncapsulatedPDFStorage),
+    syntaxes=DEFAULT_TRANSFER_SYNTAXES,
+    status=0x0000,
+    title="PACS",
+    handlers=(),
+):
     """An archive; yields (its port, the instances that it was sent, by whom)."""
     came, callers = [], []
 
@@ -35,9 +47,10 @@ def listening(takes=(EnhancedSRStorage, EncapsulatedPDFStorage), status=0x0000, 
     entity = AE(ae_title=title)
     entity.require_called_aet = True
     for kind in takes:
-        entity.add_supported_context(kind)
+        entity.add_supported_context(kind, syntaxes)
     requested = (evt.EVT_REQUESTED, lambda event: callers.append(event.assoc.requestor.primitive.calling_ae_title))
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store), requested])
+    handlers = [(evt.EVT_C_STORE, store), requested, *handlers]
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     try:
         yield server.server_address[1], came, callers
     finally:
@@ -68,8 +81,8 @@ def made(signed, patient, archive, messages, delivered, django_capture_on_commit
     return report
 
 
-def run(port):
-    Archive.objects.update(port=port)
+def run(port, **archive):
+    Archive.objects.update(port=port, **archive)
     tasks.dispatch(dispatch_id=Dispatch.objects.get().pk)
     return Dispatch.objects.get()
 
@@ -85,7 +98,30 @@ def test_a_report_is_sent_once_it_is_made(made, archive, messages, hospital):
     assert {instance.PatientID for instance in came} == {"A-1"}
     assert len({instance.StudyInstanceUID for instance in came}) == 1
     assert callers == [title_of(hospital.pk)]
-    assert AccessEvent.objects.filter(verb="export", object_key=str(made.pk), detail="to PACS").count() == 1
+    assert exports(made).count() == 1
+
+
+def exports(report):
+    return AccessEvent.objects.filter(verb="export", object_key=str(report.pk), detail="to PACS")
+
+
+def test_the_header_of_a_film_is_read_once(made, monkeypatch):
+    private, name = storages["private"], made.study.radiograph.name
+    private.delete(name)
+    private.save(name, ContentFile(radiograph_files.dicom()))
+    Radiograph.objects.update(format="dicom")
+    opened, open_ = [], private.open
+    monkeypatch.setattr(private, "open", lambda name: opened.append(name) or open_(name))
+    with listening() as (port, *_):
+        assert run(port).state == "sent"
+    assert sorted(opened) == sorted([name, made.pdf])
+
+
+def test_an_archive_that_knows_the_default_transfer_syntax_alone_is_sent_to(made):
+    with listening(syntaxes=[ImplicitVRLittleEndian]) as (port, came, _):
+        assert run(port).state == "sent"
+    assert {instance.file_meta.TransferSyntaxUID for instance in came} == {ImplicitVRLittleEndian}
+    assert {instance.PatientID for instance in came} == {"A-1"}
 
 
 def test_a_message_that_comes_twice_sends_once(made):
@@ -117,6 +153,7 @@ def test_reports_of_another_hospital_go_elsewhere(archive, other_hospital, messa
     [
         ({"status": 0xA700}, "PACS refused a part of the report, with status A700."),
         ({"takes": (EnhancedSRStorage,)}, "PACS takes no Encapsulated PDF Storage."),
+        ({"takes": (CTImageStorage,)}, "PACS takes no Enhanced SR Storage and no Encapsulated PDF Storage."),
         ({"title": "OTHER"}, "PACS turned the portal away. It must know BONEAGE{} and this address."),
     ],
 )
@@ -124,6 +161,45 @@ def test_what_an_archive_does_not_take_says_why(made, hospital, options, reason)
     with listening(**options) as (port, *_):
         failed = run(port)
     assert (failed.state, failed.reason) == ("failed", reason.format(hospital.pk))
+
+
+def test_to_an_archive_that_does_not_take_all_nothing_leaves(made):
+    with listening(takes=(EnhancedSRStorage,)) as (port, came, _):
+        run(port)
+    assert came == []
+    assert not exports(made).exists()
+
+
+def test_what_leaves_is_on_record_although_the_archive_refuses_it(made):
+    with listening(status=0xA700) as (port, came, _):
+        assert run(port).state == "failed"
+    assert len(came) == exports(made).count() == 1
+
+
+def test_an_archive_that_reads_no_further_holds_up_no_worker(made, monkeypatch):
+    monkeypatch.setattr(storage, "ANSWERING", 1)
+    name = storages["private"].save("reports/large.pdf", ContentFile(bytes(30_000_000)))  # more than sockets hold
+    Report.objects.update(pdf=name)
+    thaw, thawed = threading.Event(), []
+
+    def freeze(event):
+        message = event.assoc.dimse.message
+        if message and message.data_set.tell() > 1_000_000 and not thawed:
+            thawed.append(thaw.wait(20))
+
+    with listening(handlers=[(evt.EVT_PDU_RECV, freeze)]) as (port, *_):
+        try:
+            assert run(port).reason == "PACS broke off the connection."
+            assert thawed == []
+        finally:
+            thaw.set()
+
+
+def test_certificates_that_a_worker_cannot_read_are_said_to_be_that(made, settings, caplog):
+    settings.DICOM_TLS_CERTIFICATE = settings.DICOM_TLS_KEY = "/etc/dicom/tls/none.pem"
+    failed = run(DEAF, encrypted=True)
+    assert failed.reason == "The certificates for PACS could not be read. Tell the platform's staff."
+    assert "DICOM_TLS_CERTIFICATE" in caplog.text
 
 
 @nobody_listens
@@ -146,6 +222,73 @@ def test_an_archive_that_is_away_is_asked_again_for_some_days(made, messages, dj
     assert not swept(started_at=timedelta(minutes=16))
 
 
+@pytest.fixture
+def refused(archive):
+    """Make a dispatch that the archive did not take some minutes ago: `refused(20)`."""
+
+    def make(minutes, archive=archive):
+        report = ReportFactory(study__patient__hospital=archive.hospital)
+        ago = timezone.now() - timedelta(minutes=minutes)
+        return DispatchFactory(report=report, archive=archive, state="failed", started_at=ago, delivered_at=ago)
+
+    return make
+
+
+def sweep(messages, capture):
+    messages.clear()
+    with capture(execute=True):
+        dispatch.deliver_due()
+    return messages
+
+
+def test_an_archive_that_is_away_is_asked_with_one_report(refused, messages, django_capture_on_commit_callbacks):
+    _, first = refused(20), refused(30)
+    elsewhere = refused(20, ArchiveFactory(hospital=first.hospital, name="Second"))
+    assert sorted(sweep(messages, django_capture_on_commit_callbacks)) == [first.pk, elsewhere.pk]
+    assert sweep(messages, django_capture_on_commit_callbacks) == []  # these are on their way
+    Dispatch.objects.filter(state="waiting").update(state="failed", started_at=timezone.now())
+    assert sweep(messages, django_capture_on_commit_callbacks) == []
+
+
+def test_a_report_that_an_archive_never_takes_stands_in_no_others_way(
+    refused, messages, django_capture_on_commit_callbacks
+):
+    never, other = refused(30), refused(20)
+    assert sweep(messages, django_capture_on_commit_callbacks) == [never.pk]
+    Dispatch.objects.filter(pk=never.pk).update(state="failed", started_at=timezone.now() - timedelta(minutes=16))
+    assert sweep(messages, django_capture_on_commit_callbacks) == [other.pk]
+
+
+def test_what_an_archive_did_not_take_follows_once_it_takes_something(
+    made, refused, messages, django_capture_on_commit_callbacks
+):
+    taken = Dispatch.objects.get()
+    missed, _tried_just_now = refused(20), refused(1)
+    refused(20, ArchiveFactory(hospital=made.hospital, name="Second"))
+    messages.clear()
+    with django_capture_on_commit_callbacks(execute=True):
+        dispatch.finish(taken)
+    assert messages == [missed.pk]
+
+
+def test_what_no_worker_could_begin_with_is_given_up_after_some_days(
+    made, messages, django_capture_on_commit_callbacks
+):
+    long_ago = timezone.now() - timedelta(days=4)
+    Dispatch.objects.update(created_at=long_ago, delivered_at=long_ago, started_at=long_ago)
+    assert sweep(messages, django_capture_on_commit_callbacks) == []
+    assert Dispatch.objects.get().state == "failed"
+
+
+def test_an_archive_never_becomes_another_hospitals(as_user, root, archive, other_hospital):
+    fields = {"hospital": other_hospital.pk, "name": "PACS 2", "ae_title": "PACS", "host": "pacs", "port": 104}
+    assert as_user(root).post(f"/admin/dicom/archive/{archive.pk}/change/", fields).status_code == 302
+    kept = Archive.objects.get()
+    assert (kept.hospital, kept.name) == (archive.hospital, "PACS 2")
+    as_user(root).post("/admin/dicom/archive/add/", fields)
+    assert Archive.objects.exclude(pk=archive.pk).get().hospital == other_hospital
+
+
 def test_a_lost_message_is_sent_again(made, messages, django_capture_on_commit_callbacks):
     Dispatch.objects.update(delivered_at=None)
     messages.clear()
@@ -162,7 +305,7 @@ def test_a_pdf_that_is_lost_says_so(made):
 
 
 def test_what_goes_wrong_leaves_no_name_in_the_log(made, monkeypatch, caplog):
-    def fail(*_):
+    def fail(*_, **__):
         raise ValueError("Doe^Jane")
 
     monkeypatch.setattr(tasks, "store", fail)
