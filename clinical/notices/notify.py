@@ -32,10 +32,9 @@ def notify(users, kind, *, hospital, message, url):
             transaction.on_commit(lambda kwargs=kwargs: mail_due.apply_async(kwargs=kwargs), robust=True)
 
 
-def take_back(kind, url, user=None):
+def take_back(kind, url, **told):
     """What is told at `url`, or at a part of it, is true no longer: forget what is unread, mailed or not.
 
-    Of `user` alone where one is given.
+    `told`: the user to whom or the hospital of which, where it is not all.
     """
-    told = Notification.objects.unread().about(url).filter(kind=kind)
-    (told.filter(user=user) if user else told).delete()
+    Notification.objects.unread().about(url).filter(kind=kind, **told).delete()

@@ -72,7 +72,14 @@ class PatientForm(forms.ModelForm):
             raise forms.ValidationError("The date of birth lies more than 100 years back. Check the year.")
         first = None if self.instance._state.adding else self.instance.studies.order_by("acquired_on").first()
         if first and born > first.acquired_on:
-            raise forms.ValidationError(f"A study of this patient is dated {first.acquired_on}, before this birth.")
+            raise forms.ValidationError(
+                format_html(
+                    "A study of this patient is dated {}, before this birth. "
+                    'Check both, or <a href="{}">open that study</a> to correct its date.',
+                    first.acquired_on,
+                    reverse("studies:detail", args=[first.pk]),
+                )
+            )
         first = None if self.instance._state.adding else self.instance.measurements.order_by("measured_on").first()
         if first and born > first.measured_on:
             raise forms.ValidationError(

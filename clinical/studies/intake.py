@@ -11,11 +11,9 @@ from django.db import IntegrityError, transaction
 from django.utils.formats import date_format
 
 from clinical.studies.image_statistics import image_statistics
-from clinical.studies.models import Radiograph
+from clinical.studies.models import RIGHT_HAND, Radiograph
 from inference.engine import UnreadableRadiograph, read_radiograph
 from inference.engine.imaging import MAX_BYTES
-
-RIGHT_HAND = "The file says right hand. Bone age is read from the left hand."  # the report asks for it
 
 
 class StorageFull(Exception):

@@ -31,6 +31,7 @@ class State(models.TextChoices):
 
 TROUBLE = (State.FAILED, State.REJECTED)
 SIGNED = (State.SIGNED, State.RELEASED)
+RIGHT_HAND = "The file says right hand. Bone age is read from the left hand."  # the report tells, nobody is asked
 REASON_LENGTH = 300  # of why a study is taken back or a report amended
 
 
@@ -148,9 +149,14 @@ class Study(models.Model):
         return self.state in PENDING
 
     @property
+    def questions(self):
+        """The notices that each reading asks about."""
+        return [notice for notice in self.notices if notice != RIGHT_HAND]
+
+    @property
     def is_in_question(self):
         """Whether the file does not fit the record, and no doctor has said yet that it is meant: each reading asks."""
-        return bool(self.notices) and self.review_id is None and self.state != State.CANCELLED
+        return bool(self.questions) and self.review_id is None and self.state != State.CANCELLED
 
     @property
     def film_is_gone(self):

@@ -7,9 +7,13 @@ from clinical.accounts.models import Role, User
 from clinical.notices.models import Kind
 from clinical.notices.notify import notify, take_back
 from clinical.patients.families import child_page
-from clinical.studies.models import State
-from clinical.studies.workflow import amended, released
+from clinical.studies.models import State, Study
+from clinical.studies.workflow import amended, released, reviewed, withdrawn
 from inference.workflow import analysis_changed
+
+
+def _to_be_read():
+    return f"{reverse('studies:worklist')}?state={State.ANALYSED}"
 
 
 def report_page(study):
@@ -57,5 +61,11 @@ def tell_the_staff(sender, analysis, **kwargs):
             Kind.READING_DUE,
             hospital=study.hospital,
             message="Studies are ready for reading.",
-            url=f"{reverse('studies:worklist')}?state={State.ANALYSED}",
+            url=_to_be_read(),
         )
+
+
+@receiver([reviewed, withdrawn])
+def nothing_is_left_to_be_read(sender, study, **kwargs):
+    if not Study.objects.filter(hospital=study.hospital_id, state=State.ANALYSED).exists():
+        take_back(Kind.READING_DUE, _to_be_read(), hospital=study.hospital_id)

@@ -11,7 +11,6 @@ from clinical.accounts.permissions import CLINICAL_ROLES
 from clinical.audit.record import Verb, record
 from clinical.patients.models import Patient
 from clinical.studies.comparison import compare_anew, is_described_alike
-from clinical.studies.intake import RIGHT_HAND
 from clinical.studies.judgement import judge
 from clinical.studies.models import SIGNED, TROUBLE, Radiograph, State, Study
 from inference import registry
@@ -25,7 +24,8 @@ TABLE = {
     "cancel": {State.QUEUED: CLINICIANS},
     "withdraw": dict.fromkeys(TROUBLE, CLINICIANS) | dict.fromkeys((State.ANALYSED, State.REVIEWED), DOCTOR),
     "retry": dict.fromkeys(TROUBLE, CLINICIANS),
-    "correct": dict.fromkeys((*PENDING, *TROUBLE, State.ANALYSED, State.REVIEWED), CLINICIANS),
+    # Of what was withdrawn, too: a date that was typed wrongly there would stand in the way of the record's correction.
+    "correct": dict.fromkeys((*PENDING, *TROUBLE, State.ANALYSED, State.REVIEWED, State.CANCELLED), CLINICIANS),
     "reanalyse": dict.fromkeys((State.ANALYSED, State.REVIEWED), DOCTOR),
     "review": dict.fromkeys((State.ANALYSED, State.REJECTED, State.REVIEWED), DOCTOR),
     "sign": {State.REVIEWED: DOCTOR},
@@ -42,7 +42,7 @@ DIFFERENCE_MONTHS, SDS = 12, 4  # beyond these a doctor is asked once whether ch
 FAR_OFF = f"Bone age and chronological age are more than {SDS} SD apart."
 
 # For the floors above; sent inside the transaction of the verb, with `study` and `actor`, the last with `reason`, too.
-signed, released, amended = Signal(), Signal(), Signal()
+reviewed, withdrawn, signed, released, amended = Signal(), Signal(), Signal(), Signal(), Signal()
 
 
 class DuplicateRadiograph(Exception):
@@ -226,6 +226,7 @@ def withdraw(study, actor, reason):
     """
     _take_back(study, "withdraw", actor, reason, state=study.state)
     judge(Study.objects.filter(pk=study.pk))
+    withdrawn.send(Study, study=study, actor=actor)
 
 
 def _take_back(study, verb, actor, reason, **conditions):
@@ -244,7 +245,7 @@ def _why(reason):
 
 def doubts(study, bone_age_months):
     """Sentences that ask whether a bone age is meant, or none."""
-    reasons = [notice for notice in study.notices if notice != RIGHT_HAND]  # of which the report tells
+    reasons = study.questions
     estimate = study.analysis.bone_age_months
     if estimate is not None and abs(bone_age_months - estimate) > DIFFERENCE_MONTHS:
         reasons.append(f"The AI estimate differs by more than {DIFFERENCE_MONTHS} months.")
@@ -273,6 +274,7 @@ def review(study, doctor, *, seen, method, bone_age_months, impression, comment=
     study.sds = study.assessment.sds
     study.save(update_fields=["review", "sds"])
     record(Verb.REVIEW, study, actor=doctor, detail=method)
+    reviewed.send(Study, study=study, actor=doctor)
 
 
 @transaction.atomic

@@ -340,3 +340,11 @@ def test_neither_name_nor_mrn_is_in_the_title_or_the_address(as_user, alice, pat
     title = page.split("<title>")[1].split("</title>")[0]
     assert "Doe" not in title
     assert "A-1" not in title
+
+
+@pytest.mark.parametrize("state", ["analysed", "cancelled"])
+def test_a_birth_after_a_study_is_refused_and_leads_to_the_study(as_user, alice, patient, edited, state):
+    study = StudyFactory(patient=patient, state=state, acquired_on=date(2024, 5, 1))
+    said = errors(edited(as_user(alice), patient, date_of_birth="2024-06-01"))["date_of_birth"]
+    assert "dated 2024-05-01, before this birth" in said
+    assert f'<a href="/studies/{study.pk}/">open that study</a>' in said

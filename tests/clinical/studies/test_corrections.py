@@ -285,8 +285,17 @@ def test_without_its_film_a_study_keeps_what_was_noticed(as_user, study, tess):
     assert Study.objects.get().notices == ["The file says male, the record female."]
 
 
-@pytest.mark.parametrize("state", ["signed", "released", "cancelled"])
-def test_what_is_signed_or_withdrawn_is_not_corrected(as_user, study, tess, state):
+def test_a_mistyped_date_of_what_was_withdrawn_is_put_right_and_counts_for_nothing(as_user, study, alice):
+    workflow.withdraw(study, alice, "Another child.")
+    client = as_user(alice)
+    assert f'href="/studies/{study.pk}/correct/"' in client.get(f"/studies/{study.pk}/").content.decode()
+    assert correct(client, study, "2024-07-01").status_code == 302
+    after = Study.objects.get()
+    assert (after.state, after.acquired_on, after.sds) == ("cancelled", date(2024, 7, 1), None)
+
+
+@pytest.mark.parametrize("state", ["signed", "released"])
+def test_what_is_signed_is_not_corrected(as_user, study, tess, state):
     Study.objects.update(state=state)
     client = as_user(tess)
     path = f"/studies/{study.pk}/correct/"

@@ -2,6 +2,7 @@ import pytest
 
 from clinical.notices.models import Kind, Notification
 from clinical.studies import workflow
+from clinical.studies.models import Study
 from inference import workflow as inference
 from inference.models import ModelVersion
 from inference.workflow import WrongState
@@ -116,6 +117,29 @@ def test_the_doctors_of_the_hospital_are_told_once_that_there_is_something_to_re
     assert told(alice) == [(Kind.READING_DUE, "/studies/?state=analysed")]
     assert told(tess) == []
     assert told(bob) == []
+
+
+def test_once_nothing_is_left_to_be_read_nobody_is_told_to_read(patient, alice, bob, other_hospital):
+    own = [StudyFactory(patient=patient) for _ in range(2)]
+    theirs = StudyFactory(patient=PatientFactory(hospital=other_hospital))
+    for study in (*own, theirs):
+        finished(study)
+    reviewed, withdrawn = Study.objects.filter(patient=patient)
+    reading = {"method": "own", "bone_age_months": 100.0, "impression": "", "confirmed": True}
+    workflow.review(reviewed, alice, seen=None, **reading)
+    due = [(Kind.READING_DUE, "/studies/?state=analysed")]
+    assert told(alice) == due
+    workflow.withdraw(withdrawn, alice, "Another child.")
+    assert told(alice) == []
+    assert told(bob) == due
+
+
+def test_the_last_that_is_read_is_the_last_that_is_announced(patient, alice):
+    study = StudyFactory(patient=patient)
+    finished(study)
+    reading = {"method": "own", "bone_age_months": 100.0, "impression": "", "confirmed": True}
+    workflow.review(Study.objects.get(), alice, seen=None, **reading)
+    assert told(alice) == []
 
 
 def test_an_analysis_without_a_study_tells_nobody(hospital, alice):

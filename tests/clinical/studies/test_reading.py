@@ -184,6 +184,17 @@ def test_whether_it_is_the_right_child_is_asked_before_a_reading_is_kept_and_sta
     assert badge not in client.get("/studies/").content.decode()
 
 
+def test_a_right_hand_alone_is_told_and_asked_about_nowhere(as_user, alice, study):
+    study.notices = [RIGHT_HAND]
+    study.save()
+    client, path = as_user(alice), f"/studies/{study.pk}/"
+    page = client.get(path).content.decode()
+    assert RIGHT_HAND in page
+    assert "Is this the right child, sex and date?" not in page
+    assert "What the file says differs" not in client.get("/studies/").content.decode()
+    assert post(client, study, "review").status_code == 302
+
+
 def test_the_impression_follows_the_value_unless_the_doctor_wrote_another(as_user, alice, study):
     client = as_user(alice)
     suggested = client.get(f"/studies/{study.pk}/").context["review_form"]["suggested"].value()
