@@ -24,7 +24,7 @@ from reports.queries import released_reports
 @require_GET
 def of_study(request, pk):
     """The reports of a study, as its page shows them; asked for again while one is being made."""
-    study = get_object_or_404(Study.objects.select_related("patient", "analysis", "review"), pk=pk)
+    study = get_object_or_404(Study.objects.select_related("hospital", "patient", "analysis", "review"), pk=pk)
     return render(request, "reports/_reports.html", {"study": study})
 
 
@@ -36,6 +36,12 @@ def draft(request, pk):
     study = get_object_or_404(Study.objects.select_related(*related), pk=pk)
     if study.state not in (StudyState.ANALYSED, StudyState.REVIEWED) or study.bone_age_months is None:
         messages.warning(request, "There is no draft: it needs a bone age that nobody has signed yet.")
+        return redirect("studies:detail", pk=study.pk)
+    if study.corrections:
+        messages.warning(
+            request,
+            f"There is no draft: since this reading {' and '.join(study.corrections)}. Read the radiograph again.",
+        )
         return redirect("studies:detail", pk=study.pk)
     try:
         pdf = render_pdf(of_draft(study))

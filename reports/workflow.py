@@ -9,7 +9,7 @@ import hashlib
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 from django.dispatch import receiver
 from django.utils import timezone
 
@@ -87,7 +87,10 @@ def let_go(sender, patient, mode, files, **kwargs):
         reports.update(
             state=State.FAILED,
             pdf="",
-            reason="The PDF was removed when the patient was anonymised.",
+            reason=Case(
+                When(sha256="", then=Value("The patient was anonymised before the PDF was made, so there is none.")),
+                default=Value("The PDF was removed when the patient was anonymised."),
+            ),
             indication="",
             date_of_birth=patient.date_of_birth.replace(day=1),
             amendment_reason="",
@@ -131,10 +134,13 @@ def fail(report, reason):
 
 @transaction.atomic
 def retry(report, actor):
-    """Make a failed report once more. Raises WrongState when it is not failed, or was made before."""
+    """Make a failed report once more. Raises WrongState when it is not failed, was made before, or its patient is
+    anonymised by now.
+    """
     again = {"state": State.MAKING, "attempt": 0, "reason": ""}
     # Another PDF has another hash: what was handed out under this code would be called a forgery.
-    if not Report.objects.filter(pk=report.pk, state=State.FAILED, sha256="").update(**again):
+    failed = Report.objects.filter(pk=report.pk, state=State.FAILED, sha256="", study__patient__anonymised_at=None)
+    if not failed.update(**again):
         raise WrongState("This report has moved on meanwhile; look at where it stands now.")
     record(Verb.RETRY, report, actor=actor)
     deliver(report)

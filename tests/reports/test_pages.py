@@ -1,5 +1,7 @@
 """Who gets a report, when, and what the study page says of it."""
 
+from datetime import date
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -9,6 +11,7 @@ from clinical.audit.models import AccessEvent
 from clinical.studies import workflow as studies
 from clinical.studies.intake import StorageFull
 from clinical.studies.models import Study
+from clinical.studies.workflow import WrongState
 from reports import views, workflow
 from reports.models import Report
 from reports.pdf import Unprintable
@@ -146,6 +149,19 @@ def test_there_is_no_draft_of_a_signed_study(as_user, alice, report):
     assert "There is no draft" in response.content.decode()
 
 
+def test_there_is_no_draft_of_a_reading_that_was_made_before_a_correction(as_user, alice, reviewed, patient):
+    study = reviewed(patient)
+    assert "Draft as PDF" in reports_card(as_user, alice, study)
+    patient.date_of_birth = date(2013, 3, 9)
+    patient.save()
+    sentence = "since this reading the date of birth or of the study was corrected. Read the radiograph again."
+    card = reports_card(as_user, alice, study)
+    assert "Draft as PDF" not in card
+    assert sentence in card
+    response = as_user(alice).get(f"/studies/{study.pk}/draft/", follow=True)
+    assert f"There is no draft: {sentence}" in response.content.decode()
+
+
 def test_a_draft_without_its_radiograph_says_so(as_user, alice, reviewed, patient, settings, tmp_path):
     study = reviewed(patient)
     (tmp_path / "private" / study.radiograph.name).unlink()
@@ -218,6 +234,17 @@ def test_a_report_that_was_removed_can_be_checked_and_not_made_again(as_user, al
     assert report.code in card
     assert report.sha256 in card
     assert "Make it again" not in card
+
+
+def test_a_report_that_was_never_made_is_not_made_of_an_anonymised_record(as_user, alice, signed, patient, anonymised):
+    study = signed(patient)
+    workflow.fail(Report.objects.get(), "The worker was lost.")
+    report = anonymised(Report.objects.get())
+    card = reports_card(as_user, alice, study)
+    assert "anonymised before the PDF was made, so there is none." in card
+    assert "Make it again" not in card
+    with pytest.raises(WrongState):
+        workflow.retry(report, alice)
 
 
 def test_the_queries_of_the_reports_do_not_grow_with_their_versions(as_user, alice, report, amended):
