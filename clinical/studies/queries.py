@@ -9,8 +9,6 @@ from django.db.models.functions import Coalesce
 from django.utils.functional import cached_property
 
 from clinical.accounts.models import Role, User
-from clinical.audit.models import AccessEvent
-from clinical.audit.record import Verb
 from clinical.patients.models import Patient, Sex
 from clinical.patients.queries import matching
 from clinical.studies.expressions import digits
@@ -150,14 +148,6 @@ def next_in_turn(study, role):
     turn = {"technicians_turn": 0} if role == Role.TECHNICIAN else {"doctors_turn": 1}  # trouble; what is analysed
     waiting = Study.objects.filter(**turn).exclude(pk=study.pk).order_by("-submitted_at", "-pk").only("pk")
     return waiting.filter(submitted_at__lte=study.submitted_at).first() or waiting.first()
-
-
-def signatures(studies):
-    """study key -> (who, when) of the last signature, from the record, which outlives the account."""
-    events = AccessEvent.objects.filter(
-        object_type="study", object_key__in=[str(study.pk) for study in studies], verb=Verb.SIGN
-    )
-    return {event.object_key: (event.actor_name, event.at) for event in events.order_by("at", "pk")}
 
 
 # An analysis, those before it and those after it; a recursive query, as a chain has any length.

@@ -185,6 +185,7 @@ def _submit(request, patient, radiograph, picture, file_name, acquired_on, share
             "mrn": patient.mrn,  # the name of a file of the bulk upload may not say it
         }
         asks, earlier = str(duplicate), duplicate.earlier
+        record(Verb.VIEW, patient, request=request, detail="upload asked about")
         return UploadResult(file_name, "duplicate", asks, 409, None, notices, confirm, patient, earlier)
     except workflow.WrongState as error:
         return UploadResult(file_name, "refused", str(error), 422)

@@ -7,6 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
+from clinical.audit.models import AccessEvent
 from clinical.studies.models import Radiograph, Study
 from tests import radiograph_files
 from tests.factories import PatientFactory
@@ -220,3 +221,12 @@ def test_what_the_files_share_is_checked(as_user, tess, patient, bulk, field, va
 def test_a_page_for_one_patient_does_not_say_whose_it_is_in_each_answer(as_user, tess, patient, upload, hand):
     as_user(tess)
     assert "Filed for" not in upload(patient, hand, headers={"HX-Request": "true"}).content.decode()
+
+
+def test_whom_a_question_about_a_picture_names_is_on_record(as_user, tess, patient, bulk):
+    as_user(tess)
+    bulk(("A-1.png", picture()))
+    response = bulk(("A-1.png", picture()), submission="0d4d9f7e-0000-4000-8000-000000000002")
+    assert "Doe, Jane" in response.content.decode()
+    event = AccessEvent.objects.get(verb="view", patient_key=str(patient.pk))
+    assert (event.actor, event.detail) == (tess, "upload asked about")
