@@ -40,7 +40,7 @@ WAIT = OpenApiParameter(
     description=f"wait=10: answer once there is an outcome, or after so many seconds, at most {LONGEST_WAIT}.",
 )
 MOVED_ON = OpenApiResponse(description="The study has moved on and takes this no more.")
-CORRECTED = OpenApiResponse(description="It is signed or withdrawn, or was corrected since it was `seen`.")
+CORRECTED = OpenApiResponse(description="It is signed, or was corrected since it was `seen`.")
 
 
 class EstimateSerializer(serializers.Serializer):

@@ -213,6 +213,14 @@ def test_a_patient_has_one_account(invite, hospital):
     assert "has access already" in error_of(invite("kim@example.org", "self", kim), "relation")
 
 
+def test_a_patient_has_one_open_invitation(invite, hospital):
+    kim = PatientFactory(hospital=hospital, date_of_birth=years_ago(15))
+    assert invite("kim@example.org", "self", kim).status_code == 302
+    assert "invitation that is still open" in error_of(invite("kim@example.net", "self", kim), "relation")
+    FamilyInvitation.objects.update(expires_at=timezone.now())
+    assert invite("kim@example.net", "self", kim).status_code == 302
+
+
 @pytest.mark.parametrize("who", ["tess", "ada", "mother", "charlie"])
 def test_only_a_doctor_invites_withdraws_and_revokes(as_user, request, who, patient, invitation):
     guardianship = GuardianshipFactory(patient=patient)
