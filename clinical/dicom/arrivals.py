@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
-from clinical.dicom.models import Arrival
+from clinical.dicom.models import FOR_ANOTHER, IN_ANOTHER_FILE, Arrival
+from clinical.dicom.queries import other_files
 from clinical.patients.erasure import erasing
 from clinical.studies import bulk, intake, workflow
 from clinical.studies.display import png_name
@@ -31,18 +32,38 @@ def take(sender, data, sop_instance_uid):
     """
     radiograph, picture = intake.store(sender.hospital, data)
     submission = uuid.uuid5(uuid.NAMESPACE_OID, sop_instance_uid)
+    try:
+        with transaction.atomic():
+            study = _file(sender, radiograph, picture, submission)
+            radiograph.arrivals.all().delete()  # it may have waited for its patient until now
+            return study
+    except workflow.DuplicateRadiograph:
+        reason = FOR_ANOTHER
+    except (Unplaced, workflow.WrongState) as refused:
+        reason = str(refused)
+    return _wait(sender, radiograph, picture.dicom, submission, reason)
+
+
+def _file(sender, radiograph, picture, submission):
+    """The study of the film. Raises DuplicateRadiograph when it is another patient's, Unplaced or WrongState."""
     filed = list(radiograph.studies.all())
     counting = [study for study in filed if study.state != State.CANCELLED]
     for study in counting:
         if study.submission == submission:  # somebody may have filed it for another than the header names
             return study
+    if filed and not counting:
+        raise Unplaced("This film was filed before, and its study was cancelled or withdrawn.")
+    # A PACS that forwards what the modality has sent, too, changes the header or the transfer syntax.
+    studies, films = other_files(submission, radiograph)
+    if studies.exists():
+        raise Unplaced(IN_ANOTHER_FILE)
+    if films.exists():
+        raise Unplaced("This film waits already, from a file with another header or compression.")
+    patient, acquired_on = _place(picture)
+    notices = intake.mismatches(picture, patient, acquired_on)
+    if doubts := [notice for notice in notices if notice != intake.RIGHT_HAND]:  # which doctors are told of anyway
+        raise Unplaced(" ".join(doubts))
     try:
-        if filed and not counting:
-            raise Unplaced("This film was filed before, and its study was cancelled or withdrawn.")
-        patient, acquired_on = _place(picture)
-        notices = intake.mismatches(picture, patient, acquired_on)
-        if doubts := [notice for notice in notices if notice != intake.RIGHT_HAND]:  # which doctors are told of anyway
-            raise Unplaced(" ".join(doubts))
         return workflow.submit(
             patient=patient,
             radiograph=radiograph,
@@ -56,10 +77,7 @@ def take(sender, data, sop_instance_uid):
     except workflow.DuplicateRadiograph as duplicate:
         if duplicate.same_patient:
             return duplicate.earlier
-        reason = "This very picture is filed for another patient of the hospital."
-    except (Unplaced, workflow.WrongState) as refused:
-        reason = str(refused)
-    return _wait(sender, radiograph, picture.dicom, submission, reason)
+        raise
 
 
 def _place(picture):
@@ -76,9 +94,10 @@ def _place(picture):
 
 @transaction.atomic
 def _wait(sender, radiograph, facts, submission, reason):
+    own = {"hospital": sender.hospital, "radiograph": radiograph}
+    discarded = Arrival.objects.filter(**own, discarded_at__isnull=False).exists()
     arrival, is_new = Arrival.objects.update_or_create(
-        hospital=sender.hospital,
-        radiograph=radiograph,
+        **own,
         defaults={
             "sender": sender,
             "submission": submission,
@@ -93,8 +112,8 @@ def _wait(sender, radiograph, facts, submission, reason):
             "discarded_by": None,
         },
     )
-    if is_new:
-        record(Verb.CREATE, arrival, actor=sender.membership.user, detail=f"by {sender.name}")
+    verb = Verb.CREATE if is_new else Verb.RESTORE if discarded else Verb.EDIT
+    record(verb, arrival, actor=sender.membership.user, detail=f"{'' if is_new else 'sent again '}by {sender.name}")
     return arrival
 
 
@@ -119,10 +138,22 @@ def remove_discarded():
     """Let go of what was discarded long ago, its picture too. Returns the number of films."""
     with every_hospital():
         old = Arrival.objects.filter(discarded_at__lt=timezone.now() - timedelta(days=DISCARDED_DAYS))
-        number = old.count()
-        for name in _forget(old):
-            storages["private"].delete(name)
-    return number
+        return sum(_remove(old.filter(pk=key)) for key in old.values_list("pk", flat=True))
+
+
+@transaction.atomic
+def _remove(old):
+    """Remove one film, with its files inside the transaction: what the storage does not let go of keeps its row.
+
+    Returns whether it was still there and discarded.
+    """
+    film = old.select_for_update(of=("self",)).first()
+    if film is None:
+        return False
+    record(Verb.REMOVE, film, detail="for good")
+    for name in _forget(old):
+        storages["private"].delete(name)
+    return True
 
 
 @transaction.atomic

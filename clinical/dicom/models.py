@@ -62,8 +62,9 @@ class Sender(models.Model):
 
     @property
     def is_heard(self):
-        """Nothing is taken in the name of somebody who has left, or who works with no films any more."""
-        return self.membership is not None and self.membership.role in CLINICAL_ROLES
+        """Nothing is taken in the name of somebody who has left, cannot sign in or works with no films any more."""
+        member = self.membership
+        return member is not None and member.user.is_active and member.role in CLINICAL_ROLES
 
 
 class Archive(models.Model):
@@ -87,6 +88,10 @@ class Archive(models.Model):
 
     def __str__(self):
         return self.name
+
+
+FOR_ANOTHER = "This very picture is filed for another patient of the hospital."
+IN_ANOTHER_FILE = "This film is filed already, from a file with another header or compression."
 
 
 class Arrival(models.Model):
@@ -118,7 +123,10 @@ class Arrival(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["hospital", "radiograph"], name="one_arrival_per_radiograph"),
         ]
-        indexes = [models.Index(fields=["hospital", "discarded_at", "-received_at"])]
+        indexes = [
+            models.Index(fields=["hospital", "discarded_at", "-received_at"]),
+            models.Index(fields=["hospital", "submission"]),
+        ]
 
     def __str__(self):
         return f"Arrival {str(self.pk)[:8]}"

@@ -1,7 +1,8 @@
 import django_filters
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from clinical.dicom.models import Arrival
+from clinical.dicom.models import FOR_ANOTHER, Arrival
+from clinical.studies.models import State, Study
 
 SORTS = {
     "received": ("received_at", "pk"),
@@ -28,4 +29,16 @@ class ArrivalFilter(django_filters.FilterSet):
 
 
 def waiting():
-    return Arrival.objects.filter(discarded_at=None)
+    """The films that nobody has filed or discarded. One that was uploaded by hand meanwhile is filed, too."""
+    filed = Exists(_counting(radiograph=OuterRef("radiograph")))
+    return Arrival.objects.filter(~filed | Q(reason=FOR_ANOTHER), discarded_at=None)
+
+
+def other_files(submission, radiograph):
+    """What is there of a SOP instance in another file, as a PACS forwards it: (studies that count, films that wait)."""
+    found = {"hospital": radiograph.hospital_id, "submission": submission}
+    return _counting(**found).exclude(radiograph=radiograph), waiting().filter(**found).exclude(radiograph=radiograph)
+
+
+def _counting(**conditions):
+    return Study.objects.filter(**conditions).exclude(state=State.CANCELLED)

@@ -65,6 +65,7 @@ CALLING_TITLE_UNKNOWN, TRY_AGAIN, TOO_MANY = (1, 1, 3), (2, 1, 1), (2, 3, 2)
 
 # PS3.4, B.2.3, and PS3.7, annex C
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND, PROCESSING_FAILURE = 0x0000, 0xA700, 0xC000, 0x0110
+NOT_AUTHORISED = 0x0124
 
 
 def start(address, port):
@@ -167,7 +168,7 @@ def _sender(called, calling, address):
     address = ip_address(address)
     address = getattr(address, "ipv4_mapped", None) or address
     with every_hospital():
-        senders = Sender.objects.filter(ae_title=calling, address=str(address)).select_related("membership")
+        senders = Sender.objects.filter(ae_title=calling, address=str(address)).select_related("membership__user")
         for sender in senders:
             if title_of(sender.hospital_id) == called and sender.is_heard:
                 Sender.objects.filter(pk=sender.pk).update(last_called_at=timezone.now())
@@ -184,7 +185,9 @@ def take(event):
     key, hospital_id = event.assoc.sender_key
     try:
         with scope(hospital=[hospital_id]):
-            sender = Sender.objects.select_related("hospital", "membership__user").get(pk=key)
+            sender = Sender.objects.select_related("hospital", "membership__user").filter(pk=key).first()
+            if sender is None or not sender.is_heard:  # since the association was opened
+                return _status(NOT_AUTHORISED, "Films from this sender are no longer taken.")
             arrivals.take(sender, event.encoded_dataset(), event.request.AffectedSOPInstanceUID)
             Sender.objects.filter(pk=key).update(last_film_at=timezone.now())
     except UnreadableRadiograph as error:

@@ -3,7 +3,6 @@
 import uuid
 
 from django.contrib import messages
-from django.db import transaction
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -12,8 +11,8 @@ from clinical.accounts.permissions import clinician_required
 from clinical.audit.record import Verb, record
 from clinical.dicom import arrivals
 from clinical.dicom.forms import ArrivalForm
-from clinical.dicom.models import Arrival
-from clinical.dicom.queries import SORTS, ArrivalFilter
+from clinical.dicom.models import IN_ANOTHER_FILE, Arrival
+from clinical.dicom.queries import SORTS, ArrivalFilter, other_files, waiting
 from clinical.listing import listing
 from clinical.patients.models import Patient
 from clinical.patients.views import edit_record
@@ -26,7 +25,8 @@ from clinical.studies.views import deliver_picture
 @require_GET
 def arrival_list(request):
     discarded = request.GET.get("discarded") == "true"
-    films = Arrival.objects.filter(discarded_at__isnull=not discarded).select_related("sender", "discarded_by")
+    films = Arrival.objects.filter(discarded_at__isnull=False) if discarded else waiting()
+    films = films.select_related("sender", "discarded_by")
     record(Verb.VIEW, request.hospital, request=request, detail="arrivals")
     context = listing(request, ArrivalFilter(request.GET, films), SORTS, "-received")
     context |= {"discarded": discarded, "days": arrivals.DISCARDED_DAYS}
@@ -37,19 +37,17 @@ def arrival_list(request):
 @require_http_methods(["GET", "POST"])
 def arrival(request, pk):
     """One film: look at it, and file it for whom it is."""
+    films = Arrival.objects.select_related("sender", "radiograph")
     if request.method == "GET":
-        film = get_object_or_404(Arrival.objects.select_related("sender", "radiograph"), pk=pk)
+        film = get_object_or_404(films, pk=pk)
         return _page(request, film, ArrivalForm(arrival=film))
-    with transaction.atomic():
-        # Locked: of two who file it at once the second finds that it is gone.
-        films = Arrival.objects.select_for_update(of=("self",)).select_related("sender", "radiograph")
-        film = get_object_or_404(films, pk=pk, discarded_at=None)
-        form = ArrivalForm(request.POST, arrival=film)
-        opened_in.check(request, form)
-        if form.is_valid() and (study := _file(request, film, form)):
-            film.delete()
-            messages.success(request, f"The film was filed for {study.patient} and queued.")
-            return redirect("studies:detail", pk=study.pk)
+    film = get_object_or_404(films, pk=pk, discarded_at=None)
+    form = ArrivalForm(request.POST, arrival=film)
+    opened_in.check(request, form)
+    if form.is_valid() and (study := _file(request, film, form)):
+        film.delete()
+        messages.success(request, f"The film was filed for {study.patient} and queued.")
+        return redirect("studies:detail", pk=study.pk)
     return _page(request, film, form, opened_in.refusal(form))
 
 
@@ -66,9 +64,14 @@ def _with_mrn(mrn):
 
 
 def _file(request, film, form):
-    """The study that the film makes, or None, and the form says why."""
+    """The study that the film makes, or None, and the form says why. Of two who file it at once both get the same."""
     confirmed = form.cleaned_data["confirmed"]
-    shared = {**form.cleaned_data, "submission": uuid.uuid4() if confirmed else film.submission}
+    studies, _ = other_files(film.submission, film.radiograph)
+    if not confirmed and studies.exists():
+        form.add_error(None, f"{IN_ANOTHER_FILE} Is it meant to be filed again?")
+        form.asks = True
+        return None
+    shared = {**form.cleaned_data, "submission": uuid.uuid5(film.pk, "again") if confirmed else film.submission}
     result = submit_stored(request, film.radiograph, "The film", shared, _place, confirmed)
     if result.study is None:
         form.add_error("mrn" if result.status == "unmatched" else None, result.message)

@@ -196,6 +196,7 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
         },
     )
     def create(self, request):
+        began = timezone.now()
         serializer = SubmissionSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         sent = serializer.validated_data
@@ -218,6 +219,8 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
         if result.study is None:
             return Response({"detail": result.message}, status=result.http_status)
         study = self.get_queryset().get(pk=result.study.pk)
+        if study.submitted_at < began:  # sent before: of this request nothing else is on record
+            record(Verb.VIEW, study, request=request)
         return Response(self.get_serializer(study).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(

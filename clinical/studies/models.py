@@ -138,6 +138,7 @@ class Study(models.Model):
             models.Index(fields=["hospital", "doctors_turn", "-submitted_at", "-id"]),
             models.Index(fields=["hospital", "technicians_turn", "-submitted_at", "-id"]),
             models.Index(fields=["hospital", "sds"]),
+            models.Index(fields=["hospital", "submission"]),
             models.Index(fields=["id"], condition=models.Q(comparison_due=True), name="study_comparison_due"),
         ]
 

@@ -10,7 +10,7 @@ from django_scopes import scopes_disabled
 from pydicom.uid import generate_uid
 
 from clinical.audit.models import AccessEvent
-from clinical.dicom import arrivals
+from clinical.dicom import arrivals, queries
 from clinical.dicom.models import Arrival
 from clinical.dicom.tasks import remove_discarded
 from clinical.patients import erasure
@@ -121,6 +121,59 @@ def test_a_film_that_was_filed_by_hand_and_is_sent_again_stays_where_it_is(take,
     assert not Arrival.objects.exists()
 
 
+def test_one_film_in_two_files_is_one_study_and_the_second_waits(take, jane):
+    uid = generate_uid()
+    study = take(uid)
+    waits = take(uid, InstitutionName="Forwarded by the PACS")
+    assert waits.reason == "This film is filed already, from a file with another header or compression."
+    assert waits.submission == study.submission
+    assert Study.objects.get() == study
+
+
+def test_one_film_in_two_files_waits_twice_and_is_filed_by_somebody(take, jane):
+    uid = generate_uid()
+    take(uid, PatientID="A-2")
+    waits = take(uid)
+    assert waits.reason == "This film waits already, from a file with another header or compression."
+    assert not Study.objects.exists()
+
+
+@pytest.mark.parametrize("ended", ["cancelled", "discarded"])
+def test_a_film_whose_other_file_is_nothing_any_more_is_filed(take, jane, tess, ended):
+    uid = generate_uid()
+    if ended == "cancelled":
+        take(uid)
+        Study.objects.update(state="cancelled")
+    else:
+        arrivals.discard(take(uid, PatientID="A-2"), tess)
+    assert take(uid, InstitutionName="Corrected").patient == jane
+
+
+def test_a_film_that_waited_for_its_patient_leaves_the_list_once_it_is_filed(take, hospital):
+    uid = generate_uid()
+    film = take(uid)
+    PatientFactory(hospital=hospital, mrn="A-1", sex="F", date_of_birth=date(2014, 2, 3))
+    study = take(uid)
+    assert study.radiograph == film.radiograph
+    assert not Arrival.objects.exists()
+
+
+def test_a_film_that_was_uploaded_by_hand_waits_no_longer(take, jane):
+    film, other = take(PatientID="A-2"), take(PatientID="A-3")
+    StudyFactory(patient=jane, radiograph=film.radiograph)
+    assert list(queries.waiting()) == [other]
+    Study.objects.update(state="cancelled")
+    assert set(queries.waiting()) == {film, other}
+
+
+def test_a_picture_that_is_filed_for_another_still_waits(take, jane, room, hospital):
+    data = radiograph_files.dicom(**HEADER)
+    arrivals.take(room, data, generate_uid())
+    Study.objects.update(patient=PatientFactory(hospital=hospital))
+    film = arrivals.take(room, data, generate_uid())
+    assert list(queries.waiting()) == [film]
+
+
 def test_a_film_whose_study_was_taken_back_is_not_filed_again_by_itself(take, jane):
     uid = generate_uid()
     study = take(uid)
@@ -139,6 +192,9 @@ def test_what_waits_and_is_sent_again_waits_once_and_comes_back_from_the_discard
     film.refresh_from_db()
     assert (film.discarded_at, film.discarded_by) == (None, None)
     assert Arrival.objects.count() == 1
+    events = AccessEvent.objects.filter(object_key=str(film.pk)).order_by("pk").values_list("verb", "detail")
+    again = "sent again by X-ray room 2"
+    assert list(events) == [("create", "by X-ray room 2"), ("edit", again), ("remove", ""), ("restore", again)]
 
 
 def test_what_is_no_radiograph_is_refused_and_not_kept(room, in_hospital):
@@ -158,6 +214,25 @@ def test_after_thirty_days_a_discarded_film_and_its_picture_go(take, tess, jane)
     assert list(Arrival.objects.all()) == [kept]
     assert [storages["private"].exists(name) for name in names] == [False, False]
     assert storages["private"].exists(kept.radiograph.name)
+    assert AccessEvent.objects.get(object_key=str(gone.pk), detail="for good").verb == "remove"
+
+
+def test_what_the_storage_does_not_let_go_of_is_tried_again(take, tess, monkeypatch):
+    for mrn in ("A-2", "A-3"):
+        arrivals.discard(take(PatientID=mrn), tess)
+    Arrival.objects.update(discarded_at=timezone.now() - timedelta(days=31))
+    names = list(Radiograph.objects.values_list("name", flat=True))
+
+    def fail(name):
+        raise OSError
+
+    with monkeypatch.context() as away:
+        away.setattr(storages["private"], "delete", fail)
+        with pytest.raises(OSError):  # noqa: PT011 (it says nothing)
+            arrivals.remove_discarded()
+    assert Arrival.objects.count() == Radiograph.objects.count() == 2
+    assert arrivals.remove_discarded() == 2
+    assert not any(storages["private"].exists(name) for name in names)
 
 
 def test_a_discarded_picture_that_a_study_shows_stays(room, in_hospital, jane):

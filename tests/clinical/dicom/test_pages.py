@@ -11,6 +11,7 @@ from django.utils import timezone
 from clinical.audit.models import AccessEvent
 from clinical.dicom.models import Arrival, Sender
 from clinical.patients.models import Patient
+from clinical.studies import intake
 from clinical.studies.models import Study
 from tests import radiograph_files
 from tests.factories import ArrivalFactory, MembershipFactory, PatientFactory, SenderFactory, StudyFactory
@@ -77,6 +78,33 @@ def test_a_picture_that_is_filed_already_asks_once(as_user, tess, patient, film)
     assert "meant to be filed again" in response.content.decode()
     assert client.post(path(film), {"mrn": "A-1", "confirmed": "on"}).status_code == 302
     assert Study.objects.count() == 2
+
+
+def test_a_film_that_is_filed_from_another_file_asks_once(as_user, tess, patient, film):
+    StudyFactory(patient=patient, submission=film.submission)
+    client = as_user(tess)
+    response = client.post(path(film), {"mrn": "A-1"})
+    assert response.status_code == 422
+    assert "from a file with another header or compression" in response.content.decode()
+    assert client.post(path(film), {"mrn": "A-1", "confirmed": "on"}).status_code == 302
+    assert Study.objects.count() == 2
+
+
+def test_a_film_is_decoded_while_nothing_is_locked(as_user, tess, patient, film, monkeypatch):
+    reread, depths = intake.reread, []
+    monkeypatch.setattr(
+        intake, "reread", lambda radiograph: depths.append(len(connection.savepoint_ids)) or reread(radiograph)
+    )
+    before = len(connection.savepoint_ids)
+    assert as_user(tess).post(path(film), {"mrn": "A-1"}).status_code == 302
+    assert depths == [before]
+
+
+def test_a_film_that_was_uploaded_by_hand_is_on_no_list(as_user, tess, patient, film):
+    StudyFactory(patient=patient, radiograph=film.radiograph)
+    client = as_user(tess)
+    assert listed(client) == []
+    assert "by DICOM" not in text(client.get("/studies/"))
 
 
 def test_a_film_whose_picture_is_lost_says_so(as_user, tess, patient, film):

@@ -22,7 +22,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import CTImageStorage, DigitalXRayImageStorageForPresentation, Verification
 
-from clinical.accounts.models import Membership
+from clinical.accounts.models import Membership, User
 from clinical.dicom import arrivals, receiver
 from clinical.dicom.models import Arrival, Sender, title_of
 from clinical.studies.intake import StorageFull
@@ -129,12 +129,30 @@ def test_a_sender_calls_from_its_own_address(port, hospital, room):
         assert asked.is_rejected
 
 
-@pytest.mark.parametrize("change", ["leaves", "becomes administrator"])
+CHANGES = {
+    "leaves": lambda member: member.delete(),
+    "becomes administrator": lambda member: member.update(role="hospital_admin"),
+    "is deactivated": lambda member: User.objects.filter(memberships__in=member).update(is_active=False),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_sender_is_turned_away_once_its_member_works_with_no_films(port, hospital, tess, change):
-    own = Membership.objects.filter(user=tess)
-    own.delete() if change == "leaves" else own.update(role="hospital_admin")
+    change(Membership.objects.filter(user=tess))
     with association(port, hospital) as asked:
         assert asked.is_rejected
+
+
+@pytest.mark.parametrize("change", [*CHANGES.values(), lambda _: Sender.objects.all().delete()], ids=[*CHANGES, "goes"])
+def test_over_an_open_association_nothing_more_is_taken_then(port, hospital, tess, patient, change):
+    film = pydicom.dcmread(io.BytesIO(radiograph_files.dicom(**HEADER)))
+    with association(port, hospital) as asked:
+        with scopes_disabled():
+            change(Membership.objects.filter(user=tess))
+        assert asked.send_c_store(film).Status == receiver.NOT_AUTHORISED
+    with scopes_disabled():
+        assert not Study.objects.exists()
+        assert not Arrival.objects.exists()
 
 
 def test_what_is_no_radiograph_is_refused_with_the_reason(port, hospital):
