@@ -83,7 +83,7 @@ class HospitalForm(forms.ModelForm):
 
     class Meta:
         model = Hospital
-        fields = ["name", "address", "paper", "bone_age_reference"]
+        fields = ["name", "address", "paper", "bone_age_reference", "age_of_majority"]
         widgets = {"address": forms.Textarea(attrs={"rows": 3})}
 
     def clean_kept_logo(self):

@@ -11,6 +11,7 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 from knox.models import AbstractAuthToken
@@ -38,6 +39,11 @@ class Hospital(models.Model):
         choices=[(key, table.name) for key, table in REFERENCES.items()],
         default="brush",
         help_text="The table that standard deviation scores are taken from.",
+    )
+    age_of_majority = models.PositiveSmallIntegerField(
+        default=18,
+        validators=[MinValueValidator(16), MaxValueValidator(21)],
+        help_text="In years. From that birthday on parents no longer read a patient's reports.",
     )
     judged_to = models.UUIDField(
         null=True,

@@ -21,6 +21,14 @@ def age_in_months(born: date, on: date) -> float:
     return whole + (on - date(born.year + year, month + 1, day)).days / DAYS_PER_MONTH
 
 
+def birthday(born: date, years: int) -> date:
+    """The day on which somebody is so many years old; who was born on a 29 February, and has none, on 1 March."""
+    try:
+        return born.replace(year=born.year + years)
+    except ValueError:
+        return date(born.year + years, 3, 1)
+
+
 def completed(months: float) -> int:
     """A chronological age as it is shown: the calendar months that are completed, 143.9 -> 143.
 

@@ -5,7 +5,6 @@ and of the storage have their own time, which the hospital sets.
 """
 
 import secrets
-from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
@@ -18,6 +17,7 @@ from django.utils import timezone
 
 from clinical.audit.models import ChangedValues
 from clinical.audit.record import Verb, record
+from clinical.growth.ages import birthday
 from clinical.notices.models import Notification
 from clinical.patients import copies
 from clinical.patients.families import child_page
@@ -51,13 +51,7 @@ def retained_until(patient):
     if last is None:
         return None
     rule = Retention.objects.filter(hospital=patient.hospital_id).first() or Retention()
-    return max(_years_later(timezone.localdate(last), rule.years), _years_later(patient.date_of_birth, rule.until_age))
-
-
-def _years_later(day, years):
-    with suppress(ValueError):
-        return day.replace(year=day.year + years)
-    return day.replace(year=day.year + years, day=28)  # 29 February
+    return max(birthday(timezone.localdate(last), rule.years), birthday(patient.date_of_birth, rule.until_age))
 
 
 @transaction.atomic

@@ -1,7 +1,7 @@
 from django import forms
 
 from clinical.accounts.forms import InvitationLinkForm
-from clinical.patients.models import SELF_FROM_YEARS, FamilyInvitation, Relation
+from clinical.patients.models import OF_A_CHILD, SELF_FROM_YEARS, FamilyInvitation, Relation
 
 
 class FamilyInvitationForm(InvitationLinkForm):
@@ -18,7 +18,13 @@ class FamilyInvitationForm(InvitationLinkForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["relation"].choices = Relation.choices
+        relation, patient = self.fields["relation"], self.instance.patient
+        not_of_this_patient = OF_A_CHILD if patient.is_of_age else [Relation.OF_ADULT]
+        relation.choices = [(each, each.label) for each in Relation if each not in not_of_this_patient]
+        relation.error_messages["invalid_choice"] = "Choose one of those that are offered."
+        if patient.is_of_age:
+            of_age = "The patient is of age. Parents read the reports until then."
+            relation.help_text = relation.error_messages["invalid_choice"] = of_age
 
     def clean_relation(self):
         relation = self.cleaned_data["relation"]

@@ -15,7 +15,7 @@ LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 EMPTY = (None, "", [], {})
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 GENDERS = {"F": "female", "M": "male"}
-RELATIONS = {"self": "ONESELF", "mother": "MTH", "father": "FTH", "guardian": "GUARD"}
+RELATIONS = {"self": "ONESELF", "mother": "MTH", "father": "FTH", "guardian": "GUARD", "of_adult": "GUARD"}
 BONE_AGE = ("85151-9", "Bone age")
 MEASURES = {"height_cm": ("8302-2", "Body height", "cm"), "weight_kg": ("29463-7", "Body weight", "kg")}
 

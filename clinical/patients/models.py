@@ -1,5 +1,5 @@
 import uuid
-from datetime import date
+from datetime import date, timedelta
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_scopes import ScopedManager
 
 from clinical.accounts.models import InvitationLink
-from clinical.growth.ages import age_in_months, completed, in_words
+from clinical.growth.ages import age_in_months, birthday, completed, in_words
 from clinical.patients.search_text import search_text
 
 
@@ -75,12 +75,25 @@ class Patient(models.Model):
     def may_read_own_reports(self):
         return self.age_on(date.today()) >= 12 * SELF_FROM_YEARS
 
+    @property
+    def of_age_on(self):
+        """The day from which parents no longer read the reports."""
+        return birthday(self.date_of_birth, self.hospital.age_of_majority)
+
+    @property
+    def is_of_age(self):
+        return self.of_age_on <= date.today()
+
 
 class Relation(models.TextChoices):
     SELF = "self", "Patient"
     MOTHER = "mother", "Mother"
     FATHER = "father", "Father"
     GUARDIAN = "guardian", "Guardian"
+    OF_ADULT = "of_adult", "Guardian by order of a court"
+
+
+OF_A_CHILD = [Relation.MOTHER, Relation.FATHER, Relation.GUARDIAN]  # their access ends when the patient is of age
 
 
 class Guardianship(models.Model):
@@ -102,6 +115,15 @@ class Guardianship(models.Model):
 
     def __str__(self):
         return f"{self.user}, {self.get_relation_display()}"
+
+    @property
+    def ends_on(self):
+        """The first day without access, or None where none is foreseen."""
+        return self.patient.of_age_on if self.relation in OF_A_CHILD else None
+
+    @property
+    def ends_soon(self):
+        return self.ends_on is not None and self.ends_on <= date.today() + timedelta(days=365)
 
 
 class FamilyInvitation(InvitationLink):

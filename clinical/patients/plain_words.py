@@ -22,7 +22,10 @@ def explain(study, relation):
     """Sentences on the reading of `study`, as it was judged when it was signed, to `relation` of the patient."""
     review = study.review
     child, children, pronoun = CHILD[review.sex]
-    whose, was = ("Your", "You were") if relation == Relation.SELF else ("Your child's", f"{pronoun} was")
+    whose, was = {
+        Relation.SELF: ("Your", "You were"),
+        Relation.OF_ADULT: ("The patient's", f"{pronoun} was"),
+    }.get(relation, ("Your child's", f"{pronoun} was"))
     return [
         f"{whose} bones look like those of an average {child} of {in_full(review.bone_age_months)}.",
         f"{was} {in_full(completed(review.age_months))} old when the X-ray was taken.",

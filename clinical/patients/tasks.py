@@ -4,7 +4,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError
 
 from clinical.accounts.scope import every_hospital, tenant_task
-from clinical.patients import copies, erasure
+from clinical.patients import copies, erasure, families
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,13 @@ def make_export(*, export_id):
 
 @tenant_task
 def keep_up():
-    """Every minute: carry out erasures, remove copies whose time is over, send lost ones again."""
+    """Every minute: carry out erasures, end parents' access to those who have come of age, remove copies whose time is
+    over, send lost ones again.
+    """
     with every_hospital():
         if number := erasure.carry_out_due():
             logger.info("Erased or anonymised %s patients", number)
+        if number := families.end_with_childhood():
+            logger.info("Ended the access of %s parents and guardians", number)
         copies.expire()
         copies.deliver_due()

@@ -187,7 +187,7 @@ def test_a_membership_that_cannot_be_filters_nothing(as_user, root, asked):
 
 
 def test_an_operator_opens_a_hospital_with_its_first_administrator(as_user, root, charlie):
-    fields = {"name": "Southern General", "paper": "a4", "bone_age_reference": "brush"}
+    fields = {"name": "Southern General", "paper": "a4", "bone_age_reference": "brush", "age_of_majority": 18}
     fields |= inline({"user": charlie.pk, "role": "hospital_admin"})
     response = as_user(root).post("/admin/accounts/hospital/add/", fields)
     assert response.status_code == 302
@@ -211,7 +211,7 @@ def send_and_confirm(client, root):
 def test_behind_row_level_security_what_waited_for_the_confirmation_is_carried_out(
     send_and_confirm, root, charlie, web_role
 ):
-    fields = {"name": "Southern General", "paper": "a4", "bone_age_reference": "brush"}
+    fields = {"name": "Southern General", "paper": "a4", "bone_age_reference": "brush", "age_of_majority": 18}
     fields |= inline({"user": charlie.pk, "role": "hospital_admin"})
     response = send_and_confirm("/admin/accounts/hospital/add/", fields)
     assert response["Location"] == "/admin/accounts/hospital/"
@@ -223,7 +223,7 @@ def test_behind_row_level_security_what_waited_for_the_confirmation_is_carried_o
 def test_behind_row_level_security_a_mistake_is_shown_after_the_confirmation(
     send_and_confirm, root, alice, hospital, web_role
 ):
-    fields = {"name": "", "paper": "a4", "bone_age_reference": "brush"}
+    fields = {"name": "", "paper": "a4", "bone_age_reference": "brush", "age_of_majority": 18}
     with scopes_disabled():
         fields |= inline(row_of(alice.memberships.get()), initial=1)
     response = send_and_confirm(f"/admin/accounts/hospital/{hospital.pk}/change/", fields)
@@ -236,7 +236,7 @@ def send_memberships(as_user, root, hospital):
     """The form of the hospital, with these memberships below it; `new`: how many of them there were not before."""
 
     def post(*rows, new=0):
-        fields = {"name": hospital.name, "paper": "a4", "bone_age_reference": "brush"}
+        fields = {"name": hospital.name, "paper": "a4", "bone_age_reference": "brush", "age_of_majority": 18}
         fields |= inline(*rows, initial=len(rows) - new)
         return as_user(root).post(f"/admin/accounts/hospital/{hospital.pk}/change/", fields, follow=True)
 

@@ -24,7 +24,8 @@ def path(hospital):
 
 @pytest.fixture
 def form(hospital):
-    fields = {"name": hospital.name, "address": "1 Main Street", "paper": "a4", "bone_age_reference": "brush"}
+    fields = {"name": hospital.name, "address": "1 Main Street", "paper": "a4"}
+    fields |= {"bone_age_reference": "brush", "age_of_majority": 18}
     return fields | {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
 
 

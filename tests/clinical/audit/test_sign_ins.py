@@ -81,7 +81,7 @@ def test_a_second_factor_that_comes_and_goes_and_fails(rf, alice):
 def test_what_platform_staff_change_in_the_administration_is_on_record(as_user, charlie, alice, hospital):
     charlie.is_staff = charlie.is_superuser = True
     charlie.save()
-    sent = {"name": "New name", "address": "", "paper": "a4", "bone_age_reference": "brush"}
+    sent = {"name": "New name", "address": "", "paper": "a4", "bone_age_reference": "brush", "age_of_majority": 18}
     sent |= {f"{prefix}-{name}": 0 for prefix in ("memberships",) for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
     as_user(charlie).post(f"/admin/accounts/hospital/{hospital.pk}/change/", sent)
     hospital.refresh_from_db()

@@ -334,7 +334,7 @@ def test_a_report_signed_between_the_look_at_the_record_and_the_decision_is_told
 
 @pytest.mark.parametrize(
     ("years", "until_age", "until"),
-    [(10, 28, date(2042, 3, 9)), (30, 28, date(2054, 2, 28)), (0, 0, date(2024, 2, 29)), (1, 0, date(2025, 2, 28))],
+    [(10, 28, date(2042, 3, 9)), (30, 28, date(2054, 3, 1)), (0, 0, date(2024, 2, 29)), (1, 0, date(2025, 3, 1))],
 )
 def test_the_hospital_sets_how_long_it_keeps(as_user, ada, patient, years, until_age, until):
     signed(patient, timezone.make_aware(timezone.datetime(2024, 2, 29, 12)))
