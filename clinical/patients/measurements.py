@@ -38,9 +38,11 @@ def edit(request, pk):
     if request.method == "GET":
         return _page(request, MeasurementForm(instance=get_object_or_404(Measurement, pk=pk, **NAMED)))
     with transaction.atomic():
-        return _save(
-            request, get_object_or_404(Measurement.objects.select_for_update(of=("self",)), pk=pk, **NAMED), Verb.EDIT
-        )
+        # The record is locked too, so that a correction of the birth comes before this or finds the new date.
+        locked = Patient.objects.select_for_update(of=("self",))
+        patient = get_object_or_404(locked, measurements=pk, anonymised_at=None)
+        measurement = get_object_or_404(patient.measurements.select_for_update(), pk=pk)
+        return _save(request, measurement, Verb.EDIT)
 
 
 def _save(request, measurement, verb):

@@ -99,6 +99,7 @@ def test_a_mother_is_told_by_mail_and_reads_what_the_doctor_has_released(open_pa
     assert "/notices/" in message.get_payload()
 
     page = open_page("family@demo.example")
+    page.goto("/")
     page.get_by_role("link", name="Notifications 3 unread").click()
     page.get_by_role("button", name="Open").first.click()
     expect(page.get_by_role("heading", name="Keller, Jonas")).to_be_visible()
