@@ -6,16 +6,12 @@ from clinical.accounts.models import Invitation, Role, User
 
 
 class InvitationLinkForm(forms.ModelForm):
-    """Nobody is offered what they have already, nor twice at once. Subclasses name `holder_error`."""
+    """Nobody is offered what they have already. Subclasses name `holder_error`."""
 
     def clean_email(self):
         email = self.cleaned_data["email"].lower()
         if self.instance.holders().filter(user=User.objects.with_address(email)).exists():
             raise forms.ValidationError(self.holder_error)
-        if self.instance.alike().pending().filter(email=email).exists():
-            raise forms.ValidationError(
-                "This person has an invitation that is still open. Withdraw it first to send another."
-            )
         return email
 
 

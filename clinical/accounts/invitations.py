@@ -41,7 +41,10 @@ class NotSent(Exception):
 
 
 def invite(invitation, invited_by, link, template="accounts/invitation_email.txt"):
-    """Save `invitation` and mail its `link(token)`. Raises NotSent; then it is withdrawn."""
+    """Save `invitation` and mail its `link(token)`, in place of one that this address has not answered.
+
+    Raises NotSent; then it is withdrawn, and the earlier one stays.
+    """
     invitation.invited_by = invited_by
     with transaction.atomic():
         invitation.save()
@@ -53,6 +56,8 @@ def invite(invitation, invited_by, link, template="accounts/invitation_email.txt
         logger.error("Invitation %s was not sent (%s)", invitation.pk, type(error).__name__)
         withdraw(invitation, invited_by)
         raise NotSent from error
+    for earlier in invitation.alike().unanswered().filter(email=invitation.email).exclude(pk=invitation.pk):
+        withdraw(earlier, invited_by)
 
 
 @transaction.atomic

@@ -153,8 +153,12 @@ class AccessToken(AbstractAuthToken):
 
 
 class InvitationQuerySet(models.QuerySet):
+    def unanswered(self):
+        """Also what has expired, so that people see who never came."""
+        return self.filter(accepted_at=None)
+
     def pending(self):
-        return self.filter(accepted_at=None, expires_at__gt=timezone.now())
+        return self.unanswered().filter(expires_at__gt=timezone.now())
 
 
 def new_token():

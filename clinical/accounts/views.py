@@ -31,7 +31,7 @@ def _members_page(request, form, status=200):
     members = hospital.memberships.select_related("user").order_by("user__name", "pk")
     context = {
         "memberships": Paginator(members, 50).get_page(request.GET.get("page")),
-        "invitations": hospital.invitations.pending(),
+        "invitations": hospital.invitations.unanswered(),
         "form": form,
     }
     return render(request, "accounts/members.html", context, status=status)
@@ -114,7 +114,7 @@ def remove_member(request, pk):
 @hospital_admin_required
 @require_POST
 def withdraw_invitation(request, pk):
-    invitation = get_object_or_404(request.hospital.invitations.pending(), pk=pk)
+    invitation = get_object_or_404(request.hospital.invitations.unanswered(), pk=pk)
     invitations.withdraw(invitation, request.user)
     messages.success(request, "The invitation was withdrawn; its link no longer works.")
     return redirect("accounts:members")

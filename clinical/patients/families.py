@@ -36,7 +36,7 @@ def end_with_childhood():
 
     Returns how many people lost their access.
     """
-    for invitation in _of_adults(FamilyInvitation.objects.pending()):
+    for invitation in _of_adults(FamilyInvitation.objects.unanswered()):
         invitations.withdraw(invitation, None)
     ended = _of_adults(Guardianship.objects.select_related("user"))
     for guardianship in ended:

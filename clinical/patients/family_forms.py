@@ -37,7 +37,8 @@ class FamilyInvitationForm(InvitationLinkForm):
             )
         if patient.guardianships.filter(relation=Relation.SELF).exists():
             raise forms.ValidationError("The patient has access already. Revoke it first to invite another address.")
-        if patient.family_invitations.pending().filter(relation=Relation.SELF).exists():
+        others = patient.family_invitations.pending().exclude(email=self.cleaned_data.get("email"))
+        if others.filter(relation=Relation.SELF).exists():
             raise forms.ValidationError(
                 "The patient has an invitation that is still open. Withdraw it first to invite another address."
             )

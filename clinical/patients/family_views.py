@@ -91,7 +91,7 @@ def invite(request, pk):
 @doctor_required
 @require_POST
 def withdraw_invitation(request, pk):
-    invitation = get_object_or_404(request.hospital.family_invitations.pending(), pk=pk)
+    invitation = get_object_or_404(request.hospital.family_invitations.unanswered(), pk=pk)
     invitations.withdraw(invitation, request.user)
     messages.success(request, "The invitation was withdrawn; its link no longer works.")
     return redirect("patients:detail", pk=invitation.patient_id)

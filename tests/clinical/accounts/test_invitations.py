@@ -194,15 +194,33 @@ def test_a_member_cannot_be_invited_again(invite, alice):
     assert not mail.outbox
 
 
-def test_an_open_invitation_is_not_sent_twice(invite):
-    invite("dora@example.org")
-    assert "still open" in error_of(invite("Dora@example.org"))
-    assert len(mail.outbox) == 1
+@pytest.mark.parametrize("expired", [False, True])
+def test_an_invitation_sent_again_takes_the_place_of_the_first(invite, invitation, client, unscoped, expired):
+    if expired:
+        Invitation.objects.update(expires_at=timezone.now())
+    assert invite(invitation.email.title()).status_code == 302
+    [message], [another] = mail.outbox, Invitation.objects.all()
+    assert link_of(another) in message.body
+    assert another.is_pending
+    client.logout()
+    assert client.get(link_of(invitation)).status_code == 404
+    assert AccessEvent.objects.filter(verb="withdraw invitation", object_key=str(invitation.pk)).exists()
 
 
-def test_after_an_invitation_has_expired_another_can_be_sent(invite, invitation):
-    Invitation.objects.update(expires_at=timezone.now())
-    assert invite(invitation.email).status_code == 302
+def test_where_it_cannot_be_sent_again_the_first_stays(invite, invitation, monkeypatch):
+    def no_server(*args, **kwargs):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(invitations, "send_mail", no_server)
+    assert invite(invitation.email).status_code == 503
+    assert list(Invitation.objects.all()) == [invitation]
+
+
+def test_the_members_page_sends_again_what_it_lists(as_user, ada, invitation):
+    Invitation.objects.update(expires_at="2026-05-01T12:00Z")
+    page = as_user(ada).get("/members/").content.decode()
+    assert "Technician, expired on 1 May 2026" in page
+    assert f'aria-label="Send the invitation of {invitation.email} again"' in page
 
 
 def test_two_hospitals_can_invite_the_same_person(invite, other_hospital):
@@ -216,8 +234,7 @@ def test_an_invitation_with_a_mistake_is_not_sent(invite, email, role, field):
     assert not Invitation.objects.exists()
 
 
-def test_the_open_invitations_are_listed_until_they_are_used(as_user, ada, invitation):
-    InvitationFactory(hospital=invitation.hospital, expires_at=timezone.now())
+def test_invitations_are_listed_until_they_are_used(as_user, ada, invitation):
     InvitationFactory(email="elsewhere@example.org")
     client = as_user(ada)
     assert list(client.get("/members/").context["invitations"]) == [invitation]

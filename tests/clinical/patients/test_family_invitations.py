@@ -179,9 +179,13 @@ def test_somebody_with_access_cannot_be_invited_again(invite, mother):
     assert error_of(invite("Mother@example.org"), "email") == "This person has access already."
 
 
-def test_an_open_invitation_is_not_sent_twice_for_one_child(invite, invitation):
-    assert "still open" in error_of(invite("rosa@example.org"), "email")
-    assert invite("rosa@example.org", patient=PatientFactory(hospital=invitation.hospital)).status_code == 302
+def test_an_invitation_sent_again_takes_the_place_of_the_first_of_that_child(invite, invitation):
+    of_a_sister = FamilyInvitationFactory(email=invitation.email, patient__hospital=invitation.hospital)
+    assert invite("rosa@example.org").status_code == 302
+    first, again = FamilyInvitation.objects.order_by("pk")
+    assert first == of_a_sister
+    assert again.patient == invitation.patient
+    assert link_of(again) in mail.outbox[0].body
 
 
 @pytest.mark.parametrize(("email", "relation", "field"), [("rosa", "mother", "email"), ("r@a.org", "aunt", "relation")])
@@ -217,6 +221,7 @@ def test_a_patient_has_one_open_invitation(invite, hospital):
     kim = PatientFactory(hospital=hospital, date_of_birth=years_ago(15))
     assert invite("kim@example.org", "self", kim).status_code == 302
     assert "invitation that is still open" in error_of(invite("kim@example.net", "self", kim), "relation")
+    assert invite("kim@example.org", "self", kim).status_code == 302
     FamilyInvitation.objects.update(expires_at=timezone.now())
     assert invite("kim@example.net", "self", kim).status_code == 302
 
@@ -254,8 +259,9 @@ def test_the_patients_page_lists_who_has_access_and_who_is_invited(as_user, alic
     for page in (as_doctor, as_technician):
         assert "Mother Doe" in page
         assert "rosa@example.org" in page
-        assert "late@example.org" not in page
-    for offer in (invite_page(patient), "/revoke/", "/withdraw/"):
+        assert "late@example.org" in page
+        assert page.count("expired on") == 1
+    for offer in (invite_page(patient), "/revoke/", "/withdraw/", "Send again"):
         assert offer in as_doctor
         assert offer not in as_technician
 
