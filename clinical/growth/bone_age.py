@@ -22,6 +22,9 @@ REFERENCES = {
         columns=("chronological_age_months", "sd_months"),
     ),
 }
+CORRECTED_MONTHS = 36
+"""Before this age that of a child born preterm is corrected (Engle, Pediatrics 2004; 114: 1362)."""
+PRETERM = "The age counts from birth, and is not corrected for a preterm birth."
 PLATES = Table("Greulich-Pyle atlas", "greulich_pyle_plates.csv", age="plate_age_months", columns=())
 
 
@@ -52,6 +55,8 @@ class Assessment:
     mean: float | None = None
     sd: float | None = None
     reason: str = ""
+    caution: str = ""
+    """What a reader should think of with so young a child."""
 
 
 def assess(bone_age_months: float, chronological_age_months: float, sex: Sex, reference: str = "brush") -> Assessment:
@@ -61,16 +66,18 @@ def assess(bone_age_months: float, chronological_age_months: float, sex: Sex, re
     """
     checked_age(bone_age_months)
     table = _reference(reference)
+    caution = PRETERM if chronological_age_months < CORRECTED_MONTHS else ""
     try:
         norm = Norm(chronological_age_months, *table.at(chronological_age_months, sex))
     except OutsideTable as outside:
-        return Assessment("indeterminate", table, reason=str(outside))
+        return Assessment("indeterminate", table, reason=str(outside), caution=caution)
     return Assessment(
         _determination(bone_age_months, norm),
         table,
         sds=(bone_age_months - norm.mean) / norm.sd,
         mean=norm.mean,
         sd=norm.sd,
+        caution=caution,
     )
 
 

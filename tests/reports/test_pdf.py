@@ -140,6 +140,13 @@ def test_outside_the_reference_table_the_report_says_why_there_is_no_sds(signed,
     assert "No SDS is given" in text
 
 
+@pytest.mark.parametrize(("born", "is_said"), [(date(2022, 6, 1), True), (date(2021, 4, 1), False)])
+def test_under_three_years_the_report_says_that_a_preterm_birth_is_not_corrected_for(signed, patient, born, is_said):
+    patient.date_of_birth = born
+    patient.save()
+    assert ("is not corrected for a preterm birth." in printed(signed(patient, bone_age_months=24.0))) is is_said
+
+
 def test_the_greulich_pyle_table_is_named_where_the_hospital_chose_it(signed, patient, hospital):
     hospital.bone_age_reference = "greulich_pyle"
     hospital.save()

@@ -48,6 +48,12 @@ def test_an_advanced_girl_by_one_table_is_normal_by_the_other():
     assert assess(80, 60, "F", "greulich_pyle").determination == "advanced"
 
 
+@pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize(("age", "is_said"), [(0, True), (35.9, True), (36, False), (240, False)])
+def test_under_three_years_it_says_that_the_age_is_not_corrected_for_a_preterm_birth(reference, age, is_said):
+    assert ("preterm" in assess(24, age, "F", reference).caution) is is_said
+
+
 def test_an_assessment_names_its_table_and_source():
     assert assess(96, 96, "M").reference.name == "Brush Foundation"
     assert assess(96, 96, "M", "greulich_pyle").reference.name == "Greulich-Pyle"
