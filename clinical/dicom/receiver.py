@@ -35,6 +35,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from clinical.accounts.scope import every_hospital
 from clinical.dicom import arrivals
+from clinical.dicom.connections import CLOSED_FOR_GOOD
 from clinical.dicom.models import TITLE, Sender, title_of
 from clinical.studies.intake import StorageFull
 from inference.engine import UnreadableRadiograph
@@ -77,6 +78,7 @@ def start(address, port):
     for film in FILMS:
         entity.add_supported_context(film, SYNTAXES)
     handlers = [
+        *CLOSED_FOR_GOOD,
         (evt.EVT_CONN_OPEN, bound),
         (evt.EVT_REQUESTED, _with_connection(let_in)),
         (evt.EVT_C_ECHO, lambda event: SUCCESS),

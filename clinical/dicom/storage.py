@@ -7,6 +7,7 @@ from django.conf import settings
 from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
+from clinical.dicom.connections import CLOSED_FOR_GOOD
 from clinical.dicom.models import title_of
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def store(archive, instances, leaving):
         archive.port,
         ae_title=archive.ae_title,
         tls_args=tls,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _be_patient)],
+        evt_handlers=[(evt.EVT_CONN_OPEN, _be_patient), *CLOSED_FOR_GOOD],
     )
     try:
         if association.is_rejected:

@@ -14,6 +14,7 @@ from pynetdicom import AE, DEFAULT_TRANSFER_SYNTAXES, evt
 
 from clinical.audit.models import AccessEvent
 from clinical.dicom import storage
+from clinical.dicom.connections import CLOSED_FOR_GOOD
 from clinical.dicom.models import Archive, title_of
 from clinical.studies.models import Radiograph
 from reports import dispatch, tasks
@@ -49,7 +50,7 @@ def listening(
     for kind in takes:
         entity.add_supported_context(kind, syntaxes)
     requested = (evt.EVT_REQUESTED, lambda event: callers.append(event.assoc.requestor.primitive.calling_ae_title))
-    handlers = [(evt.EVT_C_STORE, store), requested, *handlers]
+    handlers = [(evt.EVT_C_STORE, store), requested, *handlers, *CLOSED_FOR_GOOD]
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     try:
         yield server.server_address[1], came, callers
