@@ -23,8 +23,6 @@ from tests import radiograph_files
 from tests.factories import ArchiveFactory, DispatchFactory, ReportFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
-# The library only lets go of a socket that could not be connected.
-nobody_listens = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 DEAF = 1  # a port
 
 
@@ -203,7 +201,6 @@ def test_certificates_that_a_worker_cannot_read_are_said_to_be_that(made, settin
     assert "DICOM_TLS_CERTIFICATE" in caplog.text
 
 
-@nobody_listens
 def test_an_archive_that_is_away_is_asked_again_for_some_days(made, messages, django_capture_on_commit_callbacks):
     assert run(DEAF).reason == "PACS did not answer."
 
@@ -315,7 +312,6 @@ def test_what_goes_wrong_leaves_no_name_in_the_log(made, monkeypatch, caplog):
     assert "Doe" not in caplog.text
 
 
-@nobody_listens
 def test_the_page_of_the_study_says_what_was_not_sent_and_sends_it_again(as_user, alice, made, messages):
     run(DEAF)
     client = as_user(alice)

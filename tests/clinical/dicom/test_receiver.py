@@ -24,6 +24,7 @@ from pynetdicom.sop_class import CTImageStorage, DigitalXRayImageStorageForPrese
 
 from clinical.accounts.models import Membership, User
 from clinical.dicom import arrivals, receiver
+from clinical.dicom.connections import CLOSED_FOR_GOOD
 from clinical.dicom.models import Arrival, Sender, title_of
 from clinical.studies.intake import StorageFull
 from clinical.studies.models import Study
@@ -55,14 +56,14 @@ def association(port, hospital, calling="ROOM_2", called=None, syntax=None, tls=
     entity.add_requested_context(Verification)
     entity.add_requested_context(DigitalXRayImageStorageForPresentation, syntax)
     entity.add_requested_context(CTImageStorage)
-    asked = entity.associate("127.0.0.1", port, ae_title=called or title_of(hospital.pk), tls_args=tls)
+    asked = entity.associate(
+        "127.0.0.1", port, ae_title=called or title_of(hospital.pk), tls_args=tls, evt_handlers=CLOSED_FOR_GOOD
+    )
     try:
         yield asked
     finally:
         if asked.is_established:
             asked.release()
-        elif left := asked.dul.socket.socket:  # which the library leaves open where it could not be shut down
-            left.close()
 
 
 def send(port, hospital, data, **options):
