@@ -6,6 +6,8 @@ SHELL := bash
 
 # Progress is shown as it is made, into a pipe too.
 export PYTHONUNBUFFERED := 1
+# Where an image forbids Python to keep what it has compiled, every process compiles anew all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 PRESET ?= two_stage_compact
