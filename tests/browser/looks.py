@@ -4,12 +4,30 @@ from axe_playwright_python.sync_playwright import Axe
 
 # What a theme or a width changes. All else is said by the elements, which are the same in every one.
 SEEN = ["color-contrast", "scrollable-region-focusable"]
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 800}
+PLOTS = ".js-plotly-plot .main-svg:first-child"
 
 
 def looks_right(page, where="", rules=None):
     """Axe finds nothing on this page, by all of its rules or by `rules`, and it does not scroll sideways."""
-    options = {"preload": False}  # it would fetch the styles anew, and try them out where the policy forbids it
+    # `preload` would fetch the styles anew, and try them out where the policy forbids it. Of what is right nothing is
+    # asked: to name each element of it takes as long as to look.
+    options = {"preload": False, "resultTypes": ["violations"]}
     found = Axe().run(page, options=options | ({"runOnly": rules} if rules else {}))
     assert found.violations_count == 0, f"{where or page.url}\n{found.generate_report()}"
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 0, f"{where or page.url} is {overflow} pixels too wide"
+
+
+def looks_right_both_ways(page, where=""):
+    """A page that is open wide and light looks right so, and at phone width and dark; it is left as it was."""
+    where = where or page.url
+    looks_right(page, f"{where}, wide and light")
+    paper = page.evaluate("plots => document.querySelector(plots)?.style.background", PLOTS)
+    page.set_viewport_size(PHONE)
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")  # no colour on its way from one to the other
+    painted_anew = "([plots, was]) => [...document.querySelectorAll(plots)].every(svg => svg.style.background !== was)"
+    page.wait_for_function(painted_anew, arg=[PLOTS, paper])
+    looks_right(page, f"{where}, at phone width and dark", SEEN)
+    page.set_viewport_size(WIDE)
+    page.emulate_media(color_scheme="light")
