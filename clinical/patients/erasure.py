@@ -24,7 +24,7 @@ from clinical.patients.families import child_page
 from clinical.patients.models import Erasure, ErasureMode, Patient, Retention
 from clinical.stored import lying_in
 from clinical.studies.display import png_name
-from clinical.studies.models import OcclusionMap, Radiograph, Review, Study
+from clinical.studies.models import OcclusionMap, Radiograph, Review, State, Study
 from inference.models import PENDING, Analysis, ShadowAnalysis
 
 # For the floors above: sent inside the transaction with `patient`, `mode` (an ErasureMode) and `files`, a list to which
@@ -127,7 +127,7 @@ def carry_out(key):
         return False
     files = []
     erasing.send(Erasure, patient=patient, mode=erasure.mode, files=files)
-    analyses = _analyses(patient)
+    analyses = _analyses(Study.objects.filter(patient=patient))
     _forget_family(patient)
     _let_pictures_go(patient, analyses, files)
     record(Verb(erasure.mode), patient)
@@ -142,9 +142,8 @@ def carry_out(key):
     return True
 
 
-def _analyses(patient):
-    """Keys of all analyses of the patient's studies, those that were replaced too."""
-    studies = Study.objects.filter(patient=patient)
+def _analyses(studies):
+    """Keys of all their analyses, those that were replaced too."""
     keys = set(studies.values_list("analysis", flat=True))
     while more := set(
         Analysis.objects.filter(Q(next__in=keys) | Q(previous__in=keys))
@@ -162,10 +161,18 @@ def _forget_family(patient):
 
 
 def _let_pictures_go(patient, analyses, files):
-    """Name the files, and leave rows that lead to none. A picture filed for another patient, too, is theirs to keep."""
-    own = Radiograph.objects.filter(studies__patient=patient)
-    others = Study.objects.exclude(patient=patient).filter(radiograph__in=own).values("radiograph")
-    for radiograph in own.exclude(pk__in=others).distinct():
+    """Name the files, and leave rows that lead to none.
+
+    A picture that counts for another patient, too, is theirs to keep, and so is one that was filed here wrongly; of one
+    that was filed there wrongly nothing stays there.
+    """
+    theirs = Study.objects.filter(patient=patient)
+    others = Study.objects.exclude(patient=patient).filter(radiograph__in=theirs.values("radiograph"))
+    counting = theirs.exclude(state=State.CANCELLED).values("radiograph")
+    kept = others.filter(~Q(state=State.CANCELLED) | ~Q(radiograph__in=counting)).values("radiograph")
+    own = Radiograph.objects.filter(studies__patient=patient).exclude(pk__in=kept).distinct()
+    analyses = analyses | _analyses(others.filter(radiograph__in=own))
+    for radiograph in own:
         files += [radiograph.name, png_name(radiograph)]
         # Another hash too: the same file, uploaded again, is to be stored anew.
         gone = {"name": f"removed/{radiograph.pk}", "sha256": secrets.token_hex(32)}

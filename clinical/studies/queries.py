@@ -135,6 +135,12 @@ def with_row_facts(studies):
     )
 
 
+def filed_elsewhere(study):
+    """The studies, for other patients, that the film of `study` counts as."""
+    others = Study.objects.filter(radiograph=study.radiograph_id).exclude(patient=study.patient_id)
+    return others.exclude(state=State.CANCELLED)
+
+
 def counts_by_state(filterset):
     """Number of studies in each state, zeros included, that the other filters leave."""
     found = dict(filterset.in_any_state.order_by().values_list("state").annotate(number=Count("*")))

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from clinical.studies import bulk, deidentified, export, occlusion, upload, views
+from clinical.studies import bulk, deidentified, export, occlusion, refiling, upload, views
 
 app_name = "studies"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("studies/<uuid:pk>/reanalyse/", views.reanalyse, name="reanalyse"),
     path("studies/<uuid:pk>/cancel/", views.cancel, name="cancel"),
     path("studies/<uuid:pk>/withdraw/", views.withdraw, name="withdraw"),
+    path("studies/<uuid:pk>/refile/", refiling.refile, name="refile"),
     path("studies/<uuid:pk>/review/", views.review, name="review"),
     path("studies/<uuid:pk>/sign/", views.sign, name="sign"),
     path("studies/<uuid:pk>/release/", views.release, name="release"),

@@ -19,12 +19,13 @@ from clinical.studies import intake, occlusion, workflow
 from clinical.studies.display import display_name
 from clinical.studies.forms import CorrectionForm, ReasonForm, ReviewForm, SignForm
 from clinical.studies.intake import StorageFull
-from clinical.studies.models import Study
+from clinical.studies.models import State, Study
 from clinical.studies.outcome import outcome, preferred_wait
 from clinical.studies.queries import (
     NEEDS_ME,
     StudyFilter,
     counts_by_state,
+    filed_elsewhere,
     next_in_turn,
     other_analyses,
     sorts_for,
@@ -110,6 +111,8 @@ def _page(request, study, http_status=200, **forms):
     analyses = other_analyses(study)
     context["attempts"] = [each for each in analyses if each.bone_age_months is None]
     context["readings"] = [each for each in analyses if each.bone_age_months is not None]
+    if study.state == State.CANCELLED:
+        context["filed_as"] = filed_elsewhere(study).first()
     return render(request, "studies/detail.html", context, status=http_status)
 
 

@@ -19,10 +19,12 @@ from inference.models import PENDING
 from inference.workflow import WrongState
 
 CLINICIANS, DOCTOR = CLINICAL_ROLES, (Role.DOCTOR,)
+WITHDRAWN_BY = dict.fromkeys(TROUBLE, CLINICIANS) | dict.fromkeys((State.ANALYSED, State.REVIEWED), DOCTOR)
 # Verb -> state it starts from -> roles that may.
 TABLE = {
     "cancel": {State.QUEUED: CLINICIANS},
-    "withdraw": dict.fromkeys(TROUBLE, CLINICIANS) | dict.fromkeys((State.ANALYSED, State.REVIEWED), DOCTOR),
+    "withdraw": WITHDRAWN_BY,
+    "refile": {State.QUEUED: CLINICIANS} | WITHDRAWN_BY,
     "retry": dict.fromkeys(TROUBLE, CLINICIANS),
     # Of what was withdrawn, too: a date that was typed wrongly there would stand in the way of the record's correction.
     "correct": dict.fromkeys((*PENDING, *TROUBLE, State.ANALYSED, State.REVIEWED, State.CANCELLED), CLINICIANS),
@@ -227,6 +229,32 @@ def withdraw(study, actor, reason):
     _take_back(study, "withdraw", actor, reason, state=study.state)
     judge(Study.objects.filter(pk=study.pk))
     withdrawn.send(Study, study=study, actor=actor)
+
+
+@transaction.atomic
+def refile(study, actor, *, patient, acquired_on, indication, notices, reason):
+    """File the film of `study`, which is of the wrong child, for `patient`; returns the new study, which is queued.
+
+    The old one is cancelled or withdrawn. Raises WrongState as these and `submit` do, and when the picture is filed
+    for `patient` already.
+    """
+    # In one order, so that of two films that change places neither waits for the other.
+    both = Patient.objects.select_for_update(no_key=True).filter(pk__in=[study.patient_id, patient.pk])
+    list(both.order_by("pk"))
+    (cancel if study.state == State.QUEUED else withdraw)(study, actor, reason)
+    if study.radiograph.studies.filter(patient=patient).exclude(state=State.CANCELLED).exists():
+        raise WrongState("This very picture is filed for that patient already. Withdraw the study here instead.")
+    return submit(
+        patient=patient,
+        radiograph=study.radiograph,
+        acquired_on=acquired_on,
+        indication=indication,
+        notices=notices,
+        submission=study.submission,  # so that the film, sent again, is known
+        actor=actor,
+        confirmed=True,
+        via="moved from another patient",
+    )
 
 
 def _take_back(study, verb, actor, reason, **conditions):

@@ -134,6 +134,7 @@ ROUTES = {
     "studies:reanalyse": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
     "studies:cancel": form(OWN_CLINICIANS, "study"),
     "studies:withdraw": form(OWN_CLINICIANS, "study"),
+    "studies:refile": form(OWN_CLINICIANS, "study"),
     "studies:review": form(OWN_DOCTOR, "study", get=answering(302, OWN_DOCTOR)),
     "studies:sign": form(OWN_DOCTOR, "study", get=answering(302, OWN_DOCTOR)),
     "studies:release": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),

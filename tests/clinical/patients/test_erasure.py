@@ -183,6 +183,29 @@ def test_a_picture_that_is_another_patients_too_stays_theirs(xanthippe, ada, mod
     assert storages["private"].exists(other.radiograph.name)
 
 
+@pytest.mark.parametrize("mode", ["anonymise", "erase"])
+def test_of_a_picture_that_was_filed_for_another_wrongly_nothing_stays_there(as_user, alice, xanthippe, ada, mode):
+    other = PatientFactory(hospital=xanthippe.hospital)
+    radiograph = xanthippe.studies.get().radiograph
+    wrong = StudyFactory(patient=other, radiograph=radiograph, state="cancelled", analysis__bone_age_months=118.0)
+    Analysis.objects.filter(study=wrong).update(heat_map=kept(f"heat-maps/{wrong.analysis_id}/1.png"))
+    carry_out(xanthippe, mode, ada)
+    assert files() == []
+    assert as_user(alice).get(f"/studies/{wrong.pk}/").status_code == 200
+
+
+@pytest.mark.parametrize("mode", ["anonymise", "erase"])
+@pytest.mark.parametrize("there", ["released", "cancelled"])
+def test_a_picture_that_was_filed_here_wrongly_stays_where_it_belongs(xanthippe, ada, mode, there):
+    other = StudyFactory(
+        patient=PatientFactory(hospital=xanthippe.hospital), radiograph=xanthippe.studies.get().radiograph, state=there
+    )
+    xanthippe.studies.update(state="cancelled")
+    carry_out(xanthippe, mode, ada)
+    other.refresh_from_db()
+    assert storages["private"].exists(other.radiograph.name)
+
+
 def test_while_rows_are_locked_no_folder_is_listed_that_holds_other_patients_files(xanthippe, monkeypatch):
     listed = []
     monkeypatch.setattr(erasure, "lying_in", lambda folder: listed.append(folder) or [])

@@ -139,3 +139,18 @@ def test_of_what_doctors_write_while_the_record_is_anonymised_nothing_stays(stud
     assert sum(isinstance(outcome, workflow.WrongState) for outcome in outcomes) >= CROWD - 2
     with every_hospital():
         assert {(review.impression, review.comment) for review in Review.objects.all()} == {("", "")}
+
+
+def test_of_two_films_that_change_places_none_waits_for_the_other_for_ever(doctor):
+    with every_hospital():
+        mine = StudyFactory(state="failed")
+        theirs = StudyFactory(state="failed", patient__hospital=mine.hospital)
+
+    def swap(number):
+        film, other = (mine, theirs) if number % 2 else (theirs, mine)
+        said = {"acquired_on": film.acquired_on, "indication": "", "notices": [], "reason": "Swapped."}
+        return workflow.refile(Study.objects.get(pk=film.pk), doctor, patient=other.patient, **said)
+
+    outcomes = at_once(swap)
+    assert sum(isinstance(outcome, Study) for outcome in outcomes) == 2
+    assert sum(isinstance(outcome, workflow.WrongState) for outcome in outcomes) == CROWD - 2

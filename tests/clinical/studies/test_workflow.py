@@ -37,8 +37,8 @@ def test_clinicians_retry_and_cancel_from_the_page_where_the_table_says_so(as_us
 @pytest.mark.parametrize(
     ("state", "verbs"),
     [
-        ("queued", {"cancel", "correct"}),
-        ("failed", {"correct", "retry", "withdraw"}),
+        ("queued", {"cancel", "correct", "refile"}),
+        ("failed", {"correct", "retry", "refile", "withdraw"}),
         ("analysing", {"correct"}),
         ("signed", {"release", "amend"}),
     ],
