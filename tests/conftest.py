@@ -39,6 +39,20 @@ def one_time_codes_last(monkeypatch):
     monkeypatch.setattr(auth, "yield_hotp_counters_from_time", lambda: iter(periods))
 
 
+@pytest.fixture(scope="session")
+def empty_tables(django_db_setup, django_db_blocker, tmp_path_factory):
+    """The migrated test database as a file of SQLite, for portals of their own to copy.
+
+    None where it is PostgreSQL's, or is not there because no test of this run asks for one.
+    """
+    path = tmp_path_factory.mktemp("tables") / "boneage.sqlite3"
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        if connection.vendor != "sqlite" or not connection.introspection.table_names(cursor):
+            return None
+        cursor.execute("VACUUM INTO %s", [str(path)])
+    return path
+
+
 @pytest.fixture
 def unscoped():
     """Let a test look at rows without being a request or a task."""

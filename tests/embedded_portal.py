@@ -1,6 +1,8 @@
 """A whole portal of its own, with its processes: on the embedded defaults in a folder, or on given servers."""
 
+import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,10 +17,38 @@ from boneage_portal.supervisor import Supervisor, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 
+CONSOLE = """
+import contextlib, json, sys
+import django
+django.setup()
+from django.db import connections
+for line in sys.stdin:
+    with contextlib.redirect_stdout(sys.stderr):
+        exec(json.loads(line), {})
+    connections.close_all()
+    print("done", flush=True)
+"""
+MIGRATE = """
+from django.core.management import call_command
+call_command("migrate", interactive=False, verbosity=0)
+"""
+READY = """
+from django.core.management import call_command
+from boneage_portal import demo
+call_command("collectstatic", interactive=False, verbosity=0)
+demo.create_people()
+"""
+
 
 class EmbeddedPortal:
-    def __init__(self, folder, **variables):
+    """Use as a context manager, which holds open what `shell` runs in.
+
+    It takes a copy of `tables`, a file of SQLite with them and no rows, or makes its own.
+    """
+
+    def __init__(self, folder, tables=None, **variables):
         self.folder = folder
+        self.tables = tables
         self.environment = {
             **{name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BROKER_URL")},
             "DJANGO_SETTINGS_MODULE": "boneage_portal.settings",
@@ -30,14 +60,25 @@ class EmbeddedPortal:
             "VAR_DIR": str(folder),
             **variables,
         }
-        self.manage("migrate")
 
-    def manage(self, *arguments):
-        command = [sys.executable, "manage.py", *arguments, "--verbosity", "0"]
-        subprocess.run(command, cwd=ROOT, env=self.environment, check=True)
+    def __enter__(self):
+        command = [sys.executable, "-c", CONSOLE]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.console = subprocess.Popen(command, cwd=ROOT, env=self.environment, **pipes)
+        if self.tables:
+            shutil.copy(self.tables, self.folder / "boneage.sqlite3")
+        else:
+            self.shell(MIGRATE)
+        return self
+
+    def __exit__(self, *exception):
+        self.console.__exit__(*exception)  # closes its input, at which it ends
 
     def shell(self, code):
-        self.manage("shell", "-c", code)
+        """Runs the code in a process of this portal, the same every time: to import the portal takes seconds."""
+        self.console.stdin.write(json.dumps(code) + "\n")
+        self.console.stdin.flush()
+        assert self.console.stdout.readline() == "done\n", "The code failed; its message is above."
 
     @contextmanager
     def worker(self):
@@ -53,11 +94,13 @@ class EmbeddedPortal:
                 process.wait()
 
     @contextmanager
-    def running(self):
+    def running(self, without=()):
         """Web and worker as `manage.py portal` runs them, with the people of the demo. Gives the address."""
-        self.manage("collectstatic", "--no-input")
-        self.shell("from boneage_portal import demo; demo.create_people()")
-        with Supervisor(free_port(), environment=self.environment) as supervisor:
+        self.shell(READY)
+        supervisor = Supervisor(free_port(), environment=self.environment)
+        for name in without:
+            del supervisor.commands[name]
+        with supervisor:
             supervisor.wait_until_ready()
             yield supervisor.address
 

@@ -19,13 +19,16 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def portal(tmp_path_factory):
+def portal(tmp_path_factory, empty_tables):
     """The embedded portal with the demo's people, running: web, worker and all.
 
     The smaller model reads in half the time, an occlusion map above all; the default is that of other portals' tests.
     """
-    portal = EmbeddedPortal(tmp_path_factory.mktemp("portal"), INFERENCE_MODEL="two_stage_compact")
-    with portal.running() as address:
+    folder = tmp_path_factory.mktemp("portal")
+    with (
+        EmbeddedPortal(folder, empty_tables, INFERENCE_MODEL="two_stage_compact") as portal,
+        portal.running() as address,
+    ):
         portal.address = address
         yield portal
 

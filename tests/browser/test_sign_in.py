@@ -12,10 +12,13 @@ from tests.embedded_portal import EmbeddedPortal
 
 
 @pytest.fixture(scope="module")
-def portal(tmp_path_factory):
-    """As in production, staff need a second factor."""
-    portal = EmbeddedPortal(tmp_path_factory.mktemp("portal"), REQUIRE_MFA="on")
-    with portal.running() as address:
+def portal(tmp_path_factory, empty_tables):
+    """As in production, staff need a second factor. Nothing is uploaded here that a worker had to read."""
+    folder = tmp_path_factory.mktemp("portal")
+    with (
+        EmbeddedPortal(folder, empty_tables, REQUIRE_MFA="on") as portal,
+        portal.running(without=["worker"]) as address,
+    ):
         portal.address = address.replace("127.0.0.1", "localhost")  # passkeys need a name
         yield portal
 

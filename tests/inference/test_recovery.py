@@ -68,10 +68,13 @@ def servers():
 
 @pytest.fixture(params=["embedded", pytest.param("servers", marks=pytest.mark.servers)])
 def portal(request, tmp_path):
-    variables = request.getfixturevalue("servers") if request.param == "servers" else {}
-    portal = EmbeddedPortal(tmp_path, INFERENCE_LEASE_SECONDS="3", SWEEP_SECONDS="1", **variables)
-    portal.shell(SUBMIT)
-    return portal
+    if request.param == "servers":
+        variables = request.getfixturevalue("servers")
+    else:
+        variables = {"tables": request.getfixturevalue("empty_tables")}
+    with EmbeddedPortal(tmp_path, INFERENCE_LEASE_SECONDS="3", SWEEP_SECONDS="1", **variables) as portal:
+        portal.shell(SUBMIT)
+        yield portal
 
 
 def test_a_study_whose_worker_is_killed_is_analysed_once_a_worker_is_back(portal):

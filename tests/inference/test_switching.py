@@ -81,7 +81,9 @@ def servers():
 
 @pytest.fixture(params=["embedded", pytest.param("servers", marks=pytest.mark.servers)])
 def portal(request, tmp_path):
-    return EmbeddedPortal(tmp_path, **(request.getfixturevalue("servers") if request.param == "servers" else {}))
+    variables = request.getfixturevalue("servers") if request.param == "servers" else {}
+    with EmbeddedPortal(tmp_path, **variables) as portal:
+        yield portal
 
 
 @pytest.fixture
