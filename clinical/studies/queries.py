@@ -147,12 +147,13 @@ def counts_by_state(filterset):
     return {state: found.get(state, 0) for state in IN_ORDER_OF_NEED}
 
 
-def next_in_turn(study, role):
+def next_in_turn(study, role, taken=()):
     """The next study after `study`, from newer to older and then from the newest on, that waits to be read by a doctor
-    or that a technician has to look into; None where there is no other.
+    or that a technician has to look into, and is none of those `taken`; None where there is no other.
     """
     turn = {"technicians_turn": 0} if role == Role.TECHNICIAN else {"doctors_turn": 1}  # trouble; what is analysed
-    waiting = Study.objects.filter(**turn).exclude(pk=study.pk).order_by("-submitted_at", "-pk").only("pk")
+    waiting = Study.objects.filter(**turn).exclude(pk__in=[study.pk, *taken])
+    waiting = waiting.order_by("-submitted_at", "-pk").only("pk")
     return waiting.filter(submitted_at__lte=study.submitted_at).first() or waiting.first()
 
 

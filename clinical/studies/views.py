@@ -15,7 +15,7 @@ from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from clinical.growth.ages import difference_shown
 from clinical.listing import listing
-from clinical.studies import intake, occlusion, workflow
+from clinical.studies import intake, occlusion, presence, workflow
 from clinical.studies.display import display_name
 from clinical.studies.forms import CorrectionForm, ReasonForm, ReviewForm, SignForm
 from clinical.studies.intake import StorageFull
@@ -48,6 +48,7 @@ def worklist(request):
     context = listing(request, filterset, sorts_for(request.membership.role), NEEDS_ME, found)
     context["counts"], context["total"] = counts, sum(counts.values())
     context["live"] = any(counts[pending] for pending in PENDING)
+    presence.tell(context["page_obj"], presence.colleagues(request.membership))
     if not _seen_lately(request):
         record(Verb.VIEW, request.hospital, request=request, detail="worklist")
     if not request.htmx:
@@ -102,7 +103,9 @@ def _page(request, study, http_status=200, **forms):
     if "sign" in context["actions"]:
         context["sign_form"] = SignForm(initial={"seen": study.review_id})
     context.update(forms)
-    context["next"] = next_in_turn(study, request.membership.role)
+    taken = presence.colleagues(request.membership)
+    presence.tell([study], taken)
+    context["next"] = next_in_turn(study, request.membership.role, taken)
     context["reviews"] = study.reviews.select_related("doctor")
     others = with_row_facts(study.patient.studies.exclude(pk=study.pk)).order_by("-acquired_on", "-pk")[:20]
     context["others"] = others
