@@ -1,11 +1,12 @@
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import F
 
 from clinical.administration.filters import HalfOpenFilter, between, of_days
 from clinical.administration.rows import ReadOnlyAdmin
 from clinical.studies.expressions import Seconds
-from reports import workflow
-from reports.models import Dispatch, Report
+from reports import dispatch, workflow
+from reports.models import Dispatch, Report, State
 
 
 class WaitedFilter(HalfOpenFilter):
@@ -38,7 +39,7 @@ class ReportAdmin(ReadOnlyAdmin):
         ("Signature", {"fields": ["signed_by", "signed_at", "released_at", "superseded_at"]}),
         ("File", {"fields": ["state", "reason", "attempt", "delivered_at", "started_at", "sha256"]}),
     ]
-    actions = ["retry"]
+    actions = ["retry", "send"]
 
     @admin.action(description="Make again (failed ones)", permissions=["operate"])
     def retry(self, request, queryset):
@@ -50,6 +51,17 @@ class ReportAdmin(ReadOnlyAdmin):
             except workflow.WrongState:
                 continue
         self.message_user(request, f"{done} of {len(queryset)} reports are being made again.")
+
+    @admin.action(description="Send into the archive (what was signed before it was entered)", permissions=["operate"])
+    def send(self, request, queryset):
+        in_force = {"state": State.READY, "superseded_at": None, "study__patient__anonymised_at": None}
+        with transaction.atomic():
+            opened = sum(dispatch.send(report, request.user) for report in queryset.filter(**in_force))
+        if opened:
+            self.message_user(request, f"{opened} {'report is' if opened == 1 else 'reports are'} being sent.")
+        else:
+            nothing = "Nothing to send: each was sent, is not in force, or its hospital has no archive."
+            self.message_user(request, nothing, messages.WARNING)
 
 
 @admin.register(Dispatch)

@@ -21,14 +21,22 @@ PAUSE = timedelta(minutes=15)
 PATIENCE = timedelta(days=3)
 
 
-def send(report):
-    """Open a dispatch to each archive of the hospital. The same report comes to an archive once."""
+def send(report, actor=None):
+    """Open a dispatch to each archive of the hospital; returns how many. The same report comes to an archive once.
+
+    `actor`: who asked for it, where it does not follow from the signature.
+    """
+    opened = 0
     for archive in Archive.objects.filter(hospital=report.hospital_id):
         dispatch, is_new = Dispatch.objects.get_or_create(
             report=report, archive=archive, defaults={"hospital_id": report.hospital_id}
         )
         if is_new:
+            opened += 1
+            if actor:
+                record(Verb.EXPORT, report, actor=actor, detail=f"asked for, to {archive}")
             _deliver(dispatch)
+    return opened
 
 
 def _deliver(dispatch):

@@ -325,6 +325,29 @@ def test_the_page_of_the_study_says_what_was_not_sent_and_sends_it_again(as_user
     assert "on its way already" in client.post(again, follow=True).content.decode()
 
 
+def test_staff_send_what_was_signed_before_an_archive_was_entered(
+    as_user, root, ada, made, hospital, messages, django_capture_on_commit_callbacks
+):
+    later = ArchiveFactory(hospital=hospital, name="Later")
+    superseded = ReportFactory(study__patient__hospital=hospital, state="ready", superseded_at=timezone.now())
+    unmade = ReportFactory(study__patient__hospital=hospital, state="failed")
+    fields = {"action": "send", "_selected_action": [each.pk for each in (made, superseded, unmade)]}
+
+    def asked(user):
+        with django_capture_on_commit_callbacks(execute=True):
+            return as_user(user).post("/admin/reports/report/", fields, follow=True).content.decode()
+
+    assert Dispatch.objects.count() == 1
+    asked(ada)  # her hospital's administrator
+    assert Dispatch.objects.count() == 1
+    assert "1 report is being sent." in asked(root)
+    opened = Dispatch.objects.get(archive=later)
+    assert (opened.report, messages[-1]) == (made, opened.pk)
+    assert AccessEvent.objects.get(verb="export", actor=root).detail == "asked for, to Later"
+    assert "Nothing to send" in asked(root)
+    assert Dispatch.objects.count() == 2
+
+
 def test_the_structured_report_in_the_archive_can_be_read(made):
     with listening() as (port, came, _):
         run(port)
