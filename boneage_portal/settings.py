@@ -293,54 +293,33 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "requeue-due-analyses": {
-        "task": "inference.tasks.requeue_due",
-        "schedule": env.int("SWEEP_SECONDS", 60),
-    },
-    "deliver-due-reports": {
-        "task": "reports.tasks.deliver_due",
-        "schedule": env.int("SWEEP_SECONDS", 60),
-    },
-    "judge-by-another-table": {
-        "task": "clinical.studies.tasks.judge_due",
-        "schedule": env.int("SWEEP_SECONDS", 60),
-    },
-    "compare-with-corrected-records": {
-        "task": "clinical.studies.tasks.compare_due",
-        "schedule": env.int("SWEEP_SECONDS", 60),
-    },
-    "tell-of-tokens-that-end": {
-        "task": "clinical.accounts.tasks.tell_of_tokens_that_end",
-        "schedule": 24 * 3600,
-    },
-    "mail-due-notifications": {
-        "task": "clinical.notices.tasks.mail_all_due",
-        "schedule": env.int("SWEEP_SECONDS", 60),
-    },
-    "seal-access-events": {
-        "task": "clinical.audit.tasks.seal_due",
-        "schedule": env.int("AUDIT_SEAL_SECONDS", 10),
-    },
-    "remove-old-access-events": {
-        "task": "clinical.audit.tasks.remove_old",
-        "schedule": 24 * 3600,
-    },
-    "remove-old-notifications": {
-        "task": "clinical.notices.tasks.remove_old",
-        "schedule": 24 * 3600,
-    },
-    "clear-sessions": {
-        "task": "clinical.accounts.tasks.clear_sessions",
-        "schedule": 24 * 3600,
-    },
-    "remove-discarded-arrivals": {
-        "task": "clinical.dicom.tasks.remove_discarded",
-        "schedule": 24 * 3600,
-    },
-    "keep-up-privacy": {
-        "task": "clinical.patients.tasks.keep_up",
-        "schedule": env.int("SWEEP_SECONDS", 60),
-    },
+    task: {"task": task, "schedule": seconds}
+    for seconds, tasks in [
+        (env.int("AUDIT_SEAL_SECONDS", 10), ["clinical.audit.tasks.seal_due"]),
+        (
+            env.int("SWEEP_SECONDS", 60),
+            [
+                "clinical.notices.tasks.mail_all_due",
+                "clinical.patients.tasks.keep_up",
+                "clinical.studies.tasks.compare_due",
+                "clinical.studies.tasks.judge_due",
+                "inference.tasks.requeue_due",
+                "reports.tasks.deliver_due",
+            ],
+        ),
+        (
+            24 * 3600,
+            [
+                "clinical.accounts.tasks.clear_sessions",
+                "clinical.accounts.tasks.tell_of_tokens_that_end",
+                "clinical.audit.tasks.remove_old",
+                "clinical.dicom.tasks.remove_discarded",
+                "clinical.notices.tasks.remove_old",
+                "clinical.studies.tasks.remove_unfiled",
+            ],
+        ),
+    ]
+    for task in tasks
 }
 # A message that outlives the visibility timeout is delivered twice: keep it beyond the hard time limit.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 2 * CELERY_TASK_TIME_LIMIT}

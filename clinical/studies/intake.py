@@ -8,6 +8,7 @@ from datetime import date
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.formats import date_format
 
 from clinical.studies.image_statistics import image_statistics
@@ -59,6 +60,8 @@ def keep(hospital, data, picture):
                 row.save()
         except IntegrityError:  # The same file came twice at once.
             row = Radiograph.objects.get(hospital=hospital, sha256=sha256)
+    else:
+        Radiograph.objects.filter(pk=row.pk, studies=None).update(stored_at=timezone.now())  # for `unfiled`
     return row
 
 

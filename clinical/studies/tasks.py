@@ -1,5 +1,5 @@
 from clinical.accounts.scope import every_hospital, tenant_task
-from clinical.studies import comparison, judgement, occlusion
+from clinical.studies import comparison, judgement, occlusion, unfiled
 
 
 @tenant_task
@@ -20,3 +20,10 @@ def compare_due():
     """Once a record was corrected, and every minute: see `comparison.compare_due`."""
     with every_hospital():
         comparison.compare_due()
+
+
+@tenant_task
+def remove_unfiled():
+    """Daily: see `unfiled.remove_unfiled`."""
+    with every_hospital():
+        unfiled.remove_unfiled()
