@@ -5,6 +5,8 @@ The difficulty is a linear model of what the networks say about the image, fitte
 are those of hands *of the age in question* (Vovk, "Conditional Validity of Inductive Conformal Predictors", 2012): an
 age is inside the interval where a hand of that age would be read so with no rarer an error than one in twenty on that
 side. So the few very young and grown hands, which networks read towards the mean, are covered as the others are.
+Those quantiles are smooth in the age; one factor for each band of ages makes them hold in it (Romano, Patterson and
+Candès, "Conformalized Quantile Regression", NeurIPS 2019, within the groups of Vovk's).
 """
 
 from collections.abc import Sequence
@@ -30,11 +32,20 @@ class Interval:
     """95 % quantile of the same."""
     knots: Sequence[float] = (12.0, 36.0, 60.0, 84.0, 108.0, 132.0, 156.0, 180.0, 204.0)
     """True bone ages, in months, between which the quantiles vary linearly. Cards that name none have these."""
+    band_starts: Sequence[float] = (0.0,)
+    """True bone ages, in months, at which bands of ages start. Cards that name none have one band."""
+    band_factors: Sequence[float] = (1.0,)
+    """What the distance of the two quantiles is multiplied by in each band."""
 
     def difficulty(self, months: np.ndarray, disagreement: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
         """Months, (N,). The arguments are those of `bounds`."""
         difficulty = difficulty_features(months, disagreement, mirrored) @ np.asarray(self.coefficients)
         return np.maximum(difficulty, self.floor_months)
+
+    def oddness(self, score: np.ndarray, ages: np.ndarray) -> np.ndarray:
+        """How far a score, error / difficulty, lies from the middle of the quantiles of hands that old: 1 on either."""
+        low, high = (np.interp(ages, self.knots, quantiles) for quantiles in (self.low, self.high))
+        return np.abs(2 * score - low - high) / (high - low)
 
     def bounds(
         self, months: np.ndarray, disagreement: np.ndarray, mirrored: np.ndarray
@@ -46,8 +57,8 @@ class Interval:
         """
         error = months[:, np.newaxis] - AGES
         score = error / self.difficulty(months, disagreement, mirrored)[:, np.newaxis]
-        inside = (score >= np.interp(AGES, self.knots, self.low)) & (score <= np.interp(AGES, self.knots, self.high))
-        inside |= np.abs(error) <= 0.5
+        factors = np.asarray(self.band_factors)[np.searchsorted(self.band_starts, AGES, side="right") - 1]
+        inside = (self.oddness(score, AGES) <= factors) | (np.abs(error) <= 0.5)
         low, high = AGES[inside.argmax(1)], AGES[::-1][inside[:, ::-1].argmax(1)]
         return np.minimum(low, months), np.maximum(high, months)
 

@@ -10,6 +10,7 @@ the interval holds is checked on each of these by an interval fitted on the othe
 import argparse
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
@@ -38,11 +39,10 @@ from inference.training.phantom_set import draw_phantoms
 
 COVERAGE = 0.9
 FLOOR_MONTHS = 3.0
-KNOTS = tuple(np.arange(12.0, 217.0, 12.0))
+KNOTS = tuple(map(float, range(12, 217, 12)))
 """True bone ages, in months, at which the interval's quantiles are fitted."""
 NEARBY_MONTHS = 12.0
 """Standard deviation of the Gaussian that says how much a hand of one age tells of another age."""
-FOLDS = 10
 FEWEST = 100
 """Radiographs that gate and interval are fitted on, and that they are checked on: of fewer, not even five lie beyond
 either end of an interval that holds nine in ten."""
@@ -127,19 +127,15 @@ def _discriminant(whole: np.ndarray, parts: np.ndarray) -> np.ndarray:
     return w[:-1]
 
 
-def signals(readings: list[Reading]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What `Interval.bounds` takes: months, disagreement of the stages, difference to the mirror image."""
-    return (
-        np.array([reading.months for reading in readings]),
-        np.array([reading.disagreement for reading in readings]),
-        np.array([reading.mirrored_difference for reading in readings]),
-    )
+def signals(readings: list[Reading]) -> np.ndarray:
+    """(3, N), what `Interval.bounds` takes: months, disagreement of the stages, difference to the mirror image."""
+    return np.array([[each.months, each.disagreement, each.mirrored_difference] for each in readings]).T
 
 
-def fit_difficulty(readings: list[Reading], ages: np.ndarray) -> list[float]:
-    """Non-negative weights of the difficulty's features, by least squares on the absolute errors."""
-    features = difficulty_features(*signals(readings))
-    errors = np.abs(np.array([reading.months for reading in readings]) - ages)
+def fit_difficulty(read: np.ndarray, ages: np.ndarray) -> list[float]:
+    """Non-negative weights of the difficulty's features, by least squares on the absolute errors of `signals`."""
+    features = difficulty_features(*read)
+    errors = np.abs(read[0] - ages)
     used = np.arange(features.shape[1])
     while True:
         weights = np.linalg.lstsq(features[:, used], errors, rcond=None)[0]
@@ -151,43 +147,49 @@ def fit_difficulty(readings: list[Reading], ages: np.ndarray) -> list[float]:
     return [float(weight) for weight in coefficients]
 
 
-def fit_interval(coefficients: list[float], readings: list[Reading], ages: np.ndarray) -> Interval:
-    """The quantiles of error / difficulty over calibration data, at each age those of the hands about that old."""
-    unit = Interval(coefficients, FLOOR_MONTHS, [], [])
-    months, *rest = signals(readings)
-    scores = (months - ages) / unit.difficulty(months, *rest)
+def fit_interval(read: np.ndarray, ages: np.ndarray) -> Interval:
+    """Of `signals` and (N,) true ages: the quantiles of error / difficulty at each age, those of the hands about that
+    old, and what makes them hold in each band of ages.
+    """
+    unit = Interval(fit_difficulty(read, ages), FLOOR_MONTHS, [], [])
+    scores = (read[0] - ages) / unit.difficulty(*read)
     knots = np.array(KNOTS)[:, np.newaxis]
     nearness = np.exp(-0.5 * ((np.clip(ages, knots.min(), knots.max()) - knots) / NEARBY_MONTHS) ** 2)
-    return Interval(
-        coefficients,
-        FLOOR_MONTHS,
+    smooth = replace(
+        unit,
         low=[-_upper_quantile(-scores, weights) for weights in nearness],
         high=[_upper_quantile(scores, weights) for weights in nearness],
         knots=KNOTS,
     )
+    oddness = smooth.oddness(scores, ages)
+    starts = [0, *metrics.filled_band_starts(ages)[1:]]
+    bands = np.searchsorted(starts, ages, side="right") - 1
+    factors = [_conformal_quantile(oddness[bands == band]) for band in range(len(starts))]
+    return replace(smooth, band_starts=starts, band_factors=factors)
 
 
 def _upper_quantile(scores: np.ndarray, weights: np.ndarray) -> float:
     """The weighted quantile that one in twenty lies above.
 
-    The case to come counts as half a one: as a full one, for a guarantee instead of the likeliest coverage, it widens
-    the interval where hands are few, and ages with 60 radiographs are covered 1 to 2 % more often than it says.
+    The case to come counts as half a one, for the likeliest coverage: the guarantee comes from the bands.
     """
     order = np.argsort(scores)
     below = np.cumsum(weights[order])
     return float(np.interp((1 + COVERAGE) / 2, below / (below[-1] + 0.5 * weights.max()), scores[order]))
 
 
-def cross_fitted_bounds(readings: list[Reading], ages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of every radiograph, (N,) months each, by an interval fitted on the other folds alone."""
-    bounds = np.empty((2, len(readings)))
-    for fold in range(FOLDS):
-        held_out = np.arange(len(readings)) % FOLDS == fold
-        others = [reading for reading, out in zip(readings, held_out, strict=True) if not out]
-        interval = fit_interval(fit_difficulty(others, ages[~held_out]), others, ages[~held_out])
-        bounds[:, held_out] = interval.bounds(
-            *signals([reading for reading, out in zip(readings, held_out, strict=True) if out])
-        )
+def _conformal_quantile(scores: np.ndarray) -> float:
+    """What the next score is no greater than with the probability COVERAGE at least."""
+    rank = math.ceil(COVERAGE * (len(scores) + 1))
+    return float(np.sort(scores)[min(rank, len(scores)) - 1])
+
+
+def left_out_bounds(read: np.ndarray, ages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of every radiograph, (N,) months each, by an interval fitted on all others."""
+    bounds = np.empty((2, len(ages)))
+    for one in range(len(ages)):
+        interval = fit_interval(np.delete(read, one, axis=1), np.delete(ages, one))
+        bounds[:, [one]] = interval.bounds(*read[:, [one]])
     return bounds[0], bounds[1]
 
 
@@ -221,7 +223,8 @@ def calibrate(preset: Preset | WholeHand, folder: Path, train: Dataset | None, v
             hands.save(folder / "hands.npz")
         model = TwoStageModel(preset, {"version": ""}, runtime, hands, unfitted)
     readings, ages = read_all(model, val), val.ages
-    interval = asdict(fit_interval(fit_difficulty(readings, ages), readings, ages))
+    read = signals(readings)
+    interval = asdict(fit_interval(read, ages))
     phantoms = draw_phantoms(PHANTOMS, seed=PHANTOM_SEED)
     return {
         "name": preset.name,
@@ -229,7 +232,7 @@ def calibrate(preset: Preset | WholeHand, folder: Path, train: Dataset | None, v
         "preprocessing": PREPROCESSING,
         "interval": interval,
         "interval_check": metrics.interval_by_group(
-            [label.sex for label in val.labels], ages, *cross_fitted_bounds(readings, ages)
+            [label.sex for label in val.labels], ages, *left_out_bounds(read, ages)
         ),
         "validation": {"n": len(val), "mae_months": _mae(readings, val)},
         "phantoms": {"n": len(phantoms), "mae_months": _mae(read_all(model, phantoms), phantoms)},

@@ -46,17 +46,24 @@ def age_bands(ages: np.ndarray) -> list[str]:
     return [f"{start}-{start + 2} y" for start in starts]
 
 
+def filled_band_starts(ages: np.ndarray) -> list[int]:
+    """Where two-year bands of at least FEWEST_OF_A_BAND ages start, in months; smaller ones join their neighbour."""
+    counts = np.bincount((np.maximum(ages, 0) // BAND_MONTHS).astype(int))
+    starts, filled = [int(counts.nonzero()[0][0])], 0
+    for band, count in enumerate(counts):
+        if filled >= FEWEST_OF_A_BAND and counts[band:].sum() >= FEWEST_OF_A_BAND:
+            starts.append(band)
+            filled = 0
+        filled += count
+    return [start * BAND_MONTHS for start in starts]
+
+
 def filled_age_bands(ages: np.ndarray) -> list[str]:
-    """As `age_bands`, but bands of fewer than FEWEST_OF_A_BAND ages are joined with their neighbour: "0-4 y"."""
-    bands = (np.maximum(ages, 0) // BAND_MONTHS).astype(int)
-    counts = np.bincount(bands)
-    edges = [int(bands.min())]
-    for end in range(edges[0] + 1, len(counts) + 1):
-        if counts[edges[-1] : end].sum() >= FEWEST_OF_A_BAND:
-            edges.append(end)
-    edges = [*edges[: max(1, len(edges) - 1)], len(counts)]
-    starts = np.searchsorted(edges, bands, side="right") - 1
-    return [f"{2 * edges[start]}-{2 * edges[start + 1]} y" for start in starts]
+    """The band of each age, the bands those of `filled_band_starts`: "0-4 y"."""
+    starts = filled_band_starts(ages)
+    ends = [*starts[1:], (int(ages.max()) // BAND_MONTHS + 1) * BAND_MONTHS]
+    bands = np.searchsorted(starts, np.maximum(ages, 0), side="right") - 1
+    return [f"{starts[band] // 12}-{ends[band] // 12} y" for band in bands]
 
 
 def class_metrics(truth: np.ndarray, read: np.ndarray) -> dict[str, float]:

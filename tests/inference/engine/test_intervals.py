@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,11 @@ def test_quantiles_stand_at_the_knots_that_were_fitted():
     assert low == pytest.approx(even_low)
     assert high[0] > even_high[0] + 1
     assert high[1] == pytest.approx(even_high[1])
+
+
+def test_a_band_of_ages_has_a_width_of_its_own():
+    banded = replace(EVEN, band_starts=[0.0, 120.0], band_factors=[1.0, 1.5])
+    assert bounds(banded, 84.0) == bounds(EVEN, 84.0)
+    assert bounds(banded, 180.0) == (180 - 3 * 4, 180 + 3 * 4)
+    low, high = bounds(banded, 108.0)  # 120 is of the next band
+    assert (low, high) == (108 - 2 * 5, 108 + 3 * 5)

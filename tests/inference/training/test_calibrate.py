@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,11 +9,11 @@ from inference.engine.regions import Attention
 from inference.training.calibrate import (
     COVERAGE,
     CUT_TOGETHER,
-    cross_fitted_bounds,
     cut_hands,
     fit_difficulty,
     fit_hands,
     fit_interval,
+    left_out_bounds,
     signals,
     version,
 )
@@ -33,18 +35,18 @@ def simulated(count, seed, pull=0.15):
         )
         for read, gap in zip(months, disagreement, strict=True)
     ]
-    return readings, ages
+    return signals(readings), ages
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    readings, ages = simulated(2000, seed=2)
-    return fit_interval(fit_difficulty(readings, ages), readings, ages)
+    read, ages = simulated(2000, seed=2)
+    return fit_interval(read, ages)
 
 
 def test_the_interval_covers_nine_in_ten_of_every_age_on_data_that_fitted_nothing(fitted):
-    readings, ages = simulated(6000, seed=3)
-    figures = interval_by_group(["F"] * len(ages), ages, *fitted.bounds(*signals(readings)))
+    read, ages = simulated(6000, seed=3)
+    figures = interval_by_group(["F"] * len(ages), ages, *fitted.bounds(*read))
     assert figures["coverage"] == pytest.approx(COVERAGE, abs=0.02)
     assert len(figures["by_age_band"]) > 8
     for name, band in figures["by_age_band"].items():
@@ -52,24 +54,42 @@ def test_the_interval_covers_nine_in_ten_of_every_age_on_data_that_fitted_nothin
 
 
 def test_easy_and_hard_images_are_covered_alike():
-    readings, ages = simulated(2000, seed=1, pull=0.0)
-    fitted = fit_interval(fit_difficulty(readings, ages), readings, ages)
-    readings, ages = simulated(6000, seed=4, pull=0.0)
-    low, high = fitted.bounds(*signals(readings))
-    disagreement = np.array([reading.disagreement for reading in readings])
-    chosen = (disagreement < 10, disagreement > 20)
+    read, ages = simulated(2000, seed=1, pull=0.0)
+    fitted = fit_interval(read, ages)
+    read, ages = simulated(6000, seed=4, pull=0.0)
+    low, high = fitted.bounds(*read)
+    chosen = (read[1] < 10, read[1] > 20)
     of_easy, of_hard = (interval_metrics(ages[these], low[these], high[these]) for these in chosen)
     assert of_easy["coverage"] == pytest.approx(of_hard["coverage"], abs=0.05)
     assert of_hard["mean_width_months"] > 1.4 * of_easy["mean_width_months"]
 
 
-def test_cross_fitting_measures_what_fresh_data_would(fitted):
+def test_leaving_one_out_measures_what_fresh_data_would():
+    read, ages = simulated(500, seed=2)
+    left_out = interval_metrics(ages, *left_out_bounds(read, ages))
     fresh, fresh_ages = simulated(6000, seed=6)
-    readings, ages = simulated(2000, seed=2)
-    crossed = interval_metrics(ages, *cross_fitted_bounds(readings, ages))
-    expected = interval_metrics(fresh_ages, *fitted.bounds(*signals(fresh)))
-    assert crossed["coverage"] == pytest.approx(expected["coverage"], abs=0.025)
-    assert crossed["mean_width_months"] == pytest.approx(expected["mean_width_months"], rel=0.05)
+    expected = interval_metrics(fresh_ages, *fit_interval(read, ages).bounds(*fresh))
+    assert left_out["coverage"] == pytest.approx(expected["coverage"], abs=0.025)
+    assert left_out["mean_width_months"] == pytest.approx(expected["mean_width_months"], rel=0.05)
+
+
+def test_a_band_of_ages_that_is_read_worse_than_its_neighbours_is_covered_as_they_are():
+    def read_worse(count, seed):
+        read, ages = simulated(count, seed)
+        hard = (ages >= 96) & (ages < 120)
+        read[0, hard] += np.random.default_rng(100 + seed).normal(0, 30, hard.sum())
+        return read, ages, hard
+
+    read, ages, _ = read_worse(2000, seed=7)
+    banded = fit_interval(read, ages)
+    read, ages, hard = read_worse(6000, seed=8)
+
+    def coverage(interval):
+        low, high = interval.bounds(*read)
+        return ((low <= ages) & (ages <= high))[hard].mean()
+
+    assert coverage(banded) == pytest.approx(COVERAGE, abs=0.03)
+    assert coverage(replace(banded, band_starts=[0], band_factors=[1.0])) < COVERAGE - 0.05
 
 
 @pytest.mark.parametrize("name", ["age.npz", "hands.npz", "age.onnx", "age.int8.onnx"])
