@@ -39,11 +39,12 @@ def test_a_file_dropped_again_with_another_date_asks_and_is_not_taken_for_the_fi
     expect(page.get_by_role("link", name="Open the study")).to_have_count(2)
 
 
-def test_a_wrong_date_is_marked_put_right_and_all_files_sent_again_at_once(open_page):
+def test_a_wrong_date_is_marked_put_right_and_all_files_sent_again_at_once(open_page, tmp_path):
     page = open_page("technician@demo.example")
     go_to_upload(page, "SA-1005")
-    large = {"name": "large.png", "mimeType": "image/png", "buffer": bytes(26 * 2**20)}
-    page.locator("#id_files").set_input_files([large, large | {"name": "small.png", "buffer": b"1"}])
+    for name, size in (("large.png", 26 * 2**20), ("small.png", 1)):
+        (tmp_path / name).write_bytes(bytes(size))
+    page.locator("#id_files").set_input_files([tmp_path / "large.png", tmp_path / "small.png"])
     expect(page.locator(".upload-row", has_text="large.png")).to_contain_text("Refused")
     expect(page.locator(".upload-row", has_text="small.png")).to_contain_text("1 kB")
     expect(page.locator("[data-progress]")).to_be_empty()  # nothing was sent
@@ -82,9 +83,41 @@ def test_the_viewer_zooms_inverts_and_shows_where_the_model_looked(open_page):
     expect(viewer.locator("img[data-heat-map]")).to_be_visible()
     switch.click()
     expect(viewer.locator("img[data-heat-map]")).to_be_hidden()
+    turn_and_mirror(viewer)
     viewer.get_by_label("Opacity of the heat map").fill("80")
     expect(viewer.locator("img[data-heat-map]")).to_be_visible()
     expect(viewer.locator(".region")).to_have_count(2)
+
+
+MIDDLES = """
+    viewer => {
+        const film = viewer.querySelector("[data-pixels]").getBoundingClientRect();
+        return [...viewer.querySelectorAll(".region")].map(region => {
+            const box = region.getBoundingClientRect();
+            return [(box.x + box.width / 2 - film.x) / film.width, (box.y + box.height / 2 - film.y) / film.height];
+        });
+    }
+"""
+
+
+def turn_and_mirror(viewer):
+    """The regions stay where they are on the hand; Reset shows the film as it was taken."""
+    viewer.get_by_role("button", name="Reset").click()
+    taken = viewer.evaluate(MIDDLES)
+    places = {
+        "Turn clockwise": [(1 - y, x) for x, y in taken],
+        "Mirror": [(y, x) for x, y in taken],  # of what is turned by then
+        "Reset": taken,
+    }
+    for button, expected in places.items():
+        viewer.get_by_role("button", name=button).click()
+        shown = viewer.evaluate(MIDDLES)
+        assert [place for pair in shown for place in pair] == pytest.approx(
+            [place for pair in expected for place in pair], abs=0.01
+        ), button
+        assert (
+            viewer.get_by_role("button", name="Mirror").get_attribute("aria-pressed") == str(button == "Mirror").lower()
+        )
 
 
 def test_a_session_that_ends_while_uploading_loses_nothing(open_page, portal):
