@@ -6,12 +6,15 @@ const STEP = 1.25;
 const STRIDE = 60; // pixels a press of an arrow key moves
 const SLIDERS = { brightness: 100, contrast: 100, opacity: 60 }; // per cent
 const TOGGLES = { inverted: false, regions: true, heatMap: false };
+const AS_TAKEN = { quarters: 0, mirrored: false }; // first mirrored, then turned clockwise
 const KEYS = {
   "+": "zoom-in",
   "=": "zoom-in",
   "-": "zoom-out",
   0: "fit",
   f: "full-screen",
+  t: "turn",
+  m: "mirror",
   "?": "help",
   Backspace: "reset",
 };
@@ -20,6 +23,14 @@ const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowD
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const middle = ([a, b]) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) });
+
+// How far the edges of a region lie from those of the picture, as it stands.
+function inset({ x0, y0, x1, y1 }, { quarters, mirrored }) {
+  let [top, right, bottom, left] = [y0, 1 - x1, 1 - y1, x0];
+  if (mirrored) [left, right] = [right, left];
+  for (let turn = 0; turn < quarters; turn++) [top, right, bottom, left] = [left, top, right, bottom];
+  return [top, right, bottom, left].map((share) => `${share * 100}%`).join(" ");
+}
 
 class RadiographViewer extends HTMLElement {
   connectedCallback() {
@@ -34,17 +45,13 @@ class RadiographViewer extends HTMLElement {
     this.help = find("help");
     this.zoomLabel = find("zoom");
     this.pointers = new Map();
-    Object.assign(this, SLIDERS, TOGGLES, { scale: 1, x: 0, y: 0, fitted: true });
+    Object.assign(this, SLIDERS, TOGGLES, AS_TAKEN, { standing: "", scale: 1, x: 0, y: 0, fitted: true });
 
     this.stage.tabIndex = 0;
     this.stage.role = "application";
     this.stage.ariaLabel = this.stage.dataset.label;
     find("toolbar").hidden = false;
     if (!document.fullscreenEnabled) this.querySelector('[data-action="full-screen"]').hidden = true;
-    for (const region of this.querySelectorAll(".region")) {
-      const { x0, y0, x1, y1 } = region.dataset;
-      region.style.inset = `${y0 * 100}% ${(1 - x1) * 100}% ${(1 - y1) * 100}% ${x0 * 100}%`;
-    }
     this.listen();
     this.show("loading");
     if (this.image.complete) this.settle();
@@ -93,13 +100,12 @@ class RadiographViewer extends HTMLElement {
 
   settle() {
     if (!this.image.naturalWidth) return this.show("error");
-    this.width = this.image.naturalWidth;
-    this.height = this.image.naturalHeight;
-    this.pixels.style.width = `${this.width}px`;
-    this.pixels.style.height = `${this.height}px`;
-    this.stage.style.setProperty("--ratio", this.width / this.height); // for print
+    const { naturalWidth: width, naturalHeight: height } = this.image;
+    this.pixels.style.width = `${width}px`;
+    this.pixels.style.height = `${height}px`;
+    this.stage.style.setProperty("--ratio", width / height); // for print, where it stands as it was taken
     this.show("ready");
-    this.fit();
+    this.orient();
   }
 
   show(state) {
@@ -107,6 +113,23 @@ class RadiographViewer extends HTMLElement {
     this.message.hidden = state === "ready";
     this.message.querySelector("[data-loading]").hidden = state !== "loading";
     this.message.querySelector("[data-error]").hidden = state !== "error";
+  }
+
+  // --- orientation: of the picture as it stands on the stage ---------------------------------------------------------
+
+  orient({ quarters, mirrored } = this) {
+    if (this.dataset.state !== "ready") return;
+    const { naturalWidth: width, naturalHeight: height } = this.image;
+    Object.assign(this, { quarters, mirrored });
+    [this.width, this.height] = quarters % 2 ? [height, width] : [width, height];
+    const back = [[0, 0], [height, 0], [width, height], [0, width]][quarters]; // to where the corner was
+    const flip = mirrored ? ` translate(${width}px) scaleX(-1)` : "";
+    this.standing = `translate(${back[0]}px, ${back[1]}px) rotate(${quarters * 90}deg)${flip}`;
+    for (const region of this.querySelectorAll(".region")) {
+      region.style.inset = inset(region.dataset, { quarters, mirrored });
+      region.style.setProperty("--as-taken", inset(region.dataset, AS_TAKEN)); // for print
+    }
+    this.fit();
   }
 
   // --- geometry: scale is stage pixels per picture pixel, x and y where the picture's corner lies in the stage -----
@@ -145,7 +168,7 @@ class RadiographViewer extends HTMLElement {
 
   paint() {
     const { scale, x, y } = this;
-    this.pixels.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    this.pixels.style.transform = `translate(${x}px, ${y}px) scale(${scale}) ${this.standing}`;
     this.image.style.filter = `invert(${Number(this.inverted)}) brightness(${this.brightness}%) contrast(${this.contrast}%)`;
     if (this.heat) {
       this.heat.hidden = !this.heatMap;
@@ -163,6 +186,7 @@ class RadiographViewer extends HTMLElement {
     this.stage.classList.toggle("zoomed", !this.fitted);
     this.zoomLabel.textContent = `${Math.round(scale * 100)} %`;
     for (const button of this.querySelectorAll("[data-toggle]")) button.ariaPressed = this[button.dataset.toggle];
+    this.querySelector('[data-action="mirror"]').ariaPressed = this.mirrored;
     for (const slider of this.querySelectorAll("[data-slider]")) {
       slider.value = this[slider.dataset.slider];
       slider.ariaValueText = slider.nextElementSibling.textContent = `${slider.value} %`;
@@ -176,9 +200,12 @@ class RadiographViewer extends HTMLElement {
     if (action === "zoom-out") this.zoom(1 / STEP);
     if (action === "fit") this.fit();
     if (action === "help") this.help.showModal();
+    if (action === "turn") this.orient({ quarters: (this.quarters + 1) % 4, mirrored: this.mirrored });
+    // As it is seen: a turned picture that is mirrored is a mirrored one turned the other way.
+    if (action === "mirror") this.orient({ quarters: (4 - this.quarters) % 4, mirrored: !this.mirrored });
     if (action === "reset") {
       Object.assign(this, SLIDERS, TOGGLES);
-      this.fit();
+      this.orient(AS_TAKEN);
     }
     if (action === "reload") {
       this.show("loading");
