@@ -2,34 +2,32 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.files import drop, phantom
-from tests.browser.looks import looks_right
+from tests.browser.looks import PHONE, WIDE, looks_right, looks_right_both_ways
 
 PATIENCE = 120_000  # milliseconds; the first result waits for the worker to load the model
 
 
-@pytest.mark.parametrize(("width", "seed"), [(1280, 21), (360, 22)])
-def test_from_the_radiograph_to_the_family(open_page, portal, tmp_path, width, seed):
-    viewport = {"width": width, "height": 800}
-
-    technician = open_page("technician@demo.example", viewport=viewport)
+def test_from_the_radiograph_to_the_family(open_page, portal, tmp_path):
+    technician = open_page("technician@demo.example", viewport=PHONE)
     technician.goto("/patients/?q=SA-1002")
     technician.locator("table a.row-link").click()
     technician.get_by_role("link", name=re.compile("Upload")).first.click()
-    drop(technician, ("hand.png", phantom(seed)))
+    drop(technician, ("hand.png", phantom(21)))
     technician.get_by_role("link", name="Open the study").click(timeout=PATIENCE)
     expect(technician.get_by_role("heading", name="Bone age", exact=True)).to_be_visible(timeout=PATIENCE)
     expect(technician.get_by_role("button", name="Keep my reading")).to_have_count(0)
     study = technician.url.removeprefix(portal.address)
 
-    doctor = open_page("doctor@demo.example", viewport=viewport)
+    doctor = open_page("doctor@demo.example", viewport=WIDE, color_scheme="light")
     doctor.goto(study)
-    looks_right(doctor)
-    film, form = (doctor.locator(part).bounding_box() for part in (".study-viewer", "#reading"))
-    assert film["y"] < form["y"]  # it is seen before what was read off it is accepted
+    looks_right_both_ways(doctor)
+    for size in (PHONE, WIDE):
+        doctor.set_viewport_size(size)
+        film, form = (doctor.locator(part).bounding_box() for part in (".study-viewer", "#reading"))
+        assert film["y"] < form["y"]  # it is seen before what was read off it is accepted
     doctor.get_by_label("Read by the doctor", exact=True).check()
     doctor.get_by_label("Years").fill("8")
     doctor.get_by_label("Months").fill("3")
@@ -42,9 +40,9 @@ def test_from_the_radiograph_to_the_family(open_page, portal, tmp_path, width, s
         doctor.get_by_role("button", name="Keep my reading").dblclick()
     expect(doctor.locator("#reading .figure")).to_contain_text("8 y 3 m")
     expect(doctor.get_by_text("moved on meanwhile")).to_have_count(0)
-    looks_right(doctor)
+    looks_right_both_ways(doctor)
     doctor.get_by_role("button", name="Sign the reading").click()
-    looks_right(doctor)
+    looks_right_both_ways(doctor)
     doctor.get_by_label("Password", exact=True).fill("wrong")
     doctor.get_by_role("button", name="Confirm").click()
     expect(doctor.get_by_text("Incorrect password")).to_be_visible()
@@ -53,14 +51,14 @@ def test_from_the_radiograph_to_the_family(open_page, portal, tmp_path, width, s
     report = doctor.get_by_role("link", name=re.compile(r"R-\d{4}-\d+, version 1"))
     expect(report).to_be_visible(timeout=PATIENCE)
 
-    family = open_page("family@demo.example", viewport=viewport)
+    family = open_page("family@demo.example", viewport=PHONE)
     family.goto("/family/")
     unreleased = family.get_by_text("Keller, Mila").locator("xpath=ancestor::*[contains(@class, 'card')]").inner_text()
 
     doctor.get_by_role("link", name="Release to the family").click()
     doctor.get_by_role("button", name="Release the report").click()
     expect(doctor.locator(".patient-strip").get_by_text("Released")).to_be_visible()
-    looks_right(doctor)
+    looks_right_both_ways(doctor)
     doctor.get_by_text("Check code and SHA-256").click()
     code = re.search(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", doctor.locator("#reports").inner_text())[0]
 
@@ -78,9 +76,9 @@ def test_from_the_radiograph_to_the_family(open_page, portal, tmp_path, width, s
     download.value.save_as(file)
     assert file.read_bytes().startswith(b"%PDF")
 
-    stranger = open_page(viewport=viewport)
+    stranger = open_page(viewport=WIDE, color_scheme="light")
     stranger.goto("/verify/")
-    looks_right(stranger)
+    looks_right_both_ways(stranger)
     stranger.get_by_label("Check code").fill(code.lower())
     stranger.locator("input[type=file]").set_input_files(file)
     stranger.get_by_role("button", name="Check").click()
