@@ -64,6 +64,27 @@ def child(request, pk):
     return render(request, "patients/family_child.html", context)
 
 
+@user_required
+@require_http_methods(["GET", "POST"])
+def leave(request, pk):
+    """Give up one's own access to the reports of one child."""
+    guardianship = get_object_or_404(request.user.guardianships.select_related("user", "patient"), patient=pk)
+    patient = guardianship.patient
+    if request.method == "GET":
+        record(Verb.VIEW, patient, request=request, detail="family page")
+        context = {
+            "title": f"Give up reading the reports of {patient.full_name}?",
+            "message": "You can no longer open them, from now on. Only a doctor of the hospital can invite you again: "
+            "save a copy first of what you want to keep.",
+            "verb": "Give it up",
+            "back": families.child_page(patient.pk),
+        }
+        return render(request, "portal/confirm.html", context)
+    families.revoke(guardianship, request.user, "of their own accord")
+    messages.success(request, f"You no longer read the reports of {patient.full_name}.")
+    return redirect("home")
+
+
 @doctor_required
 @require_http_methods(["GET", "POST"])
 def invite(request, pk):

@@ -34,6 +34,7 @@ urlpatterns = [
     path("patients/erasures/<uuid:pk>/cancel/", privacy.cancel_erasure, name="cancel_erasure"),
     path("family/", family_views.family, name="family"),
     path("family/<uuid:pk>/", family_views.child, name="child"),
+    path("family/<uuid:pk>/leave/", family_views.leave, name="leave_family"),
     path("family/<uuid:pk>/accesses/", accesses.of_child, name="child_accesses"),
     path("family/invitation/<slug:token>/", family_views.accept_invitation, name="accept_family_invitation"),
 ]

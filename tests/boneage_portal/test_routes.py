@@ -114,6 +114,7 @@ ROUTES = {
     "patients:cancel_erasure": verb(OWN_ADMINISTRATOR, "erasure"),
     "patients:child_accesses": page(OWN_FAMILY, "patient"),
     "patients:family": page(FAMILY),
+    "patients:leave_family": verb(OWN_FAMILY, "patient", get=OWN_FAMILY),
     "patients:child": page(OWN_FAMILY, "patient"),
     "patients:accept_family_invitation": form(EVERYBODY, "family_token"),
     "notices:list": page(SIGNED_IN),

@@ -311,3 +311,21 @@ def test_two_hospitals_to_work_in_and_one_child(as_user, bob, hospital, patient,
     GuardianshipFactory(user=bob, patient=patient)
     released(patient)
     assert as_user(bob).get(page_of(patient)).status_code == 200
+
+
+def test_who_does_not_want_to_read_any_more_gives_it_up(as_user, mother, patient, alice):
+    other = GuardianshipFactory(user=mother, patient__hospital=patient.hospital)
+    client = as_user(mother)
+    assert "Give up reading these reports" in client.get(page_of(patient)).content.decode()
+    asked = client.get(f"{page_of(patient)}leave/").content.decode()
+    assert f"Give up reading the reports of {patient.full_name}?" in asked
+    assert client.get(page_of(patient)).status_code == 200  # until it is sent
+    NotificationFactory(user=mother, hospital=patient.hospital, url=page_of(patient))
+    done = client.post(f"{page_of(patient)}leave/", follow=True)
+    assert f"You no longer read the reports of {patient.full_name}." in done.content.decode()
+    assert done.redirect_chain[-1][0] == "/family/"
+    assert list(mother.guardianships.all()) == [other]
+    assert not mother.notifications.exists()
+    assert client.get(page_of(patient)).status_code == 404
+    event = AccessEvent.objects.get(verb="revoke")
+    assert (event.actor, event.actor_role, event.detail) == (mother, "family", "mother, of their own accord")
