@@ -1,5 +1,4 @@
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import F
 
 from clinical.administration.filters import HalfOpenFilter, between, of_days
@@ -55,12 +54,11 @@ class ReportAdmin(ReadOnlyAdmin):
     @admin.action(description="Send into the archive (what was signed before it was entered)", permissions=["operate"])
     def send(self, request, queryset):
         in_force = {"state": State.READY, "superseded_at": None, "study__patient__anonymised_at": None}
-        with transaction.atomic():
-            opened = sum(dispatch.send(report, request.user) for report in queryset.filter(**in_force))
+        opened = sum(dispatch.send(report, request.user) for report in queryset.filter(**in_force))
         if opened:
             self.message_user(request, f"{opened} {'report is' if opened == 1 else 'reports are'} being sent.")
         else:
-            nothing = "Nothing to send: each was sent, is not in force, or its hospital has no archive."
+            nothing = "Nothing to send: each was on its way before, is not in force, or its hospital has no archive."
             self.message_user(request, nothing, messages.WARNING)
 
 

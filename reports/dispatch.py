@@ -21,6 +21,7 @@ PAUSE = timedelta(minutes=15)
 PATIENCE = timedelta(days=3)
 
 
+@transaction.atomic
 def send(report, actor=None):
     """Open a dispatch to each archive of the hospital; returns how many. The same report comes to an archive once.
 
@@ -34,7 +35,7 @@ def send(report, actor=None):
         if is_new:
             opened += 1
             if actor:
-                record(Verb.EXPORT, report, actor=actor, detail=f"asked for, to {archive}")
+                record(Verb.ADMINISTER, report, actor=actor, detail=f"send to {archive}")
             _deliver(dispatch)
     return opened
 

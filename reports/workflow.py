@@ -17,13 +17,15 @@ from clinical import sweep
 from clinical.accounts.models import Hospital
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
-from clinical.patients.erasure import erasing
+from clinical.patients.erasure import erasing, film_going
 from clinical.patients.models import ErasureMode
 from clinical.stored import lying_in
 from clinical.studies import workflow as studies
 from clinical.studies.workflow import WrongState
 from reports import dispatch
 from reports.models import Report, State
+
+WITHOUT_FILM = {"state": State.FAILED, "pdf": "", "indication": "", "amendment_reason": ""}
 
 MAX_ATTEMPTS = 3
 
@@ -79,22 +81,28 @@ def supersede_report(sender, study, actor, reason, **kwargs):
 def let_go(sender, patient, mode, files, **kwargs):
     """The PDFs go. Of an anonymised patient number, hash and check code stay: what was handed out can be checked."""
     reports = Report.objects.filter(study__patient=patient)
-    for report in reports:
-        files += [report.pdf, *lying_in(f"reports/{report.pk}")]
+    files += _files(reports)
     if mode == ErasureMode.ERASE:
         reports.delete()
     else:
+        made = When(sha256="", then=Value("The patient was anonymised before the PDF was made, so there is none."))
         reports.update(
-            state=State.FAILED,
-            pdf="",
-            reason=Case(
-                When(sha256="", then=Value("The patient was anonymised before the PDF was made, so there is none.")),
-                default=Value("The PDF was removed when the patient was anonymised."),
-            ),
-            indication="",
+            **WITHOUT_FILM,
+            reason=Case(made, default=Value("The PDF was removed when the patient was anonymised.")),
             date_of_birth=patient.date_of_birth.replace(day=1),
-            amendment_reason="",
         )
+
+
+@receiver(film_going)
+def let_go_of_film(sender, studies, files, **kwargs):
+    """Their PDFs show the film of another patient."""
+    reports = Report.objects.filter(study__in=studies)
+    files += _files(reports)
+    reports.update(**WITHOUT_FILM, reason="The PDF showed the film of another patient, and was removed.")
+
+
+def _files(reports):
+    return [name for report in reports for name in (report.pdf, *lying_in(f"reports/{report.pk}"))]
 
 
 def deliver(report):

@@ -48,8 +48,11 @@ def _file(sender, radiograph, picture, submission):
     """The study of the film. Raises DuplicateRadiograph when it is another patient's, Unplaced or WrongState."""
     filed = list(radiograph.studies.all())
     counting = [study for study in filed if study.state != State.CANCELLED]
+    keys = [submission]
+    for _ in filed:
+        keys.append(workflow.anew(keys[-1]))
     for study in counting:
-        if study.submission == submission:  # somebody may have filed it for another than the header names
+        if study.submission in keys:  # somebody may have filed it for another than the header names
             return study
     if filed and not counting:
         raise Unplaced("This film was filed before, and its study was cancelled or withdrawn.")
@@ -165,6 +168,12 @@ def _forget(arrivals):
     names = [name for radiograph in nobodys for name in (radiograph.name, png_name(radiograph))]
     nobodys.delete()
     return names
+
+
+@receiver(workflow.refiled)
+def wait_no_more(sender, study, **kwargs):
+    """Somebody has said whose film it is."""
+    Arrival.objects.filter(radiograph=study.radiograph_id).delete()
 
 
 @receiver(erasing)

@@ -28,8 +28,12 @@ from clinical.studies.models import OcclusionMap, Radiograph, Review, State, Stu
 from inference.models import PENDING, Analysis, ShadowAnalysis
 
 # For the floors above: sent inside the transaction with `patient`, `mode` (an ErasureMode) and `files`, a list to which
-# they add the names of what the private storage is to let go.
-erasing = Signal()
+# they add the names of what the private storage is to let go; the other with `files` and `studies` of other patients,
+# which stay, but whose film was filed there wrongly and goes.
+erasing, film_going = Signal(), Signal()
+
+
+NO_WORDS = {"indication": "", "notices": [], "comparison_due": False, "cancellation_reason": ""}
 
 
 class StillRetained(Exception):
@@ -169,9 +173,15 @@ def _let_pictures_go(patient, analyses, files):
     theirs = Study.objects.filter(patient=patient)
     others = Study.objects.exclude(patient=patient).filter(radiograph__in=theirs.values("radiograph"))
     counting = theirs.exclude(state=State.CANCELLED).values("radiograph")
-    kept = others.filter(~Q(state=State.CANCELLED) | ~Q(radiograph__in=counting)).values("radiograph")
-    own = Radiograph.objects.filter(studies__patient=patient).exclude(pk__in=kept).distinct()
-    analyses = analyses | _analyses(others.filter(radiograph__in=own))
+    filed_here_wrongly = ~Q(radiograph__in=counting) & Q(patient__anonymised_at=None)
+    kept = others.filter(~Q(state=State.CANCELLED) | filed_here_wrongly).values("radiograph")
+    own = list(Radiograph.objects.filter(studies__patient=patient).exclude(pk__in=kept).distinct())
+    keys = list(others.filter(radiograph__in=own).values_list("pk", flat=True))
+    filed_there_wrongly = Study.objects.filter(pk__in=keys)
+    analyses = analyses | _analyses(filed_there_wrongly)
+    film_going.send(Erasure, studies=filed_there_wrongly, files=files)
+    Review.objects.filter(study__in=filed_there_wrongly).update(impression="", comment="")
+    filed_there_wrongly.update(**NO_WORDS)
     for radiograph in own:
         files += [radiograph.name, png_name(radiograph)]
         # Another hash too: the same file, uploaded again, is to be stored anew.
@@ -203,7 +213,7 @@ def _anonymise(patient):
         review.age_months = review.study.chronological_age_months  # to the day it would tell the date of birth
         review.impression = review.comment = ""
         review.save()
-    studies.update(indication="", notices=[], comparison_due=False, cancellation_reason="")
+    studies.update(**NO_WORDS)
 
 
 def _erase(patient, analyses):

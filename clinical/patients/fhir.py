@@ -34,7 +34,9 @@ def bundle(patient, files, at):
         resources += _measured(patient, measurement, measurement.pk, "final")
     for former in patient.former_measurements.select_related("entered_by"):
         resources += _measured(patient, former, f"former-{former.pk}", "entered-in-error")
-    for study in _whole(Study.objects.filter(patient=patient)).order_by("acquired_on", "submitted_at"):
+    # A film that was filed here wrongly, and is another patient's by now, says nothing of this one.
+    studies = Study.objects.filter(patient=patient, film_of_another=False)
+    for study in _whole(studies).order_by("acquired_on", "submitted_at"):
         resources += _study(patient, study, files)
     return _collection(resources, at)
 

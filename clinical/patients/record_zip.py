@@ -14,8 +14,7 @@ from django.utils import timezone
 from clinical.audit.models import AccessEvent
 from clinical.patients.accesses import COLUMNS, row_of
 from clinical.patients.fhir import bundle
-from clinical.studies.models import State, Study
-from clinical.studies.queries import filed_elsewhere
+from clinical.studies.models import Study
 
 CONTENT_TYPES = {"dcm": "application/dicom", "jpg": "image/jpeg", "tiff": "image/tiff", "webp": "image/webp"}
 README = """Copy of a patient's record in Bone Age Portal, made on {day}.
@@ -44,13 +43,12 @@ class Held:
 def files_of(patient):
     """What the private storage holds of a patient, as Held; of a file that is gone the copy says nothing.
 
-    Nor does it show a film that was filed wrongly, and is another child's by now.
+    Nor does it show a film that was filed here wrongly, and is another patient's by now.
     """
     held = []
-    studies = Study.objects.filter(patient=patient).select_related("radiograph", "analysis").prefetch_related("reports")
+    studies = Study.objects.filter(patient=patient, film_of_another=False)
+    studies = studies.select_related("radiograph", "analysis").prefetch_related("reports")
     for number, study in enumerate(studies.order_by("acquired_on", "submitted_at"), 1):
-        if study.state == State.CANCELLED and filed_elsewhere(study).exists():
-            continue
         stem = f"{number:03}-{study.acquired_on}"
         extension = study.radiograph.extension
         content_type = CONTENT_TYPES.get(extension, f"image/{extension}")

@@ -42,7 +42,7 @@ def keep(hospital, data, picture):
     Returns the Radiograph row. Raises StorageFull; then nothing is kept.
     """
     sha256 = hashlib.sha256(data).hexdigest()
-    row = Radiograph.objects.filter(hospital=hospital, sha256=sha256).first()
+    row = _kept(hospital, sha256)
     if row is None:
         height, width = picture.pixels.shape
         row = Radiograph(
@@ -60,8 +60,15 @@ def keep(hospital, data, picture):
                 row.save()
         except IntegrityError:  # The same file came twice at once.
             row = Radiograph.objects.get(hospital=hospital, sha256=sha256)
-    else:
-        Radiograph.objects.filter(pk=row.pk, studies=None).update(stored_at=timezone.now())  # for `unfiled`
+    return row
+
+
+@transaction.atomic
+def _kept(hospital, sha256):
+    """The row of a picture that is there already, or None. One that was filed for nobody stays for as long again."""
+    row = Radiograph.objects.select_for_update().filter(hospital=hospital, sha256=sha256).first()
+    if row:
+        Radiograph.objects.filter(pk=row.pk, studies=None).update(stored_at=timezone.now())
     return row
 
 

@@ -121,6 +121,9 @@ class Study(models.Model):
     cancelled_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
     cancelled_at = models.DateTimeField(null=True)
     cancellation_reason = models.CharField(max_length=REASON_LENGTH, blank=True)
+    film_of_another = models.BooleanField(
+        default=False, editable=False, help_text="It was taken back, and its film was filed for another patient since."
+    )
 
     objects = ScopedManager(hospital="hospital")
 

@@ -65,6 +65,11 @@ def tell_the_staff(sender, analysis, **kwargs):
         )
 
 
+@receiver(withdrawn)
+def nothing_is_left_to_be_put_right(sender, study, **kwargs):
+    take_back(Kind.STUDY_STOPPED, reverse("studies:detail", args=[study.pk]))
+
+
 @receiver([reviewed, withdrawn])
 def nothing_is_left_to_be_read(sender, study, **kwargs):
     if not Study.objects.filter(hospital=study.hospital_id, state=State.ANALYSED).exists():

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from clinical.audit.models import AccessEvent
@@ -11,7 +12,9 @@ from clinical.studies.models import SIGNED, State
 
 PRESENT = timedelta(minutes=15)
 """After so long without another page somebody is not at it any more."""
-PAGES = ("", "worklist")  # details of views that are a page of their own, not a picture on one
+NO_PAGES = ("radiograph", "heat-map", "occlusion-map", "outcome", "perhaps the patient of a film", "upload asked about")
+"""Details of what is seen without another page being opened."""
+BY_A_PROGRAM = Q(detail__startswith="by ") | Q(detail__contains=", by ")
 NOTHING_TO_DO = (*SIGNED, State.CANCELLED)
 
 
@@ -21,10 +24,9 @@ def colleagues(membership):
         hospital=membership.hospital_id,
         at__gt=timezone.now() - PRESENT,
         verb=Verb.VIEW,
-        detail__in=PAGES,
         actor_role=membership.role,
     )
-    looks = looks.exclude(actor=membership.user_id).order_by("at", "pk")
+    looks = looks.exclude(actor=membership.user_id).exclude(Q(detail__in=NO_PAGES) | BY_A_PROGRAM).order_by("at", "pk")
     last = {look.actor_id: look for look in looks.only("actor", "actor_name", "at", "object_type", "object_key")}
     found = {}
     for look in last.values():

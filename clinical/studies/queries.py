@@ -137,8 +137,8 @@ def with_row_facts(studies):
 
 def filed_elsewhere(study):
     """The studies, for other patients, that the film of `study` counts as."""
-    others = Study.objects.filter(radiograph=study.radiograph_id).exclude(patient=study.patient_id)
-    return others.exclude(state=State.CANCELLED)
+    others = Study.objects.filter(radiograph=study.radiograph_id, patient__anonymised_at=None)
+    return others.exclude(patient=study.patient_id).exclude(state=State.CANCELLED)
 
 
 def counts_by_state(filterset):

@@ -8,7 +8,7 @@ from clinical.accounts.permissions import clinician_required
 from clinical.audit.record import Verb, record
 from clinical.studies import intake, workflow
 from clinical.studies.forms import RefilingForm
-from clinical.studies.models import Study
+from clinical.studies.models import SIGNED, Study
 from clinical.studies.queries import with_row_facts
 
 
@@ -17,7 +17,7 @@ from clinical.studies.queries import with_row_facts
 def refile(request, pk):
     study = get_object_or_404(with_row_facts(Study.objects.all()), pk=pk)
     if "refile" not in workflow.permitted(study, request.membership):
-        messages.warning(request, "This film cannot be moved now. A signed study is amended first.")
+        messages.warning(request, _refusal(study))
         return redirect("studies:detail", pk=pk)
     form, found, status = RefilingForm(request.POST if request.method == "POST" else None, study=study), None, 200
     if form.is_valid():
@@ -35,10 +35,19 @@ def refile(request, pk):
             form.data = request.POST.dict() | {"found": found.pk}
         record(Verb.VIEW, found, request=request, detail="perhaps the patient of a film")
     elif form.is_bound:
+        form.data = request.POST.dict() | {"found": ""}  # nobody is shown
         status = 422
     record(Verb.VIEW, study, request=request, detail="moving the film")
     context = {"study": study, "patient": study.patient, "form": form, "found": found}
     return render(request, "studies/refile.html", context, status=status)
+
+
+def _refusal(study):
+    if study.state in SIGNED:
+        return "A signed study is amended first, then its film can be moved."
+    if study.state in workflow.TABLE["refile"]:
+        return "Doctors alone move a film that has been read."
+    return "This film cannot be moved now."
 
 
 def _refile(study, form, actor):

@@ -16,20 +16,20 @@ KEPT_DAYS = 7
 
 def remove_unfiled():
     """Let go of them. Returns their number."""
-    old = _unfiled().filter(stored_at__lt=timezone.now() - timedelta(days=KEPT_DAYS))
-    return sum(_remove(key) for key in list(old.values_list("pk", flat=True)))
+    return sum(_remove(key) for key in list(_unfiled().values_list("pk", flat=True)))
 
 
 def _unfiled():
-    """What no row refers to, of whichever floor."""
-    return Radiograph.objects.filter(**{each.name: None for each in Radiograph._meta.related_objects})
+    """What no row refers to, of whichever floor, and has not done for a while."""
+    nobodys = Radiograph.objects.filter(**{each.name: None for each in Radiograph._meta.related_objects})
+    return nobodys.filter(stored_at__lt=timezone.now() - timedelta(days=KEPT_DAYS))
 
 
 @transaction.atomic
 def _remove(key):
     """Remove one with its files, inside the transaction: what the storage does not let go of keeps its row."""
     radiograph = Radiograph.objects.select_for_update().filter(pk=key).first()
-    if not _unfiled().filter(pk=key).exists():  # asked once it is locked: somebody may have filed it until then
+    if not _unfiled().filter(pk=key).exists():  # asked once it is locked: somebody may have sent or filed it since
         return False
     record(Verb.REMOVE, radiograph, detail="filed for nobody")
     names = radiograph.name, png_name(radiograph)

@@ -15,7 +15,7 @@ from clinical.studies.judgement import judge
 from clinical.studies.models import SIGNED, TROUBLE, Radiograph, State, Study
 from inference import registry
 from inference import workflow as inference
-from inference.models import PENDING
+from inference.models import PENDING, Analysis
 from inference.workflow import WrongState
 
 CLINICIANS, DOCTOR = CLINICAL_ROLES, (Role.DOCTOR,)
@@ -43,8 +43,8 @@ BEFORE_BIRTH = "The date of birth was corrected meanwhile, to a day after this s
 DIFFERENCE_MONTHS, SDS = 12, 4  # beyond these a doctor is asked once whether child, sex and date are right
 FAR_OFF = f"Bone age and chronological age are more than {SDS} SD apart."
 
-# For the floors above; sent inside the transaction of the verb, with `study` and `actor`, the last with `reason`, too.
-reviewed, withdrawn, signed, released, amended = Signal(), Signal(), Signal(), Signal(), Signal()
+# For the floors above; sent inside the transaction of the verb, with `study` and `actor`, `amended` with `reason`, too.
+refiled, reviewed, withdrawn, signed, released, amended = (Signal() for _ in range(6))
 
 
 class DuplicateRadiograph(Exception):
@@ -66,6 +66,11 @@ class Doubtful(Exception):
     def __init__(self, reasons):
         super().__init__(" ".join(reasons))
         self.reasons = reasons
+
+
+def anew(submission):
+    """The key of a study that is made of the same submission once the one before was taken back."""
+    return uuid.uuid5(submission, "again")
 
 
 def permitted(study, membership):
@@ -132,7 +137,7 @@ def submit(*, patient, radiograph, acquired_on, indication, notices, submission,
     own = [study for study in filed if study.patient_id == patient.pk]
     sent = {study.submission: study for study in own}
     while (again := sent.get(submission)) and again.state == State.CANCELLED:
-        submission = uuid.uuid5(submission, "again")  # a key makes one study
+        submission = anew(submission)  # a key makes one study
     if again and (again.acquired_on, again.indication) == (acquired_on, indication):
         return again
     if again or not confirmed:
@@ -153,6 +158,8 @@ def submit(*, patient, radiograph, acquired_on, indication, notices, submission,
         submitted_by=actor,
     )
     study.save(force_insert=True)
+    taken_back = radiograph.studies.filter(state=State.CANCELLED)
+    taken_back.exclude(patient=patient).update(film_of_another=True)
     if not is_described_alike(patient, compared):
         compare_anew(Study.objects.filter(pk=study.pk))
     record(Verb.SUBMIT, study, actor=actor, detail=via)
@@ -215,6 +222,9 @@ def reanalyse(study, actor):
 @transaction.atomic
 def cancel(study, actor, reason=""):
     """Take the study back before a worker has begun. Raises WrongState afterwards."""
+    _lock_record(study.patient_id, "cancel")
+    # Before the study, as a worker does that begins: else each waits for what the other has.
+    Analysis.objects.select_for_update().get(pk=study.analysis_id)
     _take_back(study, "cancel", actor, reason)
     inference.cancel(study.analysis)
 
@@ -241,10 +251,11 @@ def refile(study, actor, *, patient, acquired_on, indication, notices, reason):
     # In one order, so that of two films that change places neither waits for the other.
     both = Patient.objects.select_for_update(no_key=True).filter(pk__in=[study.patient_id, patient.pk])
     list(both.order_by("pk"))
+    _lock_record(study.patient_id, "refile")
     (cancel if study.state == State.QUEUED else withdraw)(study, actor, reason)
     if study.radiograph.studies.filter(patient=patient).exclude(state=State.CANCELLED).exists():
         raise WrongState("This very picture is filed for that patient already. Withdraw the study here instead.")
-    return submit(
+    new = submit(
         patient=patient,
         radiograph=study.radiograph,
         acquired_on=acquired_on,
@@ -255,6 +266,8 @@ def refile(study, actor, *, patient, acquired_on, indication, notices, reason):
         confirmed=True,
         via="moved from another patient",
     )
+    refiled.send(Study, study=new, actor=actor)
+    return new
 
 
 def _take_back(study, verb, actor, reason, **conditions):

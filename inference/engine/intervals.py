@@ -45,7 +45,7 @@ class Interval:
     def oddness(self, score: np.ndarray, ages: np.ndarray) -> np.ndarray:
         """How far a score, error / difficulty, lies from the middle of the quantiles of hands that old: 1 on either."""
         low, high = (np.interp(ages, self.knots, quantiles) for quantiles in (self.low, self.high))
-        return np.abs(2 * score - low - high) / (high - low)
+        return np.abs(2 * score - low - high) / np.maximum(high - low, 1e-9)
 
     def bounds(
         self, months: np.ndarray, disagreement: np.ndarray, mirrored: np.ndarray

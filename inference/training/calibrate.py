@@ -171,7 +171,7 @@ def fit_interval(read: np.ndarray, ages: np.ndarray) -> Interval:
 def _upper_quantile(scores: np.ndarray, weights: np.ndarray) -> float:
     """The weighted quantile that one in twenty lies above.
 
-    The case to come counts as half a one, for the likeliest coverage: the guarantee comes from the bands.
+    The case to come counts as half a one, for the likeliest coverage; what makes up for few is left to the bands.
     """
     order = np.argsort(scores)
     below = np.cumsum(weights[order])
@@ -179,7 +179,7 @@ def _upper_quantile(scores: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _conformal_quantile(scores: np.ndarray) -> float:
-    """What the next score is no greater than with the probability COVERAGE at least."""
+    """What the next score is no greater than with the probability COVERAGE, were nothing else fitted on these."""
     rank = math.ceil(COVERAGE * (len(scores) + 1))
     return float(np.sort(scores)[min(rank, len(scores)) - 1])
 

@@ -343,7 +343,7 @@ def test_staff_send_what_was_signed_before_an_archive_was_entered(
     assert "1 report is being sent." in asked(root)
     opened = Dispatch.objects.get(archive=later)
     assert (opened.report, messages[-1]) == (made, opened.pk)
-    assert AccessEvent.objects.get(verb="export", actor=root).detail == "asked for, to Later"
+    assert AccessEvent.objects.get(verb="administer", actor=root).detail == "send to Later"
     assert "Nothing to send" in asked(root)
     assert Dispatch.objects.count() == 2
 

@@ -195,6 +195,37 @@ def test_of_a_picture_that_was_filed_for_another_wrongly_nothing_stays_there(as_
 
 
 @pytest.mark.parametrize("mode", ["anonymise", "erase"])
+def test_nor_does_a_report_or_a_word(xanthippe, ada, mode):
+    """Signed for the wrong child, amended, then moved."""
+    wrong = StudyFactory(
+        patient=PatientFactory(hospital=xanthippe.hospital),
+        radiograph=xanthippe.studies.get().radiograph,
+        state="cancelled",
+        film_of_another=True,
+        indication=SECRET,
+        notices=[SECRET],
+        cancellation_reason=SECRET,
+    )
+    review = ReviewFactory(study=wrong, impression=SECRET, comment=SECRET)
+    made = {"state": "ready", "pdf": kept("reports/2.pdf"), "signed_at": timezone.now()}
+    report = ReportFactory(study=wrong, review=review, superseded_at=timezone.now(), amendment_reason=SECRET, **made)
+    carry_out(xanthippe, mode, ada)
+    assert files() == []
+    assert SECRET.casefold() not in everything().casefold()
+    report.refresh_from_db()
+    assert report.reason == "The PDF showed the film of another patient, and was removed."
+
+
+@pytest.mark.parametrize("mode", ["anonymise", "erase"])
+def test_a_picture_that_was_withdrawn_from_an_anonymised_record_too_goes(xanthippe, ada, mode):
+    other = PatientFactory(hospital=xanthippe.hospital, anonymised_at=timezone.now())
+    StudyFactory(patient=other, radiograph=xanthippe.studies.get().radiograph, state="cancelled")
+    xanthippe.studies.update(state="cancelled")
+    carry_out(xanthippe, mode, ada)
+    assert files() == []
+
+
+@pytest.mark.parametrize("mode", ["anonymise", "erase"])
 @pytest.mark.parametrize("there", ["released", "cancelled"])
 def test_a_picture_that_was_filed_here_wrongly_stays_where_it_belongs(xanthippe, ada, mode, there):
     other = StudyFactory(

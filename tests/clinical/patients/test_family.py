@@ -327,5 +327,5 @@ def test_who_does_not_want_to_read_any_more_gives_it_up(as_user, mother, patient
     assert list(mother.guardianships.all()) == [other]
     assert not mother.notifications.exists()
     assert client.get(page_of(patient)).status_code == 404
-    event = AccessEvent.objects.get(verb="revoke")
+    event = AccessEvent.objects.get(verb="revoke access")
     assert (event.actor, event.actor_role, event.detail) == (mother, "family", "mother, of their own accord")

@@ -62,7 +62,10 @@ def test_the_next_to_read_is_one_that_nobody_else_reads(as_user, alice, carols, 
     assert client.get(path(oldest)).context["next"] == middle
 
 
-@pytest.mark.parametrize("elsewhere", ["/studies/", "/patients/{patient}/"])
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["/studies/", "/patients/", "/arrivals/", "/patients/{patient}/", "/patients/{patient}/upload/"],
+)
 def test_who_has_gone_on_is_there_no_more(as_user, alice, carols, studies, patient, elsewhere):
     carols.get(path(studies[0]))
     carols.get(elsewhere.format(patient=patient.pk))
@@ -74,6 +77,7 @@ def test_the_picture_of_another_film_is_no_page_of_it(as_user, alice, carols, pa
     carols.get(path(here))
     carols.get(f"{path(beside)}original/").close()
     carols.get(f"{path(here)}status/")
+    carols.get(f"{path(here)}refile/")  # a page of this study, too
     assert who_is_there(as_user(alice)) == {here.pk: ["Carol"]}
 
 
@@ -105,3 +109,8 @@ def test_of_another_hospital_nothing_is_told(as_user, alice, bob, carols, studie
     carols.get(path(studies[0]))
     assert who_is_there(as_user(bob)) == {}
     assert "opened this study" not in as_user(bob).get(path(theirs)).content.decode()
+
+
+def test_a_program_of_a_doctor_is_at_no_study(as_user, alice, carol, program, studies):
+    assert program(carol).get(f"/api/v1/studies/{studies[0].pk}/").status_code == 200
+    assert who_is_there(as_user(alice)) == {}

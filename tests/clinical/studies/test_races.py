@@ -154,3 +154,18 @@ def test_of_two_films_that_change_places_none_waits_for_the_other_for_ever(docto
     outcomes = at_once(swap)
     assert sum(isinstance(outcome, Study) for outcome in outcomes) == 2
     assert sum(isinstance(outcome, workflow.WrongState) for outcome in outcomes) == CROWD - 2
+
+
+def test_a_worker_that_begins_while_a_study_is_cancelled_waits_for_nobody_for_ever(doctor):
+    with every_hospital():
+        queued = [StudyFactory(state="queued", analysis__state="queued") for _ in range(CROWD // 2)]
+
+    def act(number):
+        study = Study.objects.select_related("analysis").get(pk=queued[number // 2].pk)
+        if number % 2:
+            return workflow.cancel(study, doctor)
+        return inference.start(study.analysis_id, "worker-1")
+
+    outcomes = at_once(act)
+    for began, ended in zip(outcomes[::2], outcomes[1::2], strict=True):
+        assert isinstance(began, workflow.WrongState) != isinstance(ended, workflow.WrongState), (began, ended)

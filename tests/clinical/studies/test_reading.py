@@ -265,6 +265,7 @@ def test_an_anonymised_record_takes_no_words_of_a_doctor_and_nothing_else(as_use
     client, path = as_user(alice), f"/studies/{study.pk}/"
     page = client.get(path)
     assert page.context["actions"] <= {"withdraw"}
+    assert ("Withdraw the study" in page.content.decode()) == ("withdraw" in page.context["actions"])
     assert f"{path}{verb}/" not in page.content.decode()
     assert "the figures stay for statistics, and nothing is added" in page.content.decode()
     before = Study.objects.values().get()

@@ -1,17 +1,32 @@
 """A film that was filed for the wrong child goes to the right one, with a study of its own."""
 
+import json
+import uuid
 from datetime import date
 
 import pytest
 from django.core.files.storage import storages
+from django.utils import timezone
 
 from clinical.audit.models import AccessEvent, ChangedValues
+from clinical.dicom import arrivals
+from clinical.dicom.models import FOR_ANOTHER
+from clinical.dicom.queries import waiting
+from clinical.patients.fhir import bundle
 from clinical.patients.record_zip import files_of
 from clinical.studies import workflow
+from clinical.studies.intake import store
 from clinical.studies.models import State, Study
 from inference.models import Analysis
 from tests import radiograph_files
-from tests.factories import PatientFactory, ReviewFactory, StudyFactory
+from tests.factories import (
+    ArrivalFactory,
+    NotificationFactory,
+    PatientFactory,
+    ReviewFactory,
+    SenderFactory,
+    StudyFactory,
+)
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -171,7 +186,7 @@ def test_a_signed_study_is_amended_first(as_user, alice, study, john):
     ReviewFactory(study=study)
     Study.objects.update(state="signed")
     answer = as_user(alice).get(page(study), follow=True)
-    assert "A signed study is amended first." in answer.content.decode()
+    assert "A signed study is amended first, then its film can be moved." in answer.content.decode()
 
 
 def test_the_study_here_says_where_the_film_is(as_user, tess, study, john):
@@ -183,8 +198,75 @@ def test_the_study_here_says_where_the_film_is(as_user, tess, study, john):
     assert f'href="/studies/{new.pk}/"' not in as_user(tess).get(f"/studies/{study.pk}/").content.decode()
 
 
-def test_the_copy_of_a_record_holds_no_film_of_another_child(study, john, patient, tess):
+def test_the_copy_of_a_record_says_nothing_of_another_child(as_user, tess, study, john, patient):
+    def words(of):
+        return json.dumps(bundle(of, {}, timezone.now()))
+
     assert [held.words for held in files_of(patient)] == ["Radiograph"]
-    refiled(study, john, tess)
+    assert "Short stature" in words(patient)
+    moved(as_user(tess), study, john)
     assert files_of(patient) == []
+    assert "ImagingStudy" not in words(patient)
     assert [held.words for held in files_of(john)] == ["Radiograph"]
+    assert "Tall stature" in words(john)
+
+
+def test_so_it_is_of_a_film_that_was_withdrawn_and_uploaded_for_the_other(study, john, patient, tess):
+    workflow.withdraw(study, tess, "John's.")
+    assert files_of(patient) != []  # it may be Jane's, of another day
+    workflow.submit(
+        patient=john,
+        radiograph=study.radiograph,
+        acquired_on=study.acquired_on,
+        indication="",
+        notices=[],
+        submission=uuid.uuid4(),
+        actor=tess,
+    )
+    assert files_of(patient) == []
+
+
+def test_an_anonymised_record_gives_no_film(study, john, patient, tess):
+    seen = Study.objects.select_related("radiograph", "patient").get(pk=study.pk)
+    patient.anonymised_at = timezone.now()
+    patient.save()
+    with pytest.raises(workflow.WrongState):
+        refiled(seen, john, tess)
+    assert not john.studies.exists()
+
+
+def test_a_child_who_is_no_longer_shown_is_asked_about_again(as_user, tess, study, john):
+    client = as_user(tess)
+    mistyped = moved(client, study, john, mrn="A-404")
+    assert "Look the patient up" in mistyped.content.decode()
+    sent = {field.html_name: field.value() for field in mistyped.context["form"]}
+    assert client.post(page(study), sent | {"mrn": "A-2"}).status_code == 200
+    assert not john.studies.exists()
+
+
+def test_a_film_that_waited_for_the_right_child_waits_no_more(study, john, tess, hospital):
+    ArrivalFactory(hospital=hospital, radiograph=study.radiograph, mrn="A-2", reason=FOR_ANOTHER)
+    refiled(study, john, tess)
+    assert not waiting().exists()
+
+
+def test_a_film_that_went_there_and_back_is_known_when_it_is_sent_again(study, john, patient, tess, hospital):
+    sender = SenderFactory(hospital=hospital, membership=tess.memberships.get())
+    data = radiograph_files.dicom(PatientID="A-2", SOPInstanceUID="1.2.3")
+    study.radiograph, _ = store(hospital, data)
+    study.submission = uuid.uuid5(uuid.NAMESPACE_OID, "1.2.3")
+    study.save()
+    back = refiled(refiled(study, john, tess), patient, tess)
+    assert arrivals.take(sender, data, "1.2.3") == back
+
+
+def test_that_it_could_not_be_read_is_taken_back(study, john, tess, hospital):
+    NotificationFactory(user=tess, hospital=hospital, kind="study stopped", url=f"/studies/{study.pk}/")
+    refiled(study, john, tess)
+    assert not tess.notifications.exists()
+
+
+def test_a_technician_is_told_that_doctors_move_what_has_been_read(as_user, tess, study):
+    Study.objects.update(state="analysed")
+    answer = as_user(tess).get(page(study), follow=True)
+    assert "Doctors alone move a film that has been read." in answer.content.decode()

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from boneage_portal.celery import app
 from clinical.audit.models import AccessEvent
+from clinical.studies import unfiled
 from clinical.studies.intake import store
 from clinical.studies.models import Radiograph
 from clinical.studies.tasks import remove_unfiled
@@ -66,6 +67,13 @@ def test_one_that_was_sent_again_stays_for_as_long_again(picture, hospital):
     grow_old()
     remove_unfiled.apply()
     assert not Radiograph.objects.exists()
+
+
+def test_one_that_is_sent_again_while_old_ones_are_removed_stays(picture, hospital, monkeypatch):
+    remove = unfiled._remove
+    monkeypatch.setattr(unfiled, "_remove", lambda key: store(hospital, PICTURE) and remove(key))
+    remove_unfiled.apply()
+    assert files(picture) == [True, True]
 
 
 def test_the_day_on_which_a_filed_one_was_stored_stays(picture, patient, hospital):
