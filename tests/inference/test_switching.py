@@ -58,6 +58,7 @@ SELECT analysis.state, version.version, analysis.reason_code FROM inference_anal
 LEFT JOIN inference_modelversion version ON version.id = analysis.model_version_id
 ORDER BY analysis.queued_at DESC LIMIT 1
 """
+TRIED = "SELECT tried_at FROM inference_modelversion WHERE version = 'fourth'"
 IN_THE_SHADOW = """
 SELECT shadow.state, version.version FROM inference_shadowanalysis shadow
 JOIN inference_modelversion version ON version.id = shadow.model_version_id
@@ -127,6 +128,7 @@ def test_a_running_worker_follows_the_administrators(portal, trained):
         assert wait(portal, IN_THE_SHADOW, lambda row: row[0] == "analysed") == ("analysed", "third")
 
         portal.shell(REGISTER.format(path=trained("fourth")))
+        assert wait(portal, TRIED, lambda row: row[0])  # what is tampered with earlier never comes to serve
         portal.shell(TAMPER.format(version="fourth"))
         assert analysed(portal) == ("failed", None, "model")
         assert worker.poll() is None
