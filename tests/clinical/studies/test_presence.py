@@ -75,7 +75,7 @@ def test_who_has_gone_on_is_there_no_more(as_user, alice, carols, studies, patie
 def test_the_picture_of_another_film_is_no_page_of_it(as_user, alice, carols, patient):
     here, beside = (StudyFactory(patient=patient, state="analysed", radiograph__file=b"film") for _ in range(2))
     carols.get(path(here))
-    carols.get(f"{path(beside)}original/").close()
+    carols.get(f"{path(beside)}original/").getvalue()
     carols.get(f"{path(here)}status/")
     carols.get(f"{path(here)}refile/")  # a page of this study, too
     assert who_is_there(as_user(alice)) == {here.pk: ["Carol"]}
