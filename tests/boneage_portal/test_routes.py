@@ -315,6 +315,7 @@ def test_a_guessed_key_is_not_found(sent, hospital, name):
                 assert sent(person, method, path_at(name, route.of, guess)).status_code == 404
 
 
+@pytest.mark.usefixtures("db")
 @pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.get == OWN_CLINICIANS])
 def test_what_is_another_hospitals_looks_like_what_does_not_exist(request, sent, name):
     route = ROUTES[name]
