@@ -15,6 +15,7 @@ from clinical.dicom.models import IN_ANOTHER_FILE, Arrival
 from clinical.dicom.queries import SORTS, ArrivalFilter, other_files, waiting
 from clinical.listing import listing
 from clinical.patients.models import Patient
+from clinical.patients.queries import with_mrn
 from clinical.patients.views import edit_record
 from clinical.studies import intake
 from clinical.studies.upload import ARCHIVED, Unplaced, submit_stored
@@ -53,14 +54,10 @@ def arrival(request, pk):
 
 def _page(request, film, form, status=200):
     record(Verb.VIEW, film, request=request)
-    known = _with_mrn(film.mrn)
+    known = with_mrn(film.mrn)
     if known:
         record(Verb.VIEW, known, request=request, detail="perhaps the patient of a film")
     return render(request, "dicom/arrival.html", {"arrival": film, "form": form, "known": known}, status=status)
-
-
-def _with_mrn(mrn):
-    return Patient.objects.filter(mrn__iexact=mrn, anonymised_at=None).first() if mrn else None
 
 
 def _file(request, film, form):
@@ -80,7 +77,7 @@ def _file(request, film, form):
 
 
 def _place(picture, file_name, shared):
-    patient = _with_mrn(shared["mrn"])
+    patient = with_mrn(shared["mrn"])
     if patient is None:
         raise Unplaced(f"No patient with the MRN {shared['mrn']}. Register the child first.", "unmatched")
     if patient.archived_at:

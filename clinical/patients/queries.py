@@ -39,6 +39,11 @@ def matching(text):
     return condition
 
 
+def with_mrn(mrn):
+    """The patient whose MRN that is, in whichever letters, or None; an anonymised record is nobody's."""
+    return Patient.objects.filter(mrn__iexact=mrn, anonymised_at=None).first() if mrn else None
+
+
 def with_study_facts(patients):
     """Annotate `study_count` and `last_study_on`; as subqueries, so that a page pays for its own rows only.
 

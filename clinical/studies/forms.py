@@ -5,7 +5,7 @@ from django import forms
 
 from clinical.growth.ages import in_words
 from clinical.growth.bone_age import plates
-from clinical.patients.models import Patient
+from clinical.patients.queries import with_mrn
 from clinical.studies.models import REASON_LENGTH, Method, Review
 from clinical.studies.workflow import ARCHIVED
 from inference.engine.imaging import MAX_BYTES
@@ -67,42 +67,6 @@ class CorrectionForm(forms.Form):
             return date.fromisoformat(day), str(indication)
         except (TypeError, ValueError):
             raise forms.ValidationError("Open this page anew, then correct the study.") from None
-
-
-class RefilingForm(forms.Form):
-    """Whose film it is instead, and why it was filed for another. `found` is the patient whom the page showed last."""
-
-    mrn = forms.CharField(label="MRN of the right patient", max_length=40)
-    acquired_on = CorrectionForm.base_fields["acquired_on"]
-    indication = UploadForm.base_fields["indication"]
-    reason = forms.CharField(
-        max_length=REASON_LENGTH,
-        initial="Filed for the wrong patient.",
-        help_text="It stays with the study that is taken back.",
-    )
-    found = forms.UUIDField(widget=forms.HiddenInput, required=False)
-
-    def __init__(self, *args, study, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.study, self.patient = study, None
-        self.initial = {"acquired_on": study.acquired_on, "indication": study.indication}
-
-    def clean_mrn(self):
-        mrn = self.cleaned_data["mrn"]
-        self.patient = Patient.objects.filter(mrn__iexact=mrn, anonymised_at=None).first()
-        if self.patient is None:
-            raise forms.ValidationError(f"No patient with the MRN {mrn}. Register the child first.")
-        if self.patient == self.study.patient:
-            raise forms.ValidationError("This is the patient for whom the film is filed now.")
-        if self.patient.archived_at:
-            raise forms.ValidationError(ARCHIVED)
-        return mrn
-
-    def clean_acquired_on(self):
-        return check_study_date(self.cleaned_data["acquired_on"], self.patient)
-
-    def clean_reason(self):
-        return " ".join(self.cleaned_data["reason"].split())
 
 
 class BulkUploadForm(UploadForm):
@@ -204,6 +168,37 @@ class ReasonForm(forms.Form):
 
     def clean_reason(self):
         return " ".join(self.cleaned_data["reason"].split())
+
+
+class RefilingForm(ReasonForm):
+    """Whose film it is instead, and why it was filed for another. `found` is the patient whom the page showed last."""
+
+    mrn = forms.CharField(label="MRN of the right patient", max_length=40)
+    acquired_on = CorrectionForm.base_fields["acquired_on"]
+    indication = UploadForm.base_fields["indication"]
+    found = forms.UUIDField(widget=forms.HiddenInput, required=False)
+
+    field_order = ["mrn", "acquired_on"]  # which is judged by the patient
+
+    def __init__(self, *args, study, **kwargs):
+        super().__init__(*args, study=study, about="It stays with the study that is taken back.", **kwargs)
+        self.study, self.patient = study, None
+        self.initial = {"acquired_on": study.acquired_on, "indication": study.indication}
+        self.initial["reason"] = "Filed for the wrong patient."
+
+    def clean_mrn(self):
+        mrn = self.cleaned_data["mrn"]
+        self.patient = with_mrn(mrn)
+        if self.patient is None:
+            raise forms.ValidationError(f"No patient with the MRN {mrn}. Register the child first.")
+        if self.patient == self.study.patient:
+            raise forms.ValidationError("This is the patient for whom the film is filed now.")
+        if self.patient.archived_at:
+            raise forms.ValidationError(ARCHIVED)
+        return mrn
+
+    def clean_acquired_on(self):
+        return check_study_date(self.cleaned_data["acquired_on"], self.patient)
 
 
 class SignForm(forms.Form):
