@@ -225,7 +225,7 @@ class ArrivalFactory(factory.django.DjangoModelFactory):
     sex = "M"
     date_of_birth = date(2014, 2, 3)
     acquired_on = date(2024, 5, 1)
-    reason = "No patient with this MRN."
+    doubts = "No patient with this MRN."
 
 
 class OcclusionMapFactory(factory.django.DjangoModelFactory):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
-from clinical.dicom.models import FOR_ANOTHER, IN_ANOTHER_FILE, Arrival
+from clinical.dicom.models import IN_ANOTHER_FILE, Arrival
 from clinical.dicom.queries import other_files
 from clinical.patients.erasure import erasing
 from clinical.studies import bulk, intake, workflow
@@ -38,10 +38,10 @@ def take(sender, data, sop_instance_uid):
             radiograph.arrivals.all().delete()  # it may have waited for its patient until now
             return study
     except workflow.DuplicateRadiograph:
-        reason = FOR_ANOTHER
+        why = {"for_another": True, "doubts": ""}
     except (Unplaced, workflow.WrongState) as refused:
-        reason = str(refused)
-    return _wait(sender, radiograph, picture.dicom, submission, reason)
+        why = {"for_another": False, "doubts": str(refused)}
+    return _wait(sender, radiograph, picture.dicom, submission, why)
 
 
 def _file(sender, radiograph, picture, submission):
@@ -96,7 +96,7 @@ def _place(picture):
 
 
 @transaction.atomic
-def _wait(sender, radiograph, facts, submission, reason):
+def _wait(sender, radiograph, facts, submission, why):
     own = {"hospital": sender.hospital, "radiograph": radiograph}
     discarded = Arrival.objects.filter(**own, discarded_at__isnull=False).exists()
     arrival, is_new = Arrival.objects.update_or_create(
@@ -110,9 +110,9 @@ def _wait(sender, radiograph, facts, submission, reason):
             "sex": facts.patient_sex or "",
             "date_of_birth": facts.birth_date,
             "acquired_on": facts.study_date,
-            "reason": reason,
             "discarded_at": None,  # sent again after it was discarded, it is meant
             "discarded_by": None,
+            **why,
         },
     )
     verb = Verb.CREATE if is_new else Verb.RESTORE if discarded else Verb.EDIT

@@ -90,7 +90,6 @@ class Archive(models.Model):
         return self.name
 
 
-FOR_ANOTHER = "This very picture is filed for another patient of the hospital."
 IN_ANOTHER_FILE = "This film is filed already, from a file with another header or compression."
 
 
@@ -111,7 +110,8 @@ class Arrival(models.Model):
     sex = models.CharField(max_length=1, choices=Sex, blank=True)
     date_of_birth = models.DateField(null=True)
     acquired_on = models.DateField("study date", null=True)
-    reason = models.CharField(max_length=400, help_text="Why it could not be filed, in sentences.")
+    for_another = models.BooleanField(default=False, help_text="The very picture is filed for another patient.")
+    doubts = models.CharField(max_length=400, blank=True, help_text="Why else it could not be filed, in sentences.")
     received_at = models.DateTimeField(auto_now_add=True)
     discarded_at = models.DateTimeField(null=True)
     discarded_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -137,3 +137,8 @@ class Arrival(models.Model):
     @property
     def full_name(self):
         return ", ".join(filter(None, [self.family_name, self.given_name]))
+
+    @property
+    def reason(self):
+        """Why it waits, in sentences."""
+        return "This very picture is filed for another patient of the hospital." if self.for_another else self.doubts

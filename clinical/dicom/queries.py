@@ -1,7 +1,7 @@
 import django_filters
 from django.db.models import Exists, OuterRef, Q
 
-from clinical.dicom.models import FOR_ANOTHER, Arrival
+from clinical.dicom.models import Arrival
 from clinical.studies.models import State, Study
 
 SORTS = {
@@ -31,7 +31,7 @@ class ArrivalFilter(django_filters.FilterSet):
 def waiting():
     """The films that nobody has filed or discarded. One that was uploaded by hand meanwhile is filed, too."""
     filed = Exists(_counting(radiograph=OuterRef("radiograph")))
-    return Arrival.objects.filter(~filed | Q(reason=FOR_ANOTHER), discarded_at=None)
+    return Arrival.objects.filter(~filed | Q(for_another=True), discarded_at=None)
 
 
 def other_files(submission, radiograph):

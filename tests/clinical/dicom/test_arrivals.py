@@ -1,9 +1,11 @@
 """What becomes of a film that comes by itself: filed for one patient beyond doubt, or it waits."""
 
+import importlib
 import uuid
 from datetime import date, timedelta
 
 import pytest
+from django.apps import apps
 from django.core.files.storage import storages
 from django.utils import timezone
 from django_scopes import scopes_disabled
@@ -172,6 +174,16 @@ def test_a_picture_that_is_filed_for_another_still_waits(take, jane, room, hospi
     Study.objects.update(patient=PatientFactory(hospital=hospital))
     film = arrivals.take(room, data, generate_uid())
     assert list(queries.waiting()) == [film]
+
+
+@pytest.mark.usefixtures("db", "unscoped")
+def test_the_migration_knows_by_its_text_which_film_is_another_patients():
+    other = ArrivalFactory()
+    film = ArrivalFactory(doubts="This very picture is filed for another patient of the hospital.")
+    importlib.import_module("clinical.dicom.migrations.0004_film_of_another").tell(apps, None)
+    found = Arrival.objects.get(for_another=True)
+    assert (found, found.doubts, found.reason) == (film, "", film.doubts)
+    assert Arrival.objects.get(for_another=False).reason == other.doubts
 
 
 def test_a_film_whose_study_was_taken_back_is_not_filed_again_by_itself(take, jane):

@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from clinical.audit.models import AccessEvent, ChangedValues
 from clinical.dicom import arrivals
-from clinical.dicom.models import FOR_ANOTHER
 from clinical.dicom.queries import waiting
 from clinical.patients.fhir import bundle
 from clinical.patients.record_zip import files_of
@@ -245,7 +244,7 @@ def test_a_child_who_is_no_longer_shown_is_asked_about_again(as_user, tess, stud
 
 
 def test_a_film_that_waited_for_the_right_child_waits_no_more(study, john, tess, hospital):
-    ArrivalFactory(hospital=hospital, radiograph=study.radiograph, mrn="A-2", reason=FOR_ANOTHER)
+    ArrivalFactory(hospital=hospital, radiograph=study.radiograph, mrn="A-2", for_another=True)
     refiled(study, john, tess)
     assert not waiting().exists()
 
