@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clinical.growth.centiles import plausible
+from clinical.growth.preterm import reference_age
 from clinical.growth.tables import OutsideTable, Sex, Table, checked_age, checked_sex
 
 Maturity = Literal["delayed", "average", "accelerated"]
@@ -58,18 +59,23 @@ class TargetHeight:
         return self.height_cm + TARGET_RANGE_CM
 
 
-def maturity_class(bone_age_months: float, chronological_age_months: float) -> Maturity:
-    """Which Bayley-Pinneau table a child is read from. Raises ValueError for an age below 0 or not finite."""
-    ahead = checked_age(bone_age_months) - checked_age(chronological_age_months)
+def maturity_class(bone_age_months: float, chronological_age_months: float, gestation: str = "") -> Maturity:
+    """Which Bayley-Pinneau table a child is read from, a young one born preterm by the corrected age (`preterm`).
+
+    Raises ValueError for an age below 0 or not finite.
+    """
+    ahead = checked_age(bone_age_months) - reference_age(checked_age(chronological_age_months), gestation)
     if ahead <= -MATURITY_MONTHS:
         return "delayed"
     return "accelerated" if ahead >= MATURITY_MONTHS else "average"
 
 
-def predict(height_cm: float, bone_age_months: float, chronological_age_months: float, sex: Sex) -> Prediction:
+def predict(
+    height_cm: float, bone_age_months: float, chronological_age_months: float, sex: Sex, gestation: str = ""
+) -> Prediction:
     """Adult height = height / (percentage / 100). Raises ValueError for implausible or impossible input."""
     plausible("height", height_cm)
-    maturity = maturity_class(bone_age_months, chronological_age_months)
+    maturity = maturity_class(bone_age_months, chronological_age_months, gestation)
     table = TABLES[maturity]
     try:
         (percentage,) = table.at(bone_age_months, sex)

@@ -30,7 +30,7 @@ def birthday(born: date, years: int) -> date:
 
 
 def completed(months: float) -> int:
-    """A chronological age as it is shown: the calendar months that are completed, 143.9 -> 143.
+    """A chronological or corrected age as it is shown: the calendar months that are completed, 143.9 -> 143.
 
     Only shown: whatever is computed takes the unrounded age. Bone ages are shown to the nearest month.
     """
@@ -38,12 +38,17 @@ def completed(months: float) -> int:
 
 
 def difference_shown(bone_age: float, age: float) -> int:
-    """Bone age minus chronological age in months, of the two as they are shown: a reader's sum comes out the same."""
+    """Bone age minus the child's age in months, of the two as they are shown: a reader's sum comes out the same."""
     return round(bone_age) - completed(age)
 
 
 def in_words(months: float) -> str:
-    """An age to the nearest month, 148.3 -> "12 y 4 m"; a chronological one goes through `completed` first."""
+    """An age to the nearest month, 148.3 -> "12 y 4 m"; a chronological one goes through `completed` first.
+
+    A corrected one below 0 is -2 -> "0 y 2 m before term".
+    """
+    if round(months) < 0:
+        return f"{in_words(-months)} before term"
     years, rest = divmod(round(months), 12)
     return f"{years} y {rest} m"
 

@@ -1,8 +1,10 @@
 """Bone age against a reference: standard deviation score and determination. All ages and SDs are in months."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
+from clinical.growth.preterm import caution, corrected_age
 from clinical.growth.tables import OutsideTable, Sex, Table, checked_age
 
 Determination = Literal["delayed", "normal", "advanced", "indeterminate"]
@@ -22,15 +24,12 @@ REFERENCES = {
         columns=("chronological_age_months", "sd_months"),
     ),
 }
-CORRECTED_MONTHS = 36
-"""Before this age that of a child born preterm is corrected (Engle, Pediatrics 2004; 114: 1362)."""
-PRETERM = "The age counts from birth, and is not corrected for a preterm birth."
 PLATES = Table("Greulich-Pyle atlas", "greulich_pyle_plates.csv", age="plate_age_months", columns=())
 
 
 @dataclass(frozen=True)
 class Norm:
-    """Bone age of children of one chronological age: mean and SD, and the +-2 SD limits of normal."""
+    """Bone age of children of one age: mean and SD, and the +-2 SD limits of normal."""
 
     age_months: float
     mean: float
@@ -47,10 +46,15 @@ class Norm:
 
 @dataclass(frozen=True)
 class Assessment:
-    """A bone age judged by a reference; where that has no value, `reason` says why and the numbers are None."""
+    """A bone age judged by a reference; where that has no value, `reason` says why and the numbers are None.
+
+    `age_months` is the age by which it is judged, `gestation` the gestational age for which that is corrected, if any.
+    """
 
     determination: Determination
     reference: Table
+    age_months: float
+    gestation: str = ""
     sds: float | None = None
     mean: float | None = None
     sd: float | None = None
@@ -59,26 +63,31 @@ class Assessment:
     """What a reader should think of with so young a child."""
 
 
-def assess(bone_age_months: float, chronological_age_months: float, sex: Sex, reference: str = "brush") -> Assessment:
+def assess(
+    bone_age_months: float, chronological_age_months: float, sex: Sex, reference: str = "brush", gestation: str = ""
+) -> Assessment:
     """Judge a bone age: delayed below -2 SD, advanced above +2 SD, indeterminate outside the reference's ages.
 
-    Raises ValueError for an age below 0 or not finite, another sex than "M" or "F", an unknown reference.
+    A young child born preterm, as `gestation` tells, is judged by the corrected age (`preterm`). Raises ValueError for
+    an age below 0 or not finite, another sex than "M" or "F", an unknown reference, what is no gestational age.
     """
     checked_age(bone_age_months)
     table = _reference(reference)
-    caution = PRETERM if chronological_age_months < CORRECTED_MONTHS else ""
-    try:
-        norm = Norm(chronological_age_months, *table.at(chronological_age_months, sex))
-    except OutsideTable as outside:
-        return Assessment("indeterminate", table, reason=str(outside), caution=caution)
-    return Assessment(
-        _determination(bone_age_months, norm),
-        table,
-        sds=(bone_age_months - norm.mean) / norm.sd,
-        mean=norm.mean,
-        sd=norm.sd,
-        caution=caution,
+    corrected = corrected_age(checked_age(chronological_age_months), gestation)
+    age = chronological_age_months if corrected is None else corrected
+    judged = partial(
+        Assessment,
+        reference=table,
+        age_months=age,
+        gestation="" if corrected is None else gestation,
+        caution=caution(chronological_age_months, gestation),
     )
+    try:
+        norm = Norm(age, *table.at(age, sex))
+    except OutsideTable as outside:
+        return judged("indeterminate", reason=str(outside))
+    sds = (bone_age_months - norm.mean) / norm.sd
+    return judged(_determination(bone_age_months, norm), sds=sds, mean=norm.mean, sd=norm.sd)
 
 
 def band(sex: Sex, reference: str = "brush") -> tuple[Norm, ...]:

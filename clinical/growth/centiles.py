@@ -8,7 +8,8 @@ from math import exp, expm1, inf, log, log1p
 from statistics import NormalDist
 from typing import Literal
 
-from clinical.growth.tables import OutsideTable, Sex, Table
+from clinical.growth.preterm import reference_age
+from clinical.growth.tables import OutsideTable, Sex, Table, checked_age
 
 Measure = Literal["height", "weight", "bmi"]
 STANDING_MONTHS = 24
@@ -48,12 +49,17 @@ class Centile:
     reason: str = ""
 
 
-def assess(measure: Measure, value: float, age_months: float, sex: Sex) -> Centile:
-    """Judge a height (cm), weight (kg) or BMI (kg/m2). Raises ValueError for implausible or impossible input."""
+def assess(measure: Measure, value: float, age_months: float, sex: Sex, gestation: str = "") -> Centile:
+    """Judge a height (cm), weight (kg) or BMI (kg/m2) at a chronological age.
+
+    A young child born preterm, as `gestation` tells, is judged by the corrected age (`preterm`), which also decides
+    whether it is measured lying. Raises ValueError for implausible or impossible input.
+    """
     plausible(measure, value)
-    table = reference(measure, age_months)
+    age = reference_age(checked_age(age_months), gestation)
+    table = reference(measure, age)
     try:
-        power, median, variation = table.at(age_months, sex)
+        power, median, variation = table.at(age, sex)
     except OutsideTable as outside:
         return Centile(table, reason=str(outside))
     logarithm = log(value / median)

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -46,10 +46,14 @@ class Table:
         return _rows(self, checked_sex(sex))
 
     def at(self, age_months: float, sex: Sex) -> tuple[float, ...]:
-        """Values of `columns` at an age. Raises OutsideTable where there is none, ValueError for what is no age."""
+        """Values of `columns` at an age, which of a child born preterm may be below 0.
+
+        Raises OutsideTable where there is none, ValueError for what is no number.
+        """
         rows = self.rows(sex)
-        ages = list(rows)
-        age = checked_age(age_months)
+        ages, age = list(rows), age_months
+        if not isfinite(age):
+            raise ValueError("An age in months is a finite number.")
         if age < ages[0]:
             raise OutsideTable(self._limit("begins", ages[0], sex))
         if age > ages[-1]:

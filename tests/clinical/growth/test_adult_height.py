@@ -62,6 +62,13 @@ def test_outside_its_bone_ages_a_table_gives_the_reason_and_no_height(bone_age, 
     assert child.reference is TABLES[child.maturity]
 
 
+def test_a_child_born_preterm_is_as_far_ahead_as_beside_the_corrected_age():
+    # Born at 27+0, 13 weeks (3.0 months) before 40.
+    assert maturity_class(44, 33) == "average"
+    assert maturity_class(44, 33, "27+0") == "accelerated"
+    assert maturity_class(44, 36, "27+0") == "average"  # no longer corrected
+
+
 @given(heights, bone_ages, ages, sexes)
 def test_there_is_either_a_height_or_a_reason_and_nobody_shrinks(height, bone_age, age, sex):
     child = predict(height, bone_age, age, sex)

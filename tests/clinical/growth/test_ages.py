@@ -59,7 +59,14 @@ def test_months_of_unequal_length(born, on, months):
 
 @pytest.mark.parametrize(
     ("months", "words"),
-    [(0, "0 y 0 m"), (11.6, "1 y 0 m"), (148.3, "12 y 4 m"), (143.49, "11 y 11 m"), (228, "19 y 0 m")],
+    [
+        (0, "0 y 0 m"),
+        (11.6, "1 y 0 m"),
+        (148.3, "12 y 4 m"),
+        (143.49, "11 y 11 m"),
+        (228, "19 y 0 m"),
+        (-2, "0 y 2 m before term"),
+    ],
 )
 def test_an_age_is_said_in_years_and_months(months, words):
     assert in_words(months) == words

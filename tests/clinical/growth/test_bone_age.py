@@ -4,6 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from clinical.growth.ages import DAYS_PER_MONTH
 from clinical.growth.bone_age import REFERENCES, Norm, assess, band, plates
 
 sexes = st.sampled_from(["M", "F"])
@@ -52,6 +53,25 @@ def test_an_advanced_girl_by_one_table_is_normal_by_the_other():
 @pytest.mark.parametrize(("age", "is_said"), [(0, True), (35.9, True), (36, False), (240, False)])
 def test_under_three_years_it_says_that_the_age_is_not_corrected_for_a_preterm_birth(reference, age, is_said):
     assert ("preterm" in assess(24, age, "F", reference).caution) is is_said
+    assert assess(24, age, "F", reference, "38+4").caution == ""
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_a_young_child_born_preterm_is_judged_by_the_corrected_age(reference):
+    # Born at 30+0, 10 weeks (2.3 months) before 40.
+    girl, term = assess(20, 24, "F", reference, "30+0"), assess(20, 24 - 70 / DAYS_PER_MONTH, "F", reference, "40+0")
+    assert (girl.age_months, girl.sds, girl.determination) == (term.age_months, term.sds, term.determination)
+    assert girl.sds > assess(20, 24, "F", reference).sds
+    assert (girl.gestation, term.gestation) == ("30+0", "")
+    assert girl.caution == "Judged by the age corrected for birth at 30+0 weeks, 1 y 9 m."
+    assert assess(20, 36, "F", reference, "30+0") == assess(20, 36, "F", reference)
+
+
+def test_before_the_expected_date_of_birth_nothing_is_judged():
+    newborn = assess(0, 1, "M", gestation="28")
+    assert (newborn.determination, newborn.sds) == ("indeterminate", None)
+    assert newborn.reason == "The Brush Foundation table begins at 0 y 3 m for boys."
+    assert newborn.caution == "Judged by the age corrected for birth at 28 weeks, 0 y 2 m before term."
 
 
 def test_an_assessment_names_its_table_and_source():
@@ -155,6 +175,7 @@ def test_the_atlas_has_31_plates_of_boys_and_27_of_girls():
         ((96, float("nan"), "M"), "An age in months"),
         ((96, 96, "male"), "The sex is"),
         ((96, 96, "M", "tanner_whitehouse"), "The reference is one of: brush, greulich_pyle"),
+        ((24, 24, "M", "brush", "30 weeks"), "Give the gestational age"),
     ],
 )
 def test_wrong_input_is_refused(arguments, message):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from clinical.growth.ages import DAYS_PER_MONTH
 from clinical.growth.centiles import BMI, LENGTH, PLAUSIBLE, STANDING_LESS_CM, STATURE, assess, bmi, curve, measure_at
 
 sexes = st.sampled_from(["M", "F"])
@@ -55,6 +56,21 @@ def test_an_infant_is_measured_lying_and_a_child_standing_0_8_cm_shorter():
     for sex in ("M", "F"):
         step = measure_at("height", 0, 24 - 1e-9, sex) - measure_at("height", 0, 24, sex)
         assert step == pytest.approx(STANDING_LESS_CM, abs=0.01)
+
+
+def test_a_child_born_preterm_is_judged_by_the_corrected_age():
+    # Born at 30+0, 10 weeks (2.3 months) before 40.
+    early = 70 / DAYS_PER_MONTH
+    for measure, value in (("height", 75), ("weight", 9), ("bmi", 16)):
+        for age in (10.0, 26.0, 35.9):
+            assert assess(measure, value, age, "M", "30+0") == assess(measure, value, age - early, "M")
+        assert assess(measure, value, 36, "M", "30+0") == assess(measure, value, 36, "M")
+    assert assess("height", 84, 25, "F", "30+0").reference is LENGTH
+
+
+def test_before_the_expected_date_of_birth_there_is_the_reason_and_no_number():
+    newborn = assess("weight", 1.4, 0, "F", "30+0")
+    assert (newborn.z, newborn.reason) == (None, "The CDC 2000 weight-for-age table begins at 0 y 0 m for girls.")
 
 
 def test_the_week_before_the_second_birthday_is_judged_by_length_alone():

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from math import inf, nan
 
 import pytest
 from hypothesis import given
@@ -56,7 +57,7 @@ def test_between_two_rows_the_values_lie_on_the_straight_line_between_them(table
         assert value == pytest.approx((1 - share) * first + share * last, rel=1e-9, abs=1e-9)
 
 
-@given(interpolated, sexes, st.floats(0, 1e4))
+@given(interpolated, sexes, st.floats(-5, 1e4))
 def test_a_table_has_values_within_its_ages_and_none_outside(table, sex, age):
     ages = list(table.rows(sex))
     if ages[0] <= age <= ages[-1]:
@@ -72,9 +73,9 @@ def test_the_reason_names_the_table_its_limit_and_the_children():
     assert str(outside.value) == "The Brush Foundation table ends at 16 y 0 m for girls."
 
 
-@pytest.mark.parametrize("age", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("age", [-inf, nan, inf])
 def test_what_is_no_age_is_refused(age):
-    with pytest.raises(ValueError, match="An age in months is a number from 0 up"):
+    with pytest.raises(ValueError, match="An age in months is a finite number"):
         WEIGHT.at(age, "F")
 
 
@@ -90,7 +91,7 @@ def test_a_table_cannot_be_changed_by_who_reads_it():
 
 
 def test_the_library_needs_no_django():
-    library = "adult_height, ages, bone_age, centiles, tables, velocity"
+    library = "adult_height, ages, bone_age, centiles, preterm, tables, velocity"
     check = f"import sys; from clinical.growth import {library}; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], timeout=60).returncode == 0
 

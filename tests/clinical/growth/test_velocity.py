@@ -46,6 +46,13 @@ def test_who_stands_for_the_first_time_at_two_years_has_not_shrunk_by_that(born,
     assert growth_velocity(born, date(2024, 1, 1), 84.0, date(2024, 4, 1), 86.0).value == pytest.approx(cm_per_year)
 
 
+def test_who_was_born_preterm_is_measured_lying_until_two_years_of_corrected_age():
+    grown = partial(growth_velocity, date(2022, 1, 1), date(2023, 12, 1), 84.0, date(2024, 3, 1), 86.0)
+    assert grown("").value == pytest.approx((86.0 + 0.8 - 84.0) / 0.25)
+    assert grown("40+0").value == grown("").value
+    assert grown("28+0").value == pytest.approx((86.0 - 84.0) / 0.25)
+
+
 @pytest.mark.parametrize("velocity_of", [partial(growth_velocity, BORN), bone_age_velocity])
 @pytest.mark.parametrize("later", [date(2024, 1, 10), date(2024, 1, 11), date(2024, 4, 9)])
 def test_less_than_three_months_give_the_reason_and_no_number(velocity_of, later):
@@ -104,6 +111,13 @@ def test_what_is_no_bone_age_is_refused(bone_age):
 )
 def test_the_most_that_a_child_grows_depends_on_the_age(earlier, later, most):
     assert most_growth(date(2020, 1, 1), earlier, later) == pytest.approx(most)
+
+
+def test_who_was_born_preterm_grows_as_fast_as_before_the_expected_birth():
+    born = date(2020, 1, 1)  # 12 weeks (2.76 months) before 40 weeks
+    assert most_growth(born, born, date(2020, 3, 1), "28+0") == pytest.approx(12)
+    assert most_growth(born, date(2020, 4, 1), date(2020, 5, 1), "28+0") == pytest.approx(6)  # 0.2 to 1.2 months
+    assert most_growth(born, date(2022, 12, 1), date(2023, 2, 1), "28+0") == pytest.approx(2 * 1.25)
 
 
 @pytest.mark.parametrize("sex", ["F", "M"])
