@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.files.storage import storages
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.dispatch import receiver
 from django.utils import timezone
@@ -32,16 +32,29 @@ def take(sender, data, sop_instance_uid):
     """
     radiograph, picture = intake.store(sender.hospital, data)
     submission = uuid.uuid5(uuid.NAMESPACE_OID, sop_instance_uid)
-    try:
-        with transaction.atomic():
-            study = _file(sender, radiograph, picture, submission)
-            radiograph.arrivals.all().delete()  # it may have waited for its patient until now
-            return study
-    except workflow.DuplicateRadiograph:
-        why = {"for_another": True, "doubts": ""}
-    except (Unplaced, workflow.WrongState) as refused:
-        why = {"for_another": False, "doubts": str(refused)}
-    return _wait(sender, radiograph, picture.dicom, submission, why)
+    with transaction.atomic():
+        hold(submission)
+        try:
+            with transaction.atomic():
+                study = _file(sender, radiograph, picture, submission)
+                radiograph.arrivals.all().delete()  # it may have waited for its patient until now
+                return study
+        except workflow.DuplicateRadiograph:
+            why = {"for_another": True, "doubts": ""}
+        except (Unplaced, workflow.WrongState) as refused:
+            why = {"for_another": False, "doubts": str(refused)}
+        return _wait(sender, radiograph, picture.dicom, submission, why)
+
+
+def hold(submission):
+    """Let whoever brings another file of the same SOP instance wait for the end of this transaction.
+
+    There may be no row yet that could be locked. On SQLite transactions wait for each other anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            key = int.from_bytes(submission.bytes[:8], signed=True)
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
 
 
 def _file(sender, radiograph, picture, submission):
@@ -95,7 +108,6 @@ def _place(picture):
         raise Unplaced(error.message) from error
 
 
-@transaction.atomic
 def _wait(sender, radiograph, facts, submission, why):
     own = {"hospital": sender.hospital, "radiograph": radiograph}
     discarded = Arrival.objects.filter(**own, discarded_at__isnull=False).exists()

@@ -63,13 +63,15 @@ def _page(request, film, form, status=200):
 def _file(request, film, form):
     """The study that the film makes, or None, and the form says why. Of two who file it at once both get the same."""
     confirmed = form.cleaned_data["confirmed"]
-    studies, _ = other_files(film.submission, film.radiograph)
-    if not confirmed and studies.exists():
-        form.add_error(None, f"{IN_ANOTHER_FILE} Is it meant to be filed again?")
-        form.asks = True
-        return None
+
+    def check():
+        arrivals.hold(film.submission)
+        studies, _ = other_files(film.submission, film.radiograph)
+        if not confirmed and studies.exists():
+            raise Unplaced(f"{IN_ANOTHER_FILE} Is it meant to be filed again?", "duplicate")
+
     shared = {**form.cleaned_data, "submission": uuid.uuid5(film.pk, "again") if confirmed else film.submission}
-    result = submit_stored(request, film.radiograph, "The film", shared, _place, confirmed)
+    result = submit_stored(request, film.radiograph, "The film", shared, _place, confirmed, check)
     if result.study is None:
         form.add_error("mrn" if result.status == "unmatched" else None, result.message)
         form.asks = result.status == "duplicate"

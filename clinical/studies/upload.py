@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass, field
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import reswap
@@ -150,8 +151,11 @@ def submit_file(request, file, shared, place, confirmed=False):
     return _submit(request, patient, radiograph, picture, file.name, acquired_on, shared, confirmed)
 
 
-def submit_stored(request, radiograph, name, shared, place, confirmed=False):
-    """The same for a picture that the portal holds already."""
+def submit_stored(request, radiograph, name, shared, place, confirmed=False, check=lambda: None):
+    """The same for a picture that the portal holds already.
+
+    `check()`, in the transaction that makes the study, may raise Unplaced.
+    """
     try:
         picture = intake.reread(radiograph)
         patient, acquired_on = _placed(place, picture, name, shared)
@@ -159,7 +163,12 @@ def submit_stored(request, radiograph, name, shared, place, confirmed=False):
         return UploadResult(name, "refused", "The stored picture could not be found. Upload the file again.", 422)
     except Unplaced as error:
         return UploadResult(name, error.status, str(error), 422)
-    return _submit(request, patient, radiograph, picture, name, acquired_on, shared, confirmed)
+    try:
+        with transaction.atomic():
+            check()
+            return _submit(request, patient, radiograph, picture, name, acquired_on, shared, confirmed)
+    except Unplaced as error:
+        return UploadResult(name, error.status, str(error), 422)
 
 
 def _submit(request, patient, radiograph, picture, file_name, acquired_on, shared, confirmed):
