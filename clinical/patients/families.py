@@ -36,19 +36,20 @@ def end_with_childhood():
 
     Returns how many people lost their access.
     """
-    for invitation in _of_adults(FamilyInvitation.objects.unanswered()):
+    ages = list(Hospital.objects.order_by().values_list("age_of_majority", flat=True).distinct())
+    for invitation in _of_adults(FamilyInvitation.objects.unanswered(), ages):
         invitations.withdraw(invitation, None)
-    ended = _of_adults(Guardianship.objects.select_related("user"))
+    ended = _of_adults(Guardianship.objects.select_related("user"), ages)
     for guardianship in ended:
         revoke(guardianship, None, OF_AGE)
     return len(ended)
 
 
-def _of_adults(rows):
-    """Those of `rows` whose relation was to end by today, locked."""
+def _of_adults(rows, ages):
+    """Those of `rows` whose relation was to end by today, locked; `ages` are those of majority."""
     today = timezone.localdate()
     born_by = Q(pk__in=[])
-    for years in Hospital.objects.order_by().values_list("age_of_majority", flat=True).distinct():
+    for years in ages:
         born_by |= Q(hospital__age_of_majority=years, patient__date_of_birth__lte=birthday(today, -years))
     rows = rows.filter(born_by, relation__in=OF_A_CHILD).select_related("patient", "hospital")
     # A 29 February has no counterpart in most years: who was born on the day after is of age then.

@@ -97,6 +97,7 @@ def test_the_sweep_asks_as_much_for_many_families_as_for_one(hospital, on):
     with CaptureQueriesContext(connection) as four:
         families.end_with_childhood()
     assert len(one) == len(four)
+    assert sum('DISTINCT "accounts_hospital"' in query["sql"] for query in one) == 1
 
 
 def test_the_mother_is_told_in_the_year_before(as_user, mother, patient, on):
