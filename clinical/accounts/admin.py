@@ -357,11 +357,9 @@ class InvitationLinkAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Withdraw (open ones)", permissions=["withdraw"])
     def withdraw(self, request, queryset):
-        pending = list(queryset.pending())
-        for invitation in pending:
-            invitations.withdraw(invitation, request.user)
-        said = pluralize(pending, "invitation was withdrawn; its link,invitations were withdrawn; their links")
-        self.message_user(request, f"{len(pending)} {said} no longer work{pluralize(pending, 's,')}.")
+        withdrawn = sum(invitations.withdraw(invitation, request.user) for invitation in queryset.pending())
+        said = pluralize(withdrawn, "invitation was withdrawn; its link,invitations were withdrawn; their links")
+        self.message_user(request, f"{withdrawn} {said} no longer work{pluralize(withdrawn, 's,')}.")
 
 
 @admin.register(Invitation)

@@ -81,8 +81,20 @@ def accept(invitation, user=None, *, name="", password=""):
 
 @transaction.atomic
 def withdraw(invitation, actor):
+    """Returns whether that was in time: nobody had accepted or withdrawn it."""
+    invitation = type(invitation).objects.unanswered().select_for_update().filter(pk=invitation.pk).first()
+    if invitation is None:
+        return False
     record(Verb.WITHDRAW_INVITATION, invitation, actor=actor)
     invitation.delete()
+    return True
+
+
+def say_withdrawn(request, in_time):
+    if in_time:
+        messages.success(request, "The invitation was withdrawn; its link no longer works.")
+    else:
+        messages.warning(request, "The invitation was accepted or withdrawn meanwhile.")
 
 
 @contextmanager

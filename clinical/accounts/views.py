@@ -115,8 +115,7 @@ def remove_member(request, pk):
 @require_POST
 def withdraw_invitation(request, pk):
     invitation = get_object_or_404(request.hospital.invitations.unanswered(), pk=pk)
-    invitations.withdraw(invitation, request.user)
-    messages.success(request, "The invitation was withdrawn; its link no longer works.")
+    invitations.say_withdrawn(request, invitations.withdraw(invitation, request.user))
     return redirect("accounts:members")
 
 

@@ -113,8 +113,7 @@ def invite(request, pk):
 @require_POST
 def withdraw_invitation(request, pk):
     invitation = get_object_or_404(request.hospital.family_invitations.unanswered(), pk=pk)
-    invitations.withdraw(invitation, request.user)
-    messages.success(request, "The invitation was withdrawn; its link no longer works.")
+    invitations.say_withdrawn(request, invitations.withdraw(invitation, request.user))
     return redirect("patients:detail", pk=invitation.patient_id)
 
 

@@ -128,6 +128,22 @@ def test_a_withdrawn_invitation_is_closed(as_user, ada, invitation):
     assert_closed(Client(), invitation)
 
 
+@pytest.mark.usefixtures("unscoped")
+def test_what_was_accepted_meanwhile_is_not_withdrawn_and_says_so(as_user, ada, invitation, hospital, monkeypatch):
+    withdraw = invitations.withdraw
+
+    def too_late(*arguments):
+        invitations.accept(invitation, name="Dora Example", password=PASSWORD)
+        return withdraw(*arguments)
+
+    monkeypatch.setattr(invitations, "withdraw", too_late)
+    page = as_user(ada).post(f"/members/invitations/{invitation.pk}/withdraw/", follow=True).content.decode()
+    assert "The invitation was accepted or withdrawn meanwhile." in page
+    assert joined(hospital, invitation.email) == ["technician"]
+    assert Invitation.objects.get().accepted_at
+    assert not AccessEvent.objects.filter(verb="withdraw invitation").exists()
+
+
 def test_a_made_up_link_is_closed(client, db):
     assert client.get("/invitation/made-up/").status_code == 404
 

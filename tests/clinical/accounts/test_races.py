@@ -3,11 +3,11 @@
 import pytest
 from django_scopes import scopes_disabled
 
-from clinical.accounts import membership
-from clinical.accounts.models import Membership
+from clinical.accounts import invitations, membership
+from clinical.accounts.models import Membership, User
 from clinical.audit.models import AccessEvent
 from tests.crowd import CROWD, at_once
-from tests.factories import HospitalFactory, MembershipFactory
+from tests.factories import PASSWORD, HospitalFactory, InvitationFactory, MembershipFactory
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
 
@@ -32,3 +32,21 @@ def test_who_is_removed_by_many_at_once_is_removed_once():
     assert {type(each) for each in came} <= {type(None), membership.NoMember, Membership.DoesNotExist}
     with scopes_disabled():
         assert AccessEvent.objects.filter(verb="remove member").count() == 1
+
+
+def test_an_invitation_is_accepted_or_withdrawn_at_the_same_moment_never_both():
+    administrator = MembershipFactory(role="hospital_admin")
+    invitation = InvitationFactory(hospital=administrator.hospital)
+
+    def act(number):
+        if number % 2:
+            return invitations.withdraw(invitation, administrator.user)
+        return invitations.accept(invitation, name="Dora", password=PASSWORD)
+
+    came = at_once(act)
+    joined = invitation.holders().exclude(pk=administrator.pk).count()
+    assert joined == sum(isinstance(each, User) for each in came)
+    assert joined + came.count(True) == 1
+    assert came.count(False) + sum(isinstance(each, invitations.InvitationClosed) for each in came) == CROWD - 1
+    with scopes_disabled():
+        assert AccessEvent.objects.filter(verb="withdraw invitation").count() == came.count(True)
