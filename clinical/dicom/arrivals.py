@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.files.storage import storages
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.dispatch import receiver
 from django.utils import timezone
@@ -20,6 +20,7 @@ from clinical.studies.display import png_name
 from clinical.studies.forms import check_study_date
 from clinical.studies.models import Radiograph, State
 from clinical.studies.upload import Unplaced
+from clinical.turns import take_turn
 
 DISCARDED_DAYS = 30
 """For so long a discarded film can be brought back."""
@@ -33,7 +34,7 @@ def take(sender, data, sop_instance_uid):
     radiograph, picture = intake.store(sender.hospital, data)
     submission = uuid.uuid5(uuid.NAMESPACE_OID, sop_instance_uid)
     with transaction.atomic():
-        hold(submission)
+        take_turn("film", sender.hospital_id, submission)  # with whoever brings another file of the same
         try:
             with transaction.atomic():
                 study = _file(sender, radiograph, picture, submission)
@@ -44,17 +45,6 @@ def take(sender, data, sop_instance_uid):
         except (Unplaced, workflow.WrongState) as refused:
             why = {"for_another": False, "doubts": str(refused)}
         return _wait(sender, radiograph, picture.dicom, submission, why)
-
-
-def hold(submission):
-    """Let whoever brings another file of the same SOP instance wait for the end of this transaction.
-
-    There may be no row yet that could be locked. On SQLite transactions wait for each other anyway.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            key = int.from_bytes(submission.bytes[:8], signed=True)
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
 
 
 def _file(sender, radiograph, picture, submission):

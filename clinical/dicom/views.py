@@ -20,6 +20,7 @@ from clinical.patients.views import edit_record
 from clinical.studies import intake
 from clinical.studies.upload import ARCHIVED, Unplaced, submit_stored
 from clinical.studies.views import deliver_picture
+from clinical.turns import take_turn
 
 
 @clinician_required
@@ -65,7 +66,7 @@ def _file(request, film, form):
     confirmed = form.cleaned_data["confirmed"]
 
     def check():
-        arrivals.hold(film.submission)
+        take_turn("film", film.hospital_id, film.submission)
         studies, _ = other_files(film.submission, film.radiograph)
         if not confirmed and studies.exists():
             raise Unplaced(f"{IN_ANOTHER_FILE} Is it meant to be filed again?", "duplicate")

@@ -9,11 +9,17 @@ from clinical.notices.notify import notify, take_back
 from clinical.patients.families import child_page
 from clinical.studies.models import State, Study
 from clinical.studies.workflow import amended, released, reviewed, withdrawn
+from clinical.turns import take_turn
 from inference.workflow import analysis_changed
 
 
 def _to_be_read():
     return f"{reverse('studies:worklist')}?state={State.ANALYSED}"
+
+
+def _take_turn(study):
+    """So that what is ready to be read while the last before it is read is told of, not taken back with it."""
+    take_turn(Kind.READING_DUE, study.hospital_id)
 
 
 def report_page(study):
@@ -56,6 +62,7 @@ def tell_the_staff(sender, analysis, **kwargs):
     elif analysis.previous_id:
         take_back(Kind.STUDY_STOPPED, page)
     if study.state == State.ANALYSED:  # and not read by a doctor while another version was at it
+        _take_turn(study)
         notify(
             User.objects.filter(memberships__hospital=study.hospital, memberships__role=Role.DOCTOR),
             Kind.READING_DUE,
@@ -72,5 +79,6 @@ def nothing_is_left_to_be_put_right(sender, study, **kwargs):
 
 @receiver([reviewed, withdrawn])
 def nothing_is_left_to_be_read(sender, study, **kwargs):
+    _take_turn(study)
     if not Study.objects.filter(hospital=study.hospital_id, state=State.ANALYSED).exists():
         take_back(Kind.READING_DUE, _to_be_read(), hospital=study.hospital_id)

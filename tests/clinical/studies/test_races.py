@@ -12,7 +12,15 @@ from clinical.studies.models import Review, Study
 from inference import workflow as inference
 from inference.models import Analysis, ModelVersion
 from tests.crowd import CROWD, at_once
-from tests.factories import ErasureFactory, RadiographFactory, ReviewFactory, StudyFactory, UserFactory
+from tests.factories import (
+    ErasureFactory,
+    MembershipFactory,
+    PatientFactory,
+    RadiographFactory,
+    ReviewFactory,
+    StudyFactory,
+    UserFactory,
+)
 
 pytestmark = [pytest.mark.servers, pytest.mark.django_db(transaction=True)]
 
@@ -139,6 +147,30 @@ def test_of_what_doctors_write_while_the_record_is_anonymised_nothing_stays(stud
     assert sum(isinstance(outcome, workflow.WrongState) for outcome in outcomes) >= CROWD - 2
     with every_hospital():
         assert {(review.impression, review.comment) for review in Review.objects.all()} == {("", "")}
+
+
+def test_a_study_that_is_ready_while_the_last_before_it_is_read_is_told_of(doctor):
+    version = ModelVersion.objects.create(name="m", version="1", sha256="1", state="active")
+    reading = {"method": "own", "bone_age_months": 100.0, "impression": "", "confirmed": True}
+    doctors = [MembershipFactory(user=doctor, role="doctor") for _ in range(CROWD // 2)]
+    pairs = []
+    with every_hospital():
+        for each in doctors:
+            before, after = StudyFactory.create_batch(2, patient=PatientFactory(hospital=each.hospital))
+            run = inference.start(before.analysis_id, "worker-1")
+            inference.finish(run, model_version=version, bone_age_months=100.0)
+            before = Study.objects.get(pk=before.pk)
+            pairs.append((before, inference.start(after.analysis_id, "worker-1")))
+
+    def act(number):
+        before, run = pairs[number // 2]
+        if number % 2:
+            return workflow.review(before, doctor, seen=None, **reading)
+        return inference.finish(run, model_version=version, bone_age_months=100.0)
+
+    outcomes = at_once(act)
+    assert outcomes[1::2] == [None] * len(pairs)
+    assert doctor.notifications.unread().filter(kind="reading due").count() == len(pairs)
 
 
 def test_of_two_films_that_change_places_none_waits_for_the_other_for_ever(doctor):
