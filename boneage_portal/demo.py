@@ -48,7 +48,8 @@ class Child:
 
     `shift`: months by which the skeleton is ahead; `ages`: years at each study, all released but the last, which goes
     `until` that state; `height_z`: of the height measured at each study; `plate`: the doctor reads the last study by
-    the atlas, at that bone age in months; `words`: what the doctor concludes of it.
+    the atlas, at that bone age in months; `words`: what the doctor concludes of it; `gestation`: the gestational age at
+    birth.
     """
 
     hospital: str
@@ -67,6 +68,7 @@ class Child:
     plate: int | None = None
     words: str = ""
     height_z: float | None = None
+    gestation: str = ""
 
     def goes(self, age, state):
         """Whether the study at `age` goes as far as `state`."""
@@ -103,7 +105,10 @@ CHILDREN = [
     Child(ST_ANNA, "SA-1010", "Silva", "Beatriz", "F", 13.1, 3, [12.9, 13.0], "Scoliosis", mishap="cancelled"),
     Child(NORTH_BAY, "NB-2001", "Haugen", "Sofie", "F", 10.2, -14, [8.9, 10.1], "Coeliac disease, slow growth"),
     Child(NORTH_BAY, "NB-2002", "Murphy", "Cillian", "M", 16.1, 5, [16.0], "Remaining growth before surgery"),
-    Child(NORTH_BAY, "NB-2003", "Novotná", "Ema", "F", 2.4, 0, [2.3], "Short stature"),
+    Child(
+        NORTH_BAY, "NB-2003", "Novotná", "Ema", "F", 2.4, -2, [1.4, 2.3], "Short stature", height_z=-1.6,
+        gestation="29+3",
+    ),
 ]  # fmt: skip
 
 
@@ -146,6 +151,7 @@ def create_people():
                     "given_name": child.given_name,
                     "sex": child.sex,
                     "date_of_birth": date.today() - timedelta(days=round(child.age * 365.25)),
+                    "gestational_age": child.gestation,
                     "mother_height_cm": mother,
                     "father_height_cm": father,
                 },

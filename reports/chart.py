@@ -1,4 +1,4 @@
-"""Bone age against chronological age as an SVG: for paper, so without anything to hover over."""
+"""Bone age against the age of the child as an SVG: for paper, so without anything to hover over."""
 
 from math import ceil, floor
 
@@ -44,6 +44,7 @@ def svg(sex, reference, readings):
             "mean": line((norm.age_months, norm.mean) for norm in norms),
             "course": line((reading.age_months, reading.bone_age_months) for reading in readings),
             "points": [(x(reading.age_months), y(reading.bone_age_months)) for reading in readings],
+            "is_corrected": any(reading.is_corrected for reading in readings),
             "ages": [(x(12 * year), year) for year in range(first, last + 1)],
             "bone_ages": [(y(12 * year), year) for year in range(bottom, top + 1, 1 if top - bottom < 9 else 2)],
         },

@@ -2,7 +2,7 @@
 
 import itertools
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from django.conf import settings
@@ -21,12 +21,16 @@ from reports import chart, pictures
 
 @dataclass(frozen=True)
 class Reading:
-    """A signed bone age in the comparison. `velocity`: years of bone age per year since the one before, or None."""
+    """A signed bone age in the comparison, and the age by which it is judged.
+
+    `velocity`: years of bone age per year since the one before, or None.
+    """
 
     day: date
     age_months: float
     bone_age_months: float
     sds: float | None
+    is_corrected: bool = False
     velocity: float | None = None
 
 
@@ -45,24 +49,25 @@ def _content(study, review):
     analysis = review.analysis if review else study.analysis
     # What a doctor has read stays as it was judged then, whatever has been corrected since.
     judged = review or study.judged(analysis.bone_age_months)
-    bone_age, age = judged.bone_age_months, judged.age_months
+    bone_age, assessment = judged.bone_age_months, judged.assessment
     readings = _readings(study, judged)
     return {
         "study": study,
         "hospital": study.hospital,
         "patient": study.patient,
-        "age": age,
+        "age": judged.age_months,
         "analysis": analysis,
         "review": review,
         "bone_age": bone_age,
-        "difference": difference_shown(bone_age, age),
+        "difference": difference_shown(bone_age, assessment.age_months),
         "sex": judged.get_sex_display(),
-        "assessment": judged.assessment,
+        "assessment": assessment,
         "impression": review.impression if review else study.impression(bone_age),
         "laterality": "right" if RIGHT_HAND in study.notices else "left",
         "estimate_differs": _differs(analysis.bone_age_months, bone_age),
         "growth": _growth(study, judged),
         "readings": readings,
+        "is_corrected": any(reading.is_corrected for reading in readings),
         "chart": _chart(judged, readings),
         "logo": pictures.logo(study.hospital),
         "radiograph": pictures.radiograph(study.radiograph),
@@ -87,19 +92,25 @@ def _readings(study, judged):
         Q(acquired_on__lt=study.acquired_on) | Q(acquired_on=study.acquired_on, submitted_at__lt=study.submitted_at),
         state__in=SIGNED,
     )
-    earlier = earlier.select_related("patient", "review").order_by("acquired_on", "submitted_at")
+    # Their patient is that of `study`: as it stood at the signature.
+    earlier = earlier.select_related("review").order_by("acquired_on", "submitted_at")
+    gestation = study.patient.gestational_age
     ages = [(other.acquired_on, other.chronological_age_months, other.review.bone_age_months) for other in earlier]
-    ages.append((study.acquired_on, judged.age_months, judged.bone_age_months))
     readings = [
-        Reading(day, age, bone_age, assess(bone_age, age, judged.sex, judged.reference).sds)
+        _reading(day, bone_age, assess(bone_age, age, judged.sex, judged.reference, gestation))
         for day, age, bone_age in ages
     ]
+    readings.append(_reading(study.acquired_on, judged.bone_age_months, judged.assessment))
     return [readings[0], *(_since(before, reading) for before, reading in itertools.pairwise(readings))]
+
+
+def _reading(day, bone_age, assessment):
+    return Reading(day, assessment.age_months, bone_age, assessment.sds, bool(assessment.gestation))
 
 
 def _since(before, reading):
     velocity = bone_age_velocity(before.day, before.bone_age_months, reading.day, reading.bone_age_months).value
-    return Reading(reading.day, reading.age_months, reading.bone_age_months, reading.sds, velocity)
+    return replace(reading, velocity=velocity)
 
 
 def _growth(study, judged):
@@ -117,8 +128,11 @@ def _growth(study, judged):
         return None
     return {
         "measurement": measurement,
-        "height": centiles.assess("height", measurement.height_cm, measured_at, sex),
-        "prediction": adult_height.predict(measurement.height_cm, judged.bone_age_months, age, sex),
+        "height": centiles.assess("height", measurement.height_cm, measured_at, sex, patient.gestational_age),
+        "corrected_age": patient.corrected_age_on(measurement.measured_on),
+        "prediction": adult_height.predict(
+            measurement.height_cm, judged.bone_age_months, age, sex, judged.gestational_age
+        ),
         "target": target_height(patient, sex),
     }
 

@@ -50,6 +50,7 @@ class Report(models.Model):
     acquired_on = models.DateField("study date")
     indication = models.CharField(max_length=400, blank=True)
     date_of_birth = models.DateField()
+    gestational_age = models.CharField("gestational age at birth", max_length=10, blank=True)
 
     state = models.CharField(max_length=10, choices=State, default=State.MAKING)
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -94,10 +95,10 @@ class Report(models.Model):
 
     @property
     def study_as_signed(self):
-        """The study with its date, indication and date of birth as they stood at the signature; not to be saved."""
+        """The study with its date, indication and birth as they stood at the signature; not to be saved."""
         study, study.patient = copy(self.study), copy(self.study.patient)
         study.acquired_on, study.indication = self.acquired_on, self.indication
-        study.patient.date_of_birth = self.date_of_birth
+        study.patient.date_of_birth, study.patient.gestational_age = self.date_of_birth, self.gestational_age
         return study
 
     @property

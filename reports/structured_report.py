@@ -14,7 +14,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import EnhancedSRStorage
 from pydicom.valuerep import DT
 
-from clinical.patients.fhir import BONE_AGE
+from clinical.growth.preterm import gestation_days
+from clinical.patients.fhir import BONE_AGE, GESTATIONAL_AGE
 from clinical.studies.intake import RIGHT_HAND
 from clinical.studies.models import Method
 from reports.dicom_header import PRODUCT, person_name, signed_at, text, uid
@@ -31,6 +32,7 @@ METHODS = {
     Method.OWN: sr.CodedConcept("OWN", OWN_CODES, Method.OWN.label),
 }
 LOW = sr.CodedConcept("LOW90", OWN_CODES, "Lower end of the 90 % interval")
+CORRECTED_AGE = sr.CodedConcept("CORRECTED", OWN_CODES, "Age corrected for a preterm birth")
 HIGH = sr.CodedConcept("HIGH90", OWN_CODES, "Upper end of the 90 % interval")
 NORMALITY = {
     "delayed": codes.SCT.AbnormallyLow,
@@ -96,6 +98,9 @@ def _content(report, film):
     doctor = sr.PersonObserverIdentifyingAttributes(person_name(review.doctor), organization_name=report.hospital.name)
     context = sr.ObservationContext(sr.ObserverContext(codes.DCM.Person, doctor))
     context.append(_months(codes.DCM.SubjectAge, review.age_months, "HAS OBS CONTEXT"))
+    if gestation := review.assessment.gestation:
+        days = _number(_loinc(GESTATIONAL_AGE), gestation_days(gestation), codes.UCUM.Day, "HAS OBS CONTEXT")
+        context.extend([days, _months(CORRECTED_AGE, review.assessment.age_months, "HAS OBS CONTEXT")])
     groups = [_reading(report, film)]
     if review.analysis.bone_age_months is not None:
         groups.append(_estimate(report, film))
@@ -119,7 +124,13 @@ def _reading(report, film):
                 _months(codes.DCM.StandardDeviationOfPopulation, assessment.sd, "HAS PROPERTIES"),
                 _number(codes.DCM.ZScoreOfMeasurement, assessment.sds, codes.UCUM.NoUnits, "HAS PROPERTIES"),
             ],
-            description=f"{assessment.reference.name}, {review.get_sex_display().lower()}",
+            description=", ".join(
+                [
+                    assessment.reference.name,
+                    review.get_sex_display().lower(),
+                    *([f"age corrected for birth at {assessment.gestation} weeks"] if assessment.gestation else []),
+                ]
+            ),
             authority=assessment.reference.source,
         )
     properties = sr.MeasurementProperties(

@@ -17,6 +17,7 @@ from clinical import sweep
 from clinical.accounts.models import Hospital
 from clinical.accounts.scope import every_hospital
 from clinical.audit.record import Verb, record
+from clinical.growth.preterm import completed_weeks
 from clinical.patients.erasure import erasing, film_going
 from clinical.patients.models import ErasureMode
 from clinical.stored import lying_in
@@ -46,6 +47,7 @@ def open_report(sender, study, actor, **kwargs):
         acquired_on=study.acquired_on,
         indication=study.indication,
         date_of_birth=study.patient.date_of_birth,
+        gestational_age=study.patient.gestational_age,
     )
     record(Verb.CREATE, report, actor=actor)
     deliver(report)
@@ -90,6 +92,7 @@ def let_go(sender, patient, mode, files, **kwargs):
             **WITHOUT_FILM,
             reason=Case(made, default=Value("The PDF was removed when the patient was anonymised.")),
             date_of_birth=patient.date_of_birth.replace(day=1),
+            gestational_age=completed_weeks(patient.gestational_age),
         )
 
 

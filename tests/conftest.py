@@ -2,6 +2,7 @@ import gc
 import io
 import os
 import time
+from datetime import date
 
 import pytest
 from allauth.mfa.totp.internal import auth
@@ -137,6 +138,13 @@ def charlie(db):
 @pytest.fixture
 def patient(hospital):
     return factories.PatientFactory(hospital=hospital, family_name="Doe", given_name="Jane", mrn="A-1")
+
+
+@pytest.fixture
+def preterm(hospital):
+    """A girl born at 30+0 weeks, of 23.0 months, corrected 20.7, on the day of the factories' studies."""
+    fields = {"date_of_birth": date(2022, 6, 1), "gestational_age": "30+0"}
+    return factories.PatientFactory(hospital=hospital, family_name="Roe", given_name="Joan", mrn="P-1", **fields)
 
 
 @pytest.fixture

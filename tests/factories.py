@@ -251,6 +251,7 @@ class ReviewFactory(factory.django.DjangoModelFactory):
     method = "own"
     bone_age_months = 120.0
     age_months = factory.LazyAttribute(lambda row: row.study.chronological_age_months)
+    gestational_age = factory.SelfAttribute("study.patient.gestational_age")
     sex = factory.SelfAttribute("study.sex")
     reference = factory.SelfAttribute("hospital.bone_age_reference")
     impression = "Bone age is normal."
@@ -274,6 +275,7 @@ class ReportFactory(factory.django.DjangoModelFactory):
     acquired_on = factory.SelfAttribute("study.acquired_on")
     indication = factory.SelfAttribute("study.indication")
     date_of_birth = factory.SelfAttribute("study.patient.date_of_birth")
+    gestational_age = factory.SelfAttribute("study.patient.gestational_age")
 
 
 class ArchiveFactory(factory.django.DjangoModelFactory):

@@ -17,7 +17,7 @@ TRACKED = {
     "accounts.Hospital": ("name", "address", "logo", "paper", "bone_age_reference"),
     "patients.Patient": (
         *("mrn", "family_name", "given_name", "sex", "date_of_birth"),
-        *("mother_height_cm", "father_height_cm", "notes"),
+        *("gestational_age", "mother_height_cm", "father_height_cm", "notes"),
     ),
 }
 

@@ -22,8 +22,9 @@ MARGIN_CM = 3  # beyond the outermost value, for its marker
 
 
 def bone_age_figure(record, reference):
-    """Bone age against chronological age over all studies of a GrowthRecord, with the named table's +-2 SD band."""
-    figure = _figure("Chronological age (years)", "Bone age (years)")
+    """Bone age against the child's age over all studies of a GrowthRecord, with the named table's +-2 SD band."""
+    age = "Age (years), corrected until three" if record.is_corrected else "Chronological age (years)"
+    figure = _figure(age, "Bone age (years)")
     name = REFERENCES[reference].name
     norms = band(record.patient.sex, reference)
     ages = [norm.age_months / 12 for norm in norms]
@@ -61,7 +62,7 @@ def bone_age_figure(record, reference):
     figure.add_scatter(
         **_points(doctors, [each.doctor_months for each in doctors], DOCTOR, "diamond", "Doctor's reading")
     )
-    ages = [age for each in record.readings for age in (each.age_months, each.ai_months, each.doctor_months)]
+    ages = [age for each in record.readings for age in (each.reference_age_months, each.ai_months, each.doctor_months)]
     values = [age / 12 for age in ages if age is not None]
     low, high = max(0, floor(min(values)) - 2), min(ADULT_YEARS, ceil(max(values)) + 2)
     high = max(high, floor(max(values)) + 1)  # grown-ups, too
@@ -69,8 +70,8 @@ def bone_age_figure(record, reference):
 
 
 def height_figure(record):
-    """Height for age on the CDC centiles, at chronological and at bone age, with predicted and target height."""
-    figure = _figure("Age (years)", "Height (cm)")
+    """Height for age on the CDC centiles, at the child's and at bone age, with predicted and target height."""
+    figure = _figure("Age (years), corrected until three" if record.is_corrected else "Age (years)", "Height (cm)")
     sex = record.patient.sex
     for number, (percent, z) in enumerate(CENTILES.items()):
         curve = centiles.curve("height", z, sex)
@@ -99,9 +100,9 @@ def height_figure(record):
         marker={"symbol": "diamond-open", "size": 10, "color": PREDICTED, "line": {"width": 2}},
     )
     figure.add_scatter(
-        x=[row.age_months / 12 for row in heights],
+        x=[row.reference_age_months / 12 for row in heights],
         y=[row.measurement.height_cm for row in heights],
-        customdata=[[in_words(completed(row.age_months)), _day(row)] for row in heights],
+        customdata=[[_age(row), _day(row)] for row in heights],
         hovertemplate=_HEIGHT,
         mode="lines+markers",
         name="Height at age",
@@ -127,15 +128,15 @@ def height_figure(record):
             error_y={"type": "constant", "value": target.high_cm - target.height_cm, "color": TARGET, "width": 6},
             hovertemplate="Target height %{y:.1f} cm<extra></extra>",
         )
-    ages = [row.age_months for row in heights] + [row.reading.bone_age_months for row in at_bone_age]
-    start = 2 if min(ages) >= centiles.STANDING_MONTHS else 0
+    ages = [row.reference_age_months for row in heights] + [row.reading.bone_age_months for row in at_bone_age]
+    start = 2 if min(ages) >= centiles.STANDING_MONTHS else min(0, (min(ages) - 1) / 12)  # before the expected birth
     plotted = [row.measurement.height_cm for row in heights]
     plotted += [row.prediction.height_cm] if (row := record.predicted) else []
     plotted += [target.low_cm, target.high_cm] if target else []
     # The usual range, for charts that compare at a glance, and as far beyond it as this child is.
     figure.update_xaxes(range=[start, max(ADULT_YEARS, floor(max(ages) / 12)) + 1])
     return figure.update_yaxes(
-        range=[min(75 if start else 40, min(plotted) - MARGIN_CM), max(205, max(plotted) + MARGIN_CM)], dtick=20
+        range=[min(75 if start == 2 else 40, min(plotted) - MARGIN_CM), max(205, max(plotted) + MARGIN_CM)], dtick=20
     )
 
 
@@ -167,10 +168,10 @@ def _figure(x, y):
 
 def _points(readings, months, colour, symbol, name):
     return {
-        "x": [each.age_months / 12 for each in readings],
+        "x": [each.reference_age_months / 12 for each in readings],
         "y": [value / 12 for value in months],
         "customdata": [
-            [in_words(value), in_words(completed(each.age_months)), f"{each.study.acquired_on:%d %b %Y}"]
+            [in_words(value), _age(each), f"{each.study.acquired_on:%d %b %Y}"]
             for each, value in zip(readings, months, strict=True)
         ],
         "hovertemplate": (f"{name}: %{{customdata[0]}}<br>at %{{customdata[1]}}, on %{{customdata[2]}}<extra></extra>"),
@@ -184,6 +185,11 @@ def _points(readings, months, colour, symbol, name):
 def _months_to(reading, limit):
     """From the AI estimate to a limit of its interval; 0 where it has none."""
     return 0 if limit is None else abs(limit - reading.ai_months)
+
+
+def _age(row):
+    age = in_words(completed(row.reference_age_months))
+    return age if row.corrected_age_months is None else f"{age} (corrected)"
 
 
 def _day(row):

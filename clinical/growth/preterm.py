@@ -26,6 +26,11 @@ def gestation_days(gestation: str) -> int:
     return 7 * int(written[1]) + int(written[2] or 0)
 
 
+def completed_weeks(gestation: str) -> str:
+    """The same without its days: "34+2" -> "34"."""
+    return gestation.partition("+")[0]
+
+
 def months_early(gestation: str) -> float:
     """By how much a preterm birth came before 40 weeks, in months; 0 where it was none, and where it is not known."""
     days = gestation_days(gestation) if gestation else 7 * TERM_WEEKS

@@ -46,7 +46,7 @@ class PatientAdmin(ReadOnlyAdmin):
     search_fields = ["mrn", "family_name", "given_name"]
     search_help_text = "Name or MRN."
     fieldsets = [
-        (None, {"fields": ["mrn", "family_name", "given_name", "sex", "date_of_birth", "hospital"]}),
+        (None, {"fields": ["mrn", "family_name", "given_name", "sex", "date_of_birth", "gestational_age", "hospital"]}),
         ("Parents", {"fields": ["mother_height_cm", "father_height_cm"]}),
         ("Record", {"fields": ["notes", "created_at", "archived_at"]}),
     ]

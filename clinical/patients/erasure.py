@@ -18,6 +18,7 @@ from django.utils import timezone
 from clinical.audit.models import ChangedValues
 from clinical.audit.record import Verb, record
 from clinical.growth.ages import birthday
+from clinical.growth.preterm import completed_weeks
 from clinical.notices.models import Notification
 from clinical.patients import copies
 from clinical.patients.families import child_page
@@ -199,10 +200,11 @@ def _let_pictures_go(patient, analyses, files):
 
 
 def _anonymise(patient):
-    """Ages to the month, readings, states and times stay: they are the statistics, and name nobody."""
+    """Ages to the month, the gestational one to the week, readings, states, times stay: the statistics name nobody."""
     patient.mrn = f"ANON-{secrets.token_hex(4).upper()}"
     patient.family_name, patient.given_name, patient.notes = "Anonymised", "", ""
     patient.date_of_birth = patient.date_of_birth.replace(day=1)
+    patient.gestational_age = completed_weeks(patient.gestational_age)
     patient.mother_height_cm = patient.father_height_cm = None
     patient.anonymised_at = timezone.now()
     patient.archived_at = patient.archived_at or patient.anonymised_at
@@ -211,6 +213,7 @@ def _anonymise(patient):
     studies = Study.objects.filter(patient=patient)
     for review in Review.objects.filter(study__in=studies).select_related("study__patient"):
         review.age_months = review.study.chronological_age_months  # to the day it would tell the date of birth
+        review.gestational_age = completed_weeks(review.gestational_age)
         review.impression = review.comment = ""
         review.save()
     studies.update(**NO_WORDS)

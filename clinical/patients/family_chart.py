@@ -40,7 +40,7 @@ def chart(studies):
     reviews = [study.review for study in sorted(studies, key=lambda study: study.acquired_on)]
     if not reviews:
         return None
-    ages = [(review.age_months, review.bone_age_months) for review in reviews]
+    ages = [(review.assessment.age_months, review.bone_age_months) for review in reviews]
     youngest, oldest = min(map(min, ages)) / 12, max(map(max, ages)) / 12
     first = max(0, floor(youngest) - 1)
     last = max(ceil(oldest) + 1, first + LEAST_YEARS)

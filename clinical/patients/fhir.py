@@ -1,7 +1,8 @@
 """All that is held about a patient as one FHIR R4 Bundle, for whoever is given the copy of the record.
 
 "R4-like": the resources, fields and codes are those of https://hl7.org/fhir/R4, no profile is claimed. Bone age is
-LOINC 85151-9, height 8302-2, weight 29463-7; ages in months (UCUM mo), lengths in cm, weights in kg.
+LOINC 85151-9, gestational age at birth 76516-4, height 8302-2, weight 29463-7; ages in months (UCUM mo), gestational
+ages in days or completed weeks, lengths in cm, weights in kg.
 """
 
 import uuid
@@ -9,20 +10,23 @@ from operator import attrgetter
 
 from django.conf import settings
 
+from clinical.growth.preterm import gestation_days
 from clinical.studies.models import State, Study
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
+UNITS = {"mo": "months", "wk": "weeks", "d": "days"}
 EMPTY = (None, "", [], {})
 TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 GENDERS = {"F": "female", "M": "male"}
 RELATIONS = {"self": "ONESELF", "mother": "MTH", "father": "FTH", "guardian": "GUARD", "of_adult": "GUARD"}
 BONE_AGE = ("85151-9", "Bone age")
+GESTATIONAL_AGE = ("76516-4", "Gestational age--at birth")
 MEASURES = {"height_cm": ("8302-2", "Body height", "cm"), "weight_kg": ("29463-7", "Body weight", "kg")}
 
 
 def bundle(patient, files, at):
     """The Bundle of `patient` at the moment `at`. files: key of a row -> [(path in the copy, content type, words)]."""
-    resources = [_patient(patient), *_family(patient)]
+    resources = [*_born(patient), *_family(patient)]
     for field, words in (("mother_height_cm", "Height of the mother"), ("father_height_cm", "Height of the father")):
         if (value := getattr(patient, field)) is not None:
             key = f"{patient.pk}-{field}".replace("_", "-")
@@ -44,7 +48,7 @@ def bundle(patient, files, at):
 def study_bundle(study, at):
     """One study as a Bundle of its own, with its patient, without files."""
     [study] = _whole(Study.objects.filter(pk=study.pk).select_related("patient__hospital"))
-    return _collection([_patient(study.patient), *_study(study.patient, study, {})], at)
+    return _collection([*_born(study.patient), *_study(study.patient, study, {})], at)
 
 
 def _whole(studies):
@@ -93,11 +97,11 @@ def _coded(code, words):
 
 
 def _quantity(value, unit):
-    return {"value": round(value, 2), "unit": "months" if unit == "mo" else unit, "system": UCUM, "code": unit}
+    return {"value": round(value, 2), "unit": UNITS.get(unit, unit), "system": UCUM, "code": unit}
 
 
-def _patient(patient):
-    return _resource(
+def _born(patient):
+    yield _resource(
         "Patient",
         patient.pk,
         identifier=[{"type": {"text": "MRN"}, "value": patient.mrn, "assigner": {"display": patient.hospital.name}}],
@@ -107,6 +111,12 @@ def _patient(patient):
         birthDate=patient.date_of_birth.isoformat(),
         managingOrganization={"display": patient.hospital.name},
     )
+    if gestation := patient.gestational_age:
+        # A whole number in either unit: completed weeks are no weeks and 0 days.
+        days = gestation_days(gestation)
+        value = _quantity(days, "d") if "+" in gestation else _quantity(days // 7, "wk")
+        key = f"{patient.pk}-gestational-age"
+        yield _observation(patient, key, _coded(*GESTATIONAL_AGE), patient.date_of_birth, valueQuantity=value)
 
 
 def _family(patient):
@@ -236,7 +246,7 @@ def _reading(patient, study, review, status):
         performer=[{"display": review.doctor.name}],
         valueQuantity=_quantity(review.bone_age_months, "mo"),
         method={"text": review.get_method_display()},
-        note=[{"text": text} for text in (review.impression, review.comment)],
+        note=[{"text": text} for text in (review.impression, review.comment, review.assessment.caution)],
     )
 
 

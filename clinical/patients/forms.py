@@ -7,6 +7,7 @@ from django.utils.html import format_html
 
 from clinical.growth import centiles
 from clinical.growth.ages import completed, in_words
+from clinical.growth.preterm import months_early
 from clinical.growth.velocity import most_growth
 from clinical.patients.models import ADULT_HEIGHT, Measurement, Patient
 
@@ -33,6 +34,7 @@ class PatientForm(forms.ModelForm):
             "given_name",
             "sex",
             "date_of_birth",
+            "gestational_age",
             "mother_height_cm",
             "father_height_cm",
             "notes",
@@ -179,7 +181,8 @@ class MeasurementForm(forms.ModelForm):
         self.doubts = []
         for name in MEASURES:
             self.fields[name].one_is_needed = True  # whichever: neither is called optional
-        self.fields["height_cm"].help_text = "In centimetres; lying down below two years, standing from then on."
+        below = "two years of corrected age" if months_early(self.instance.patient.gestational_age) else "two years"
+        self.fields["height_cm"].help_text = f"In centimetres; lying down below {below}, standing from then on."
         self.fields["weight_kg"].help_text = "In kilograms."
         self.initial["seen"] = self._version()
 
@@ -238,22 +241,28 @@ class MeasurementForm(forms.ModelForm):
 
     def _doubt(self, measure, value, day):
         """Ask about what hardly any child measures at this age."""
-        patient = self.instance.patient
-        z = centiles.assess(measure, value, patient.age_on(day), patient.sex).z
+        z = self._z(measure, value, day)
         if z is not None and abs(z) > DOUBTFUL_SD:
             side = "above" if z > 0 else "below"
             name = "BMI" if measure == "bmi" else measure
+            patient = self.instance.patient
+            corrected = patient.corrected_age_on(day)
+            age = in_words(completed(patient.age_on(day) if corrected is None else corrected))
+            why = "" if corrected is None else f", corrected for birth at {patient.gestational_age} weeks"
             self.doubts.append(
                 f"A {name} of {value:g} {centiles.UNITS[measure]} lies {abs(z):.1f} SD {side} "
-                f"the average at {in_words(completed(patient.age_on(day)))}."
+                f"the average at {age}{why}."
             )
 
     def _likely(self, measure, value, day):
         low, high = centiles.PLAUSIBLE[measure]
         if day is None or not low <= value <= high:
             return low <= value <= high
+        return abs(self._z(measure, value, day) or 0) <= DOUBTFUL_SD
+
+    def _z(self, measure, value, day):
         patient = self.instance.patient
-        return abs(centiles.assess(measure, value, patient.age_on(day), patient.sex).z or 0) <= DOUBTFUL_SD
+        return centiles.assess(measure, value, patient.age_on(day), patient.sex, patient.gestational_age).z
 
     def _check_known(self, height, weight, day):
         """Against the patient's other measurements: typed twice, shrunk, or grown as no child does."""
@@ -270,12 +279,15 @@ class MeasurementForm(forms.ModelForm):
             for each in (before, after)
             if each
         ]
-        born = self.instance.patient.date_of_birth
+        patient = self.instance.patient
         for each in (heights.filter(measured_on__lt=day).first(), heights.filter(measured_on__gt=day).last()):
             if each is None:
                 continue
             (earlier, shorter), (later, taller) = sorted([(each.measured_on, each.height_cm), (day, height)])
-            if taller - shorter > most_growth(born, earlier, later) + MEASURING_ERROR_CM:
+            if (
+                taller - shorter
+                > most_growth(patient.date_of_birth, earlier, later, patient.gestational_age) + MEASURING_ERROR_CM
+            ):
                 self.doubts.append(
                     f"On {each.measured_on:%d %B %Y} the height was {each.height_cm:g} cm: "
                     f"no child grows {taller - shorter:.1f} cm between the two days."

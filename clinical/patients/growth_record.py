@@ -20,6 +20,15 @@ class Reading:
     doctor_months: float | None
 
     @property
+    def corrected_age_months(self):
+        return self.study.corrected_age_months
+
+    @property
+    def reference_age_months(self):
+        """The age by which the bone age is judged."""
+        return self.study.reference_age_months
+
+    @property
     def bone_age_months(self):
         return self.ai_months if self.doctor_months is None else self.doctor_months
 
@@ -36,10 +45,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Row:
-    """A measurement with what follows from it; None where a height, a weight or an earlier height is missing."""
+    """A measurement with what follows from it; None where a height, a weight or an earlier height is missing.
+
+    `corrected_age_months` is the age by which it is judged of a young child born preterm, else None.
+    """
 
     measurement: Measurement
     age_months: float
+    corrected_age_months: float | None
     height: centiles.Centile | None
     weight: centiles.Centile | None
     bmi_value: float | None
@@ -47,6 +60,11 @@ class Row:
     velocity: Velocity | None
     reading: Reading | None
     prediction: adult_height.Prediction | None
+
+    @property
+    def reference_age_months(self):
+        """The age by which it is judged."""
+        return self.age_months if self.corrected_age_months is None else self.corrected_age_months
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,11 @@ class GrowthRecord:
     def predicted(self):
         """The newest row with a predicted adult height, or None."""
         return next((row for row in self.rows if row.prediction and row.prediction.height_cm), None)
+
+    @property
+    def is_corrected(self):
+        """Whether an age in it is corrected for a preterm birth."""
+        return any(each.corrected_age_months is not None for each in (*self.rows, *self.readings))
 
 
 def growth_record(patient):
@@ -103,25 +126,26 @@ def target_height(patient, sex):
 
 
 def _row(patient, measurement, measurements, found):
-    age = patient.age_on(measurement.measured_on)
+    age, gestation = patient.age_on(measurement.measured_on), patient.gestational_age
     height, weight = measurement.height_cm, measurement.weight_kg
     bmi = centiles.bmi(height, weight) if height and weight else None
     # One read as that of a child of the other sex, before the record was corrected, predicts nothing.
     reading = _nearest([each for each in found if each.sex == patient.sex], age) if height else None
 
     def judged(measure, value):
-        return None if value is None else centiles.assess(measure, value, age, patient.sex)
+        return None if value is None else centiles.assess(measure, value, age, patient.sex, gestation)
 
     return Row(
         measurement,
         age,
+        patient.corrected_age_on(measurement.measured_on),
         judged("height", height),
         judged("weight", weight),
         bmi,
         judged("bmi", bmi),
         _velocity(patient, measurement, measurements) if height else None,
         reading,
-        reading and adult_height.predict(height, reading.bone_age_months, reading.age_months, patient.sex),
+        reading and adult_height.predict(height, reading.bone_age_months, reading.age_months, patient.sex, gestation),
     )
 
 
@@ -129,7 +153,12 @@ def _velocity(patient, measurement, measurements):
     """Growth since the last height at least three months earlier, or None."""
     earlier = [
         growth_velocity(
-            patient.date_of_birth, each.measured_on, each.height_cm, measurement.measured_on, measurement.height_cm
+            patient.date_of_birth,
+            each.measured_on,
+            each.height_cm,
+            measurement.measured_on,
+            measurement.height_cm,
+            patient.gestational_age,
         )
         for each in measurements
         if each.height_cm and each.measured_on < measurement.measured_on

@@ -2,6 +2,7 @@ import uuid
 from datetime import date, timedelta
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Upper
@@ -10,6 +11,7 @@ from django_scopes import ScopedManager
 
 from clinical.accounts.models import InvitationLink
 from clinical.growth.ages import age_in_months, birthday, completed, in_words
+from clinical.growth.preterm import corrected_age, gestation_days
 from clinical.patients.search_text import search_text
 
 
@@ -25,6 +27,13 @@ ADULT_HEIGHT = [
 ]
 
 
+def check_gestation(value):
+    try:
+        gestation_days(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
 class Patient(models.Model):
     """A child in one hospital's care. The same child in two hospitals is two patients."""
 
@@ -35,6 +44,14 @@ class Patient(models.Model):
     given_name = models.CharField(max_length=200, blank=True)
     sex = models.CharField(max_length=1, choices=Sex, help_text="The sex whose reference is used.")
     date_of_birth = models.DateField()
+    gestational_age = models.CharField(
+        "gestational age at birth",
+        max_length=10,
+        blank=True,
+        validators=[check_gestation],
+        help_text="In weeks, with days if they are known: 34 or 34+2. The age of a child born before 37 weeks is "
+        "corrected until three years.",
+    )
     mother_height_cm = models.FloatField("mother's height (cm)", null=True, blank=True, validators=ADULT_HEIGHT)
     father_height_cm = models.FloatField("father's height (cm)", null=True, blank=True, validators=ADULT_HEIGHT)
     notes = models.TextField(blank=True, max_length=4000)
@@ -66,6 +83,10 @@ class Patient(models.Model):
     def age_on(self, day):
         """Chronological age on `day` in months."""
         return age_in_months(self.date_of_birth, day)
+
+    def corrected_age_on(self, day):
+        """The age in months corrected for a preterm birth, or None where the chronological one counts."""
+        return corrected_age(self.age_on(day), self.gestational_age)
 
     @property
     def age(self):

@@ -20,14 +20,19 @@ JUDGEMENT = {
 
 def explain(study, relation):
     """Sentences on the reading of `study`, as it was judged when it was signed, to `relation` of the patient."""
-    review = study.review
+    review, assessment = study.review, study.review.assessment
     child, children, pronoun = CHILD[review.sex]
     whose, was = {
         Relation.SELF: ("Your", "You were"),
         Relation.OF_ADULT: ("The patient's", f"{pronoun} was"),
     }.get(relation, ("Your child's", f"{pronoun} was"))
+    early = (
+        f"{was} born early, at {assessment.gestation} weeks, so the age is counted from the day on which the birth was "
+        f"expected: {in_full(max(0, completed(assessment.age_months)))}."
+    )
     return [
         f"{whose} bones look like those of an average {child} of {in_full(review.bone_age_months)}.",
         f"{was} {in_full(completed(review.age_months))} old when the X-ray was taken.",
-        JUDGEMENT[review.assessment.determination].format(children=children),
+        *([early] if assessment.gestation else []),
+        JUDGEMENT[assessment.determination].format(children=children),
     ]

@@ -72,12 +72,17 @@ class AssessmentSerializer(serializers.Serializer):
     determination = serializers.ChoiceField(["delayed", "normal", "advanced", "indeterminate"])
     reference = serializers.CharField(source="reference.name")
     reason = serializers.CharField(help_text="Why there is no SDS, if there is none.")
+    caution = serializers.CharField(help_text="Of a young child: whether and how the age is corrected.")
 
 
 class StudySerializer(serializers.ModelSerializer):
     mrn = serializers.CharField(source="patient.mrn")
     reason = serializers.CharField(source="analysis.reason", help_text="Why it was rejected or failed.")
     chronological_age_months = Rounded(help_text="On the study date.")
+    corrected_age_months = Rounded(
+        allow_null=True,
+        help_text="Of a child born before 37 weeks, under three years; then the bone age is judged by this age.",
+    )
     bone_age_months = Rounded(
         allow_null=True, help_text="What counts: the doctor's reading, else the estimate; of a withdrawn study neither."
     )
@@ -90,7 +95,8 @@ class StudySerializer(serializers.ModelSerializer):
         model = Study
         fields = [
             *("id", "patient", "mrn", "state", "reason", "acquired_on", "indication", "sex"),
-            *("chronological_age_months", "bone_age_months", "assessment", "estimate", "reading"),
+            *("chronological_age_months", "corrected_age_months", "bone_age_months"),
+            *("assessment", "estimate", "reading"),
             *("notices", "submitted_by", "submitted_at"),
         ]
         read_only_fields = fields

@@ -17,6 +17,8 @@ COLUMNS = [
     "Date of birth",
     "Study date",
     "Chronological age (months)",
+    "Gestational age at birth (weeks+days)",
+    "Corrected age (months)",
     "AI bone age (months)",
     "AI 90 % interval, low (months)",
     "AI 90 % interval, high (months)",
@@ -55,7 +57,7 @@ def _with_columns(studies):
     studies = studies.select_related("hospital", "patient", "analysis__model_version", "review")
     return studies.prefetch_related("reports__signed_by").only(
         *("state", "sex", "acquired_on", "hospital__bone_age_reference"),
-        *(f"patient__{name}" for name in ("mrn", "family_name", "given_name", "date_of_birth")),
+        *(f"patient__{name}" for name in ("mrn", "family_name", "given_name", "date_of_birth", "gestational_age")),
         *(f"analysis__{name}" for name in ("bone_age_months", "low_months", "high_months")),
         *("analysis__model_version__name", "analysis__model_version__version"),
         *("review__bone_age_months", "review__method"),
@@ -72,6 +74,8 @@ def _row(study):
         patient.date_of_birth.isoformat(),
         study.acquired_on.isoformat(),
         _months(study.chronological_age_months),
+        plain(patient.gestational_age),
+        _months(study.corrected_age_months),
         _months(analysis.bone_age_months),
         _months(analysis.low_months),
         _months(analysis.high_months),

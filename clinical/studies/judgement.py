@@ -29,7 +29,7 @@ def judge(studies):
 
 @receiver(post_save, sender=Patient)
 def judge_of_patient(sender, instance, created, **kwargs):
-    """A corrected date of birth is another chronological age, a corrected sex another reference.
+    """A corrected date of birth or gestational age is another age to judge by, a corrected sex another reference.
 
     What is signed keeps the sex that it was signed for, until it is amended.
     """

@@ -8,6 +8,7 @@ from django_scopes import ScopedManager
 
 from clinical.growth.ages import difference_shown
 from clinical.growth.bone_age import assess
+from clinical.growth.preterm import CORRECTED_MONTHS, reference_age
 from clinical.patients.models import Sex
 from clinical.studies.impression import impression
 from inference.engine.explanation import GRID
@@ -172,6 +173,16 @@ class Study(models.Model):
         return self.patient.age_on(self.acquired_on)
 
     @property
+    def corrected_age_months(self):
+        """The age corrected for a preterm birth, or None where the chronological one counts."""
+        return self.patient.corrected_age_on(self.acquired_on)
+
+    @property
+    def reference_age_months(self):
+        """The age by which the bone age is judged."""
+        return reference_age(self.chronological_age_months, self.patient.gestational_age)
+
+    @property
     def bone_age_months(self):
         """What counts: the doctor's bone age where there is a review, else the model's, else None.
 
@@ -183,9 +194,9 @@ class Study(models.Model):
 
     @property
     def difference_months(self):
-        """Bone age minus chronological age as both are shown, or None while there is no bone age."""
+        """Bone age minus the age that judges it as both are shown, or None while there is no bone age."""
         bone_age = self.bone_age_months
-        return None if bone_age is None else difference_shown(bone_age, self.chronological_age_months)
+        return None if bone_age is None else difference_shown(bone_age, self.reference_age_months)
 
     @property
     def assessment(self):
@@ -194,7 +205,13 @@ class Study(models.Model):
 
     def assess(self, bone_age_months):
         """Judge a bone age of this child on the day of the study by the hospital's reference table."""
-        return assess(bone_age_months, self.chronological_age_months, self.sex, self.hospital.bone_age_reference)
+        return assess(
+            bone_age_months,
+            self.chronological_age_months,
+            self.sex,
+            self.hospital.bone_age_reference,
+            self.patient.gestational_age,
+        )
 
     def impression(self, bone_age_months):
         """The report's conclusion from a bone age, unless the doctor writes another."""
@@ -208,6 +225,7 @@ class Study(models.Model):
             analysis=self.analysis,
             bone_age_months=bone_age_months,
             age_months=self.chronological_age_months,
+            gestational_age=self.patient.gestational_age,
             sex=self.sex,
             reference=self.hospital.bone_age_reference,
             **fields,
@@ -226,6 +244,9 @@ class Study(models.Model):
         changes = []
         if self.review.age_months != self.chronological_age_months:
             changes.append("the date of birth or of the study was corrected")
+        is_young = self.chronological_age_months < CORRECTED_MONTHS
+        if is_young and self.review.gestational_age != self.patient.gestational_age:
+            changes.append("the gestational age at birth was corrected")
         if self.review.sex != self.patient.sex:
             changes.append("the sex was corrected")
         # A signed report stands on the table that it names.
@@ -252,6 +273,7 @@ class Review(models.Model):
     bone_age_months = models.FloatField("bone age")
     # What it was judged by. Records are corrected and hospitals choose other tables; what was signed stays as it was.
     age_months = models.FloatField("chronological age")
+    gestational_age = models.CharField("gestational age at birth", max_length=10, blank=True)
     sex = models.CharField(max_length=1, choices=Sex)
     reference = models.CharField(max_length=20, help_text="Key of the table of bone ages.")
     impression = models.CharField(max_length=600, help_text="The report's conclusion, in a sentence.")
@@ -273,7 +295,7 @@ class Review(models.Model):
 
     @property
     def assessment(self):
-        return assess(self.bone_age_months, self.age_months, self.sex, self.reference)
+        return assess(self.bone_age_months, self.age_months, self.sex, self.reference, self.gestational_age)
 
     @property
     def own_impression(self):

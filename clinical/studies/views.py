@@ -97,7 +97,7 @@ def _page(request, study, http_status=200, **forms):
         context["estimate"] = study.assess(estimate)
         if study.review is None and workflow.is_far_off(context["estimate"]):
             context["estimate_doubt"] = workflow.FAR_OFF  # the technician may know, too
-        context["estimate_difference"] = difference_shown(estimate, study.chronological_age_months)
+        context["estimate_difference"] = difference_shown(estimate, study.reference_age_months)
     if "review" in context["actions"]:
         context["review_form"] = ReviewForm(study=study)
     if "sign" in context["actions"]:

@@ -41,7 +41,7 @@ ANONYMISED = "The record is anonymised and takes no new entry: nothing was saved
 ARCHIVED = "This patient is archived. Restore the record before you upload."
 BEFORE_BIRTH = "The date of birth was corrected meanwhile, to a day after this study date."
 DIFFERENCE_MONTHS, SDS = 12, 4  # beyond these a doctor is asked once whether child, sex and date are right
-FAR_OFF = f"Bone age and chronological age are more than {SDS} SD apart."
+FAR_OFF = f"Bone age and the child's age are more than {SDS} SD apart."
 
 # For the floors above; sent inside the transaction of the verb, with `study` and `actor`, `amended` with `reason`, too.
 refiled, reviewed, withdrawn, signed, released, amended = (Signal() for _ in range(6))
@@ -296,7 +296,7 @@ def doubts(study, bone_age_months):
 
 
 def is_far_off(assessment):
-    """Whether a bone age is so far from the chronological one that child, sex and date are asked about."""
+    """Whether a bone age is so far from the child's age that child, sex and date are asked about."""
     return assessment.sds is not None and abs(assessment.sds) > SDS
 
 

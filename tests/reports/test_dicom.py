@@ -114,6 +114,21 @@ def test_the_structured_report_says_what_was_signed(signed, made, patient):
     )
 
 
+def test_a_corrected_age_and_the_gestational_age_stand_in_the_structured_report(signed, made, preterm):
+    report = made(signed(preterm, bone_age_months=20.0))
+    document = parsed(report)
+    whole = dict(items(document))
+    assert whole["Subject Age"] == (23, "mo")
+    assert whole["Gestational age--at birth"] == (210, "d")
+    assert whole["Age corrected for a preterm birth"] == (20.7, "mo")
+    assert groups(document)[0]["Population Description"] == (
+        "Brush Foundation, female, age corrected for birth at 30+0 weeks"
+    )
+    preterm.gestational_age = ""
+    preterm.save()
+    assert items(parsed(report)) == items(document)
+
+
 def test_the_codes_are_those_of_public_terminologies(signed, made, patient):
     document = parsed(made(signed(patient)))
     [group, _] = document.content.get_image_measurement_groups()

@@ -14,6 +14,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from clinical.accounts.logo import keep_logo
+from clinical.growth import centiles
 from clinical.patients.models import Measurement
 from clinical.studies import intake, workflow
 from clinical.studies.models import Study
@@ -145,6 +146,32 @@ def test_under_three_years_the_report_says_that_a_preterm_birth_is_not_corrected
     patient.date_of_birth = born
     patient.save()
     assert ("is not corrected for a preterm birth." in printed(signed(patient, bone_age_months=24.0))) is is_said
+
+
+def test_a_corrected_age_is_printed_beside_the_chronological_one_and_judges(signed, preterm, alice):
+    fields = {"hospital": preterm.hospital, "patient": preterm, "entered_by": alice}
+    Measurement.objects.create(measured_on=date(2024, 4, 20), height_cm=78.0, **fields)
+    signed(preterm, bone_age_months=14.0, acquired_on=date(2023, 11, 1))
+    study = signed(preterm, bone_age_months=20.0)
+    text = printed(study)
+    assert "Chronological age 1 y 11 m 23 months corrected 1 y 8 m for birth at 30+0 weeks" in text
+    assert "±0 m bone age minus corrected age" in text
+    assert "Brush Foundation, female, at 1 y 8 m: mean" in text
+    assert "Judged by the age corrected for birth at 30+0 weeks, 1 y 8 m." in text
+    assert "at 1 y 8 m, corrected for birth at 30+0 weeks)" in text  # of the height
+    assert "1 y 2 m*" in text  # in the comparison
+    assert "* Age corrected for birth at 30+0 weeks, until three years." in text
+    report = of_report(Report.objects.current(study))
+    assert [reading.sds for reading in report["readings"]][1] == report["assessment"].sds
+    assert report["growth"]["height"] == centiles.assess("height", 78.0, preterm.age_on(date(2024, 4, 20)), "F", "30+0")
+
+
+def test_of_a_birth_at_term_the_report_says_nothing(signed, preterm):
+    preterm.gestational_age = "39+0"
+    preterm.save()
+    text = printed(signed(preterm, bone_age_months=20.0))
+    assert "orrected" not in text
+    assert "bone age minus age" in text
 
 
 def test_the_greulich_pyle_table_is_named_where_the_hospital_chose_it(signed, patient, hospital):

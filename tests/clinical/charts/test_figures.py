@@ -122,6 +122,23 @@ def test_heights_are_plotted_at_chronological_and_at_bone_age(record, patient):
     assert shown["Height at bone age"].y == (131, 137.5)
 
 
+def test_a_young_child_born_preterm_stands_at_the_corrected_age(preterm):
+    MeasurementFactory(patient=preterm, height_cm=78, weight_kg=None)
+    StudyFactory(patient=preterm, state="analysed", analysis__bone_age_months=20)
+    record = growth_record(preterm)
+    corrected = (23 - 70 / 30.4375) / 12
+    for figure, name in ((bone_age_figure(record, "brush"), "AI estimate"), (height_figure(record), "Height at age")):
+        trace = traces(figure)[name]
+        assert trace.x == pytest.approx([corrected])
+        assert "1 y 8 m (corrected)" in trace.customdata[0]
+        assert "corrected until three" in figure.layout.annotations[0].text
+
+
+def test_a_height_from_before_the_expected_birth_lies_within_the_axes(preterm):
+    MeasurementFactory(patient=preterm, measured_on=date(2022, 6, 1), height_cm=39, weight_kg=None)
+    assert height_figure(growth_record(preterm)).layout.xaxis.range[0] < -70 / 365.25
+
+
 def test_the_centiles_are_those_of_cdc_for_the_childs_sex(record):
     curves = [trace for trace in height_figure(record).data if trace.legendgroup == "centiles"]
     assert [trace.hovertemplate.split()[1] for trace in curves] == ["3", "10", "25", "50", "75", "90", "97"]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinical.growth.ages import DAYS_PER_MONTH
-from clinical.growth.preterm import caution, corrected_age, gestation_days, months_early, reference_age
+from clinical.growth.preterm import caution, completed_weeks, corrected_age, gestation_days, months_early, reference_age
 
 ages = st.floats(0, 240)
 gestations = st.builds("{}+{}".format, st.integers(22, 44), st.integers(0, 6))
@@ -36,6 +36,10 @@ def test_a_gestational_age_is_written_in_weeks_and_days(written, days):
 def test_anything_else_is_refused_in_a_sentence_that_says_how_it_is_written(written):
     with pytest.raises(ValueError, match=r"^Give the gestational age in completed weeks, 22 to 44.*: 34 or 34\+2\.$"):
         gestation_days(written)
+
+
+def test_without_its_days_it_is_in_completed_weeks():
+    assert [completed_weeks(each) for each in ("34+6", "34", "")] == ["34", "34", ""]
 
 
 @pytest.mark.parametrize(

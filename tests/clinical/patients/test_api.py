@@ -22,6 +22,7 @@ def test_a_program_registers_a_patient(gateway, hospital, tess):
     assert (patient.hospital, patient.full_name, patient.search_text) == (hospital, "Roe, Jane", "roe jane n-1")
     assert response.json() == JANE | {
         "id": str(patient.pk),
+        "gestational_age": "",
         "mother_height_cm": None,
         "father_height_cm": None,
         "notes": "",
@@ -41,6 +42,9 @@ def test_a_program_registers_a_patient(gateway, hospital, tess):
         ("date_of_birth", "2999-01-01"),
         ("date_of_birth", "1.2.2015"),
         ("mother_height_cm", 1.68),
+        ("gestational_age", "34 weeks"),
+        ("gestational_age", 34.2),
+        ("gestational_age", None),
     ],
 )
 def test_what_the_form_refuses_is_refused_by_field(gateway, hospital, field, value):
@@ -73,14 +77,15 @@ def test_what_is_not_json_is_refused(gateway):
 
 
 def test_a_correction_changes_what_is_sent_and_is_on_record_by_field(gateway, patient):
-    response = gateway.patch(f"{LIST}{patient.pk}/", {"given_name": "Joan"}, content_type=JSON)
+    sent = {"given_name": "Joan", "gestational_age": "34+2"}
+    response = gateway.patch(f"{LIST}{patient.pk}/", sent, content_type=JSON)
     assert (response.status_code, response.json()["given_name"]) == (200, "Joan")
     patient.refresh_from_db()
-    assert (patient.full_name, patient.mrn) == ("Doe, Joan", "A-1")
+    assert (patient.full_name, patient.mrn, patient.gestational_age) == ("Doe, Joan", "A-1", "34+2")
     event = AccessEvent.objects.get(verb="edit")
     assert (event.detail, event.changed_values.values) == (
-        "given_name, by PACS gateway",
-        {"given_name": ["Jane", "Joan"]},
+        "given_name, gestational_age, by PACS gateway",
+        {"given_name": ["Jane", "Joan"], "gestational_age": ["", "34+2"]},
     )
 
 

@@ -51,7 +51,13 @@ def kept(name, content=b"file"):
 def xanthippe(hospital, mother, alice):
     """A patient with a row of every kind, each of which names her."""
     patient = PatientFactory(
-        hospital=hospital, family_name=SECRET, given_name=SECRET, mrn=f"{SECRET}-1", notes=SECRET, mother_height_cm=168
+        hospital=hospital,
+        family_name=SECRET,
+        given_name=SECRET,
+        mrn=f"{SECRET}-1",
+        notes=SECRET,
+        mother_height_cm=168,
+        gestational_age="34+2",
     )
     patient.notes = f"{SECRET}, again"
     patient.save()
@@ -160,6 +166,7 @@ def test_anonymised_the_figures_stay(xanthippe, ada):
     assert (study.state, study.acquired_on, study.analysis.bone_age_months) == ("released", date(2024, 5, 1), 118.0)
     assert study.review.bone_age_months == 120.0
     assert study.review.age_months == 122.0  # of one born on the first of the month
+    assert {each.gestational_age for each in (patient, study.review, Report.objects.get())} == {"34"}
     assert Report.objects.get().sha256 == ""
     assert patient.measurements.count() == 1
 

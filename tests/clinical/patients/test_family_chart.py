@@ -35,6 +35,11 @@ def test_age_goes_to_the_right_and_bone_age_up_on_one_scale(study):
     assert (shapes.ticks[0].x, shapes.ticks[0].y) == (0, SIDE)
 
 
+def test_a_young_child_born_preterm_stands_at_the_corrected_age(preterm):
+    [(x, _)] = chart([ReviewFactory(study__patient=preterm, bone_age_months=20.0).study]).dots
+    assert x == pytest.approx(SIDE / 4 * (23 - 70 / 30.4375) / 12, abs=0.1)  # the axis goes from 0 to 4
+
+
 def test_the_line_runs_from_the_first_to_the_last_study_in_whatever_order_they_come(study):
     early, late = study(8, 84.0), study(10, 108.0)
     assert chart([late, early]) == chart([early, late])

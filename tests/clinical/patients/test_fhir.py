@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 from django.utils import timezone
 
-from clinical.patients.fhir import bundle
+from clinical.patients.fhir import bundle, study_bundle
 from tests.factories import (
     FormerMeasurementFactory,
     MeasurementFactory,
@@ -111,6 +111,27 @@ def test_heights_and_weights_are_vital_signs(record):
         ("entered-in-error", "29463-7"),
     ]
     assert {each["category"][0]["coding"][0]["code"] for each in measured} == {"vital-signs"}
+
+
+@pytest.mark.parametrize(
+    ("gestation", "value", "unit"),
+    [("34", 34, ("weeks", "wk")), ("34+2", 240, ("days", "d")), ("34+0", 238, ("days", "d"))],
+)
+def test_the_gestational_age_at_birth_loses_no_day(patient, gestation, value, unit):
+    patient.gestational_age = gestation
+    [told] = resources(bundle(patient, {}, timezone.now()), "Observation")
+    assert told["code"]["coding"][0]["code"] == "76516-4"
+    assert (told["effectiveDateTime"], told["status"]) == ("2014-03-09", "final")
+    quantity = told["valueQuantity"]
+    assert (quantity["value"], (quantity["unit"], quantity["code"])) == (value, unit)
+
+
+def test_a_reading_at_a_corrected_age_says_so(preterm):
+    review = ReviewFactory(study__patient=preterm)
+    for record in (bundle(preterm, {}, timezone.now()), study_bundle(review.study, timezone.now())):
+        born, reading = resources(record, "Observation")
+        assert born["valueQuantity"]["value"] == 210
+        assert {"text": "Judged by the age corrected for birth at 30+0 weeks, 1 y 8 m."} in reading["note"]
 
 
 def test_a_map_of_where_the_model_looked_is_no_radiograph(record):

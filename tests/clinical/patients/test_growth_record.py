@@ -3,6 +3,7 @@ from datetime import date
 import pytest
 
 from clinical.growth import adult_height, centiles
+from clinical.growth.ages import DAYS_PER_MONTH
 from clinical.growth.centiles import STANDING_LESS_CM
 from clinical.patients.growth_record import growth_record
 from clinical.patients.templatetags.growth import judged
@@ -48,6 +49,32 @@ def test_rows_are_newest_first_and_judged_for_the_age_on_their_day(patient, meas
     assert newest.weight == centiles.assess("weight", 31.2, newest.age_months, "F")
     assert newest.bmi.z == centiles.assess("bmi", 31.2 / 1.375**2, newest.age_months, "F").z
     assert (oldest.weight, oldest.bmi, oldest.velocity) == (None, None, None)
+
+
+def test_of_a_young_child_born_preterm_the_rows_are_judged_at_the_corrected_age(preterm):
+    MeasurementFactory(patient=preterm, measured_on=date(2024, 5, 1), height_cm=78, weight_kg=10)
+    MeasurementFactory(patient=preterm, measured_on=date(2024, 7, 1), height_cm=80, weight_kg=None)
+    StudyFactory(patient=preterm, state="analysed", analysis__bone_age_months=34)
+    record = growth_record(preterm)
+    later, row = record.rows
+    [reading] = record.readings
+    age = 23 - 70 / DAYS_PER_MONTH
+    assert (row.age_months, row.corrected_age_months) == (23, pytest.approx(age))
+    assert row.reference_age_months == row.corrected_age_months == reading.reference_age_months
+    assert row.height.z == pytest.approx(centiles.assess("height", 78, age, "F").z)
+    assert row.bmi.z == pytest.approx(centiles.assess("bmi", 10 / 0.78**2, age, "F").z)
+    assert row.prediction.maturity == "accelerated"  # 34 months beside 20.7, not beside 23
+    assert later.height.reference is centiles.LENGTH  # of 25 months, corrected 22.7
+    assert record.is_corrected
+
+
+@pytest.mark.parametrize("gestation", ["", "38+0"])
+def test_without_a_preterm_birth_nothing_is_corrected(preterm, gestation):
+    preterm.gestational_age = gestation
+    MeasurementFactory(patient=preterm, measured_on=date(2024, 5, 1), height_cm=78, weight_kg=10)
+    record = growth_record(preterm)
+    assert (record.rows[0].corrected_age_months, record.is_corrected) == (None, False)
+    assert record.rows[0].height == centiles.assess("height", 78, 23, "F")
 
 
 def test_velocity_is_taken_over_the_last_height_at_least_three_months_earlier(patient, measured):

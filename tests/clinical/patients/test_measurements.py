@@ -155,6 +155,14 @@ def test_growth_until_the_height_after_that_no_child_has_asks(entered, patient):
     assert "On 01 June 2024 the height was 145 cm: no child grows 7.5 cm" in entered().content.decode()
 
 
+def test_a_young_child_born_preterm_is_asked_about_at_the_corrected_age(as_user, tess, preterm):
+    client, path = as_user(tess), f"/patients/{preterm.pk}/measurements/new/"
+    assert "lying down below two years of corrected age" in client.get(path).content.decode()
+    asked = client.post(path, GIVEN | {"measured_on": "2022-12-01", "height_cm": "45", "weight_kg": ""})
+    assert "below the average at 0 y 3 m, corrected for birth at 30+0 weeks." in asked.content.decode()
+    assert not preterm.measurements.exists()
+
+
 def test_a_weight_that_hardly_any_child_of_this_height_has_asks_once(entered, patient):
     thin = {"height_cm": "155", "weight_kg": "24"}  # neither is far from the average alone
     assert "A BMI of 10 kg/m² lies 7.1 SD below" in entered(**thin).content.decode()

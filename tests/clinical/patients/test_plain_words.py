@@ -27,6 +27,19 @@ def test_a_girl_reads_of_her_own_bones(db):
     assert sentences[2] == "That fits the age: the bones of most girls of that age are about as far."
 
 
+def test_of_a_child_born_early_it_says_from_which_day_the_age_is_counted(preterm):
+    study = ReviewFactory(study__patient=preterm, bone_age_months=20.0).study
+    preterm.gestational_age = ""  # as it was signed, it stays
+    preterm.save()
+    _, age, early, judgement = explain(study, "mother")
+    assert age == "She was 1 year and 11 months old when the X-ray was taken."
+    assert early == (
+        "She was born early, at 30+0 weeks, so the age is counted from the day on which the birth was expected: "
+        "1 year and 8 months."
+    )
+    assert judgement.startswith("That fits the age")
+
+
 @pytest.mark.parametrize(("bone_age", "says"), [(70.0, "later than"), (120.0, "fits the age"), (170.0, "earlier than")])
 def test_the_words_follow_the_determination(db, bone_age, says):
     assert says in explain(study_of("M", date(2014, 5, 1), bone_age), "father")[2]

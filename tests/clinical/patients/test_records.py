@@ -94,6 +94,26 @@ def test_a_birth_that_cannot_be_is_refused(create, born, said):
     assert errors(create(date_of_birth=born)) == {"date_of_birth": said}
 
 
+@pytest.mark.parametrize("typed", ["", "34", "34+2", " 22+0 ", "44+6"])
+def test_a_gestational_age_is_taken_as_it_is_written(create, client, typed):
+    response = create(gestational_age=typed)
+    gestation = Patient.objects.get().gestational_age
+    assert gestation == typed.strip()
+    assert (f"{gestation} weeks" in client.get(response["Location"]).content.decode()) == bool(gestation)
+
+
+@pytest.mark.parametrize("typed", ["21+6", "45", "34+7", "34.5", "34 weeks", "238", "term"])
+def test_what_is_no_gestational_age_is_refused_in_one_sentence(create, typed):
+    said = "Give the gestational age in completed weeks, 22 to 44, with days if they are known: 34 or 34+2."
+    assert errors(create(gestational_age=typed)) == {"gestational_age": said}
+
+
+def test_a_changed_gestational_age_is_on_record(as_user, alice, patient, edited):
+    edited(as_user(alice), patient, gestational_age="34+2")
+    assert events() == [("edit", "Alice", "gestational_age")]
+    assert AccessEvent.objects.get(verb="edit").changed_values.values == {"gestational_age": ["", "34+2"]}
+
+
 @pytest.mark.parametrize("typed", ["1.82", "1820"])
 @pytest.mark.parametrize("parent", ["mother", "father"])
 def test_a_parents_height_in_another_unit_is_recognised(create, parent, typed):

@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from clinical.accounts.models import Hospital
 from clinical.audit.models import AccessEvent
+from clinical.growth.bone_age import assess
 from clinical.patients.models import Patient
 from clinical.studies import intake
 from clinical.studies.models import Radiograph, Study
@@ -181,6 +182,15 @@ def test_a_study_tells_estimate_reading_and_judgement(gateway, read):
     assert told["assessment"]["sds"] == round(read.assessment.sds, 2)
     assert told["assessment"]["determination"] == read.assessment.determination
     assert told["assessment"]["reference"] == "Brush Foundation"
+    assert (told["corrected_age_months"], told["assessment"]["caution"]) == (None, "")
+
+
+def test_a_corrected_age_is_told_beside_the_chronological_one(gateway, preterm):
+    study = ReviewFactory(study__patient=preterm, study__state="reviewed", bone_age_months=20).study
+    told = gateway.get(f"{LIST}{study.pk}/").json()
+    assert (told["chronological_age_months"], told["corrected_age_months"]) == (23, 20.7)
+    assert told["assessment"]["sds"] == round(assess(20, 23, "F", gestation="30+0").sds, 2)
+    assert told["assessment"]["caution"] == "Judged by the age corrected for birth at 30+0 weeks, 1 y 8 m."
 
 
 def test_who_prefers_to_wait_is_answered_once_there_is_an_outcome(gateway, read, monkeypatch):

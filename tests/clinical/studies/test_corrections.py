@@ -20,7 +20,7 @@ from reports import content
 from reports.content import of_report
 from reports.models import Report
 from tests import radiograph_files
-from tests.factories import ReviewFactory, StudyFactory
+from tests.factories import GuardianshipFactory, MeasurementFactory, ReviewFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -65,7 +65,8 @@ CORRECTIONS = {
 
 def reviewed(study, doctor, **fields):
     study = Study.objects.get(pk=study.pk)
-    fields = {"impression": study.impression(126.0), **READING, **fields}
+    fields = READING | fields
+    fields = {"impression": study.impression(fields["bone_age_months"])} | fields
     workflow.review(study, doctor, seen=study.review_id, confirmed=True, **fields)
     return Study.objects.get(pk=study.pk)
 
@@ -86,6 +87,70 @@ def test_what_was_read_before_a_correction_is_read_again_before_it_is_signed(
     workflow.sign(again, alice, again.review_id)
     assert Study.objects.get().state == "signed"
     assert "Since this reading" not in as_user(alice).get(f"/studies/{study.pk}/").content.decode()
+
+
+@pytest.fixture
+def young(preterm, version):
+    """Of a girl born preterm, of 23.0 months."""
+    return StudyFactory(
+        patient=preterm, state="analysed", analysis__bone_age_months=20.0, analysis__model_version=version
+    )
+
+
+def gestation(patient, gestational_age):
+    patient.gestational_age = gestational_age
+    patient.save()
+
+
+@pytest.mark.parametrize("corrected", ["", "29+0", "39+0"])
+def test_under_three_years_another_gestational_age_is_another_age_to_judge_by(as_user, young, alice, corrected):
+    before = reviewed(young, alice, bone_age_months=20.0)
+    gestation(Patient.objects.get(), corrected)
+    now = Study.objects.get()
+    assert now.sds == now.assessment.sds != before.sds
+    with pytest.raises(WrongState, match="the gestational age at birth was corrected"):
+        workflow.sign(before, alice, before.review_id)
+    page = as_user(alice).get(f"/studies/{young.pk}/").content.decode()
+    assert "Since this reading the gestational age at birth was corrected." in page
+    again = reviewed(young, alice, bone_age_months=20.0)
+    workflow.sign(again, alice, again.review_id)
+    assert Study.objects.get().state == "signed"
+
+
+def test_from_three_years_on_another_gestational_age_changes_nothing(patient, study, alice):
+    before = reviewed(study, alice)
+    gestation(Patient.objects.get(), "30+0")
+    workflow.sign(before, alice, before.review_id)
+    after = Study.objects.get()
+    assert (after.state, after.sds) == ("signed", before.sds)
+    assert Report.objects.get().gestational_age == "30+0"  # of the record, for what was read of the child before
+
+
+def test_report_and_family_page_keep_the_age_that_was_signed(as_user, preterm, young, alice, monkeypatch):
+    monkeypatch.setattr(content, "pictures", Mock())
+    parent = GuardianshipFactory(patient=preterm).user
+    study = reviewed(young, alice, bone_age_months=20.0)
+    workflow.sign(study, alice, study.review_id)
+    Study.objects.update(state="released")
+
+    def told():
+        report = of_report(Report.objects.get())
+        family = as_user(parent).get(f"/family/{preterm.pk}/").context
+        keys = ("age", "assessment", "difference", "impression", "readings", "growth")
+        return [report[key] for key in keys], [sentences for _, sentences, _ in family["reports"]], family["chart"]
+
+    MeasurementFactory(patient=preterm, height_cm=78, weight_kg=None)
+    before = told()
+    gestation(Patient.objects.get(), "")
+    assert told() == before
+    page = as_user(alice).get(f"/studies/{young.pk}/").content.decode()
+    assert "Since this reading the gestational age at birth was corrected." in page
+
+
+def test_a_suggested_conclusion_says_that_the_age_is_corrected(young):
+    assert young.impression(20.0).startswith(
+        "Bone age 1 y 8 m at a corrected age of 1 y 8 m (birth at 30+0 weeks; chronological age of 1 y 11 m): normal"
+    )
 
 
 def test_a_suggested_conclusion_follows_the_correction_and_a_written_one_stays(as_user, patient, study, alice):

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from clinical import csv_file
 from clinical.audit.models import AccessEvent
+from clinical.growth.bone_age import assess
 from clinical.studies import workflow
 from clinical.studies.judgement import judge
 from clinical.studies.models import Study
@@ -60,6 +61,8 @@ def test_a_signed_study_says_everything(exported, alice, patient):
         "Date of birth": "2014-03-09",
         "Study date": "2024-05-01",
         "Chronological age (months)": f"{study.chronological_age_months:.1f}",
+        "Gestational age at birth (weeks+days)": "",
+        "Corrected age (months)": "",
         "AI bone age (months)": "126.0",
         "AI 90 % interval, low (months)": "114.0",
         "AI 90 % interval, high (months)": "139.0",
@@ -74,6 +77,18 @@ def test_a_signed_study_says_everything(exported, alice, patient):
         "Signed at": at.isoformat(timespec="seconds"),
     }
     assert row["SDS"].startswith("-")  # a number keeps its sign
+
+
+def test_a_corrected_age_stands_beside_the_chronological_one_and_judges(exported, alice, preterm):
+    analysed(preterm)
+    [row] = exported(alice)
+    ages = (
+        row["Chronological age (months)"],
+        row["Gestational age at birth (weeks+days)"],
+        row["Corrected age (months)"],
+    )
+    assert ages == ("23.0", "30+0", "20.7")
+    assert row["SDS"] == f"{assess(126.04, 23, 'F', gestation='30+0').sds:.2f}"
 
 
 def test_an_amended_study_is_signed_by_nobody(exported, alice, patient):

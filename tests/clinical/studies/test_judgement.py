@@ -48,6 +48,14 @@ def test_a_corrected_date_of_birth_is_judged_anew(patient):
     assert study.sds == study.assessment.sds < before
 
 
+def test_a_gestational_age_is_judged_anew(preterm):
+    corrected = finished(preterm, 20.0).sds
+    preterm.gestational_age = ""
+    preterm.save()
+    study = Study.objects.get()
+    assert study.sds == study.assessment.sds < corrected
+
+
 @pytest.fixture
 def changed(monkeypatch, django_capture_on_commit_callbacks):
     """Save a hospital with other values; returns how many slices the workers have judged."""

@@ -14,7 +14,7 @@ from clinical.studies import display, views
 from clinical.studies.intake import StorageFull
 from clinical.studies.models import Study
 from inference import workflow as inference
-from inference.models import ModelVersion
+from inference.models import Analysis, ModelVersion
 from tests import radiograph_files
 from tests.factories import PatientFactory, RadiographFactory, ReviewFactory, StudyFactory
 
@@ -36,6 +36,29 @@ def test_the_study_page_shows_the_reading_beside_the_age_and_its_warning(as_user
     assert "10 y 1 m" in page  # born 9 March 2014, radiograph of 1 May 2024
     assert "two_stage_compact" in page
     assert "Not for diagnosis without review by a physician" in page
+
+
+def test_a_corrected_age_stands_beside_the_chronological_one_and_is_compared_with(as_user, alice, preterm):
+    study = analysed(preterm)
+    Analysis.objects.update(bone_age_months=20.0)
+    page = " ".join(strip_tags(as_user(alice).get(f"/studies/{study.pk}/").content.decode()).split())
+    assert "Chronological age 1 y 11 m (23 m) Corrected age 1 y 8 m (20 m) for birth at 30+0 weeks" in page
+    assert "Difference ±0 m bone age minus corrected age" in page
+    assert "Judged by the age corrected for birth at 30+0 weeks, 1 y 8 m." in page
+    row = " ".join(strip_tags(as_user(alice).get("/studies/").content.decode()).split())
+    assert "1 y 11 m corrected 1 y 8 m ±0 m" in row
+
+
+@pytest.mark.parametrize(("gestation", "is_said"), [("", True), ("37+0", False), ("41", False)])
+def test_only_where_it_is_not_known_the_page_says_that_the_age_is_not_corrected(
+    as_user, alice, preterm, gestation, is_said
+):
+    preterm.gestational_age = gestation
+    preterm.save()
+    page = as_user(alice).get(f"/studies/{analysed(preterm).pk}/").content.decode()
+    assert ("not corrected for a preterm birth" in page) is is_said
+    assert "orrected age" not in page
+    assert "bone age minus chronological age" in page
 
 
 def test_a_right_hand_is_told_to_have_been_read_mirrored(as_user, alice, patient):
