@@ -4,8 +4,11 @@ import csv
 import io
 
 from django.http import StreamingHttpResponse
+from django.utils.http import content_disposition_header
 from django.utils.timezone import localdate
 from django_scopes import scope
+
+from clinical.audit.downloads import as_file
 
 CHUNK = 500  # rows in memory at once
 BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes UTF-8 for Latin-1
@@ -24,15 +27,8 @@ def csv_file(name, hospital, columns, keys, rows_of):
                 text = _text(rows_of(keys[start : start + CHUNK]))
             yield text
 
-    return StreamingHttpResponse(
-        lines(),
-        content_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": f'attachment; filename="{name}-{localdate():%Y-%m-%d}.csv"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
+    return as_file(response, content_disposition_header(True, f"{name}-{localdate():%Y-%m-%d}.csv"))
 
 
 def plain(text):

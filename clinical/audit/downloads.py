@@ -40,17 +40,18 @@ def deliver(request, obj, verb, name, *, content_type, filename, as_attachment=F
         response = HttpResponse(content_type=content_type, headers={"X-Accel-Redirect": location})
     else:
         response = FileResponse(storage.open(name), content_type=content_type)
-    return _as_file(response, disposition)
+    return as_file(response, disposition)
 
 
 def deliver_made(request, obj, content, *, content_type, filename, as_attachment=False):
     """Answer with the bytes `content`, which were made of `obj` for this request and are kept nowhere."""
     record(Verb.DOWNLOAD, obj, request=request, detail=filename.rsplit(".", 1)[0])
     response = HttpResponse(content, content_type=content_type)
-    return _as_file(response, content_disposition_header(as_attachment, filename))
+    return as_file(response, content_disposition_header(as_attachment, filename))
 
 
-def _as_file(response, disposition):
+def as_file(response, disposition):
+    """`response` with the headers that every file has."""
     response["Content-Disposition"] = disposition
     response["Content-Security-Policy"] = ISOLATED if response["Content-Type"] == "application/pdf" else SANDBOXED
     return response
