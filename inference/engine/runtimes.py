@@ -13,7 +13,7 @@ import numpy as np
 from inference.engine.presets import Preset, WholeHand
 from inference.engine.weights import QUANTIZED_AGE, load_arrays
 
-THREADS = int(os.environ.get("BONEAGE_THREADS", "0"))
+THREADS = int(os.environ.get("BONEAGE_THREADS") or 0)
 """Threads of ONNX Runtime; 0 leaves the choice to it: one per core."""
 
 
