@@ -3,10 +3,9 @@
 The marks, boxes of joints (Koitka et al. 2018) and masks of epiphyses, measure the attention; they train nothing.
 """
 
-import csv
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -14,6 +13,7 @@ import numpy as np
 
 from inference.engine import Prediction
 from inference.engine.regions import Region
+from inference.training.datasets import read_rows
 
 SIDE = 299
 """Side that heat maps, hands and masks are compared at, in pixels."""
@@ -67,22 +67,32 @@ def _against_masks(name: str, marked: list[tuple[np.ndarray, Prediction]]) -> di
 
 
 def masked_ids(archive: Path) -> set[str]:
-    with zipfile.ZipFile(archive) as masks:
-        return {Path(name).stem for name in masks.namelist()}
+    """Whose masks the zip holds, ID.png each. Raises ValueError for what is no zip."""
+    try:
+        with zipfile.ZipFile(archive) as masks:
+            return {name.removesuffix(".png") for name in masks.namelist() if name.endswith(".png")}
+    except (zipfile.BadZipFile, IsADirectoryError) as error:
+        raise ValueError(f"{archive} is no zip of masks.") from error
 
 
 def boxed_ids(boxes: Path) -> set[str]:
-    with boxes.open(newline="") as lines:
-        return {row["id"] for row in csv.DictReader(lines)}
+    """Whose joints the file has boxes of. Raises ValueError for a file without the columns or with no box in a row."""
+    return {id for id, _, _ in _boxes(boxes)}
+
+
+def _boxes(path: Path) -> Iterator[tuple[str, str, Region]]:
+    for where, (id, region, *corners) in read_rows(path, ("id", "region", "xmin", "ymin", "xmax", "ymax")):
+        try:
+            yield id, region, Region(*map(float, corners))
+        except ValueError as error:
+            raise ValueError(f"{where}: {', '.join(corners)} are no corners of a box.") from error
 
 
 def against_boxes(read: Iterable[Pair], boxes: Path) -> dict[str, float | int]:
     """How much of the wrist's box the carpal region covers, and of the MCP joints' boxes the metacarpal region."""
     marked: dict[str, dict[str, list[Region]]] = defaultdict(lambda: defaultdict(list))
-    with boxes.open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            corners = (float(row[name]) for name in ("xmin", "ymin", "xmax", "ymax"))
-            marked[row["id"]][row["region"]].append(Region(*corners))
+    for id, region, box in _boxes(boxes):
+        marked[id][region].append(box)
     wrist, knuckles = [], []
     for id, outcome in read:
         regions, known = outcome.regions, marked[id]

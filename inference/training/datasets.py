@@ -190,9 +190,11 @@ def spread(count: int, limit: int) -> list[int]:
     return np.linspace(0, count - 1, min(limit, count)).round().astype(int).tolist()
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
-    """Where each row stands, for messages, and what these columns of it hold; the first of them is its id."""
-    seen = set()
+def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+    """Where each row of a CSV file stands, for messages, and what these columns of it hold.
+
+    Raises ValueError that names the columns that are not there.
+    """
     with path.open(newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines)
         names = {name.strip().lower(): name for name in reader.fieldnames or ()}
@@ -200,11 +202,17 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]
             raise ValueError(f"{path} has no column {', '.join(missing)}: its columns are separated by commas.")
         for row in reader:
             values = [(row[names[column]] or "").strip() for column in columns]
-            where = f"{path}, line {reader.line_num}"
-            if values[0] in seen:
-                raise ValueError(f"{where}: the id {values[0]} is there twice.")
-            seen.add(values[0])
-            yield where, values
+            yield f"{path}, line {reader.line_num}", values
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+    """Those of `read_rows`, of which each has an id of its own in the first column."""
+    seen = set()
+    for where, values in read_rows(path, columns):
+        if values[0] in seen:
+            raise ValueError(f"{where}: the id {values[0]} is there twice.")
+        seen.add(values[0])
+        yield where, values
 
 
 def _age(text: str, where: str) -> float:

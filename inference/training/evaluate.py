@@ -132,7 +132,9 @@ def _marks(options: argparse.Namespace) -> dict[Path, tuple[Callable, Callable]]
 
 
 def look_for_all(model: BoneAgeModel, options: argparse.Namespace) -> None:
-    """Raises FileNotFoundError that says what is missing of what will be read, before minutes go into the rest."""
+    """Raises FileNotFoundError, or ValueError, that says what is missing of or wrong with what will be read, before
+    minutes go into the rest.
+    """
     find_radiographs(options.data, options.split, options.images)
     for path, (ids, _) in _marks(options).items() if model.has_attention else ():
         if not path.exists():

@@ -53,11 +53,17 @@ def test_where_none_was_read_a_sentence_says_so_and_the_cases_say_why(monkeypatc
         (["--boxes", "absent.csv"], "absent.csv is not there; --marked 0 measures no attention by marks."),
         (["--masks", "absent.zip"], "absent.zip is not there"),
         (["--boxes", "boxes.csv"], "has no training radiograph that boxes.csv marks; --marked 0 leaves that out."),
+        (["--boxes", "columns.csv"], "columns.csv has no column region, ymax: its columns are separated by commas."),
+        (["--boxes", "words.csv"], "words.csv, line 2: 0, 0, 1, one are no corners of a box."),
+        (["--masks", "boxes.csv"], "boxes.csv is no zip of masks."),
+        (["--masks", "."], ". is no zip of masks."),
         (["--model", "nobody"], "There is no preset 'nobody'"),
     ],
 )
 def test_what_is_missing_is_told_before_anything_is_read(radiographs, tmp_path, monkeypatch, capsys, options, told):
     (tmp_path / "boxes.csv").write_text("id,region,xmin,ymin,xmax,ymax\n30,Wrist,0,0,1,1\n")  # of validation
+    (tmp_path / "columns.csv").write_text("id,xmin,ymin,xmax\n10,0,0,1\n")
+    (tmp_path / "words.csv").write_text("id,region,xmin,ymin,xmax,ymax\n10,Wrist,0,0,1,one\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evaluate, "read_dataset", lambda *where, **options: pytest.fail("read"))
     attentive = Picky()
