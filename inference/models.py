@@ -130,6 +130,7 @@ class Analysis(Run):
     """
 
     previous = models.OneToOneField("self", on_delete=models.PROTECT, null=True, related_name="next")
+    urgent = models.BooleanField(default=False, help_text="Read before the others that wait.")
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="analyses")
     heat_map = models.CharField(max_length=200, blank=True, help_text="Name of a PNG in the private storage.")
 

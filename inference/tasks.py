@@ -4,6 +4,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import DatabaseError
+from django_scopes import scope
 
 from clinical.accounts.scope import every_hospital, tenant_task
 from inference import registry, shadow, workflow
@@ -31,11 +32,25 @@ def serving():
 
 @tenant_task(bind=True)
 def analyse(self, *, analysis_id):
-    """Read the bone age for one queued Analysis. Safe to be delivered twice: the second finds nothing to do."""
+    """Read the bone age for one queued Analysis, and before it for one that is urgent, whichever hospital's.
+
+    So an urgent one waits for one reading at most however many calls lie before its own, on any broker. Safe to be
+    delivered twice: the second finds nothing to do.
+    """
+    worker = self.request.hostname or ""
+    with every_hospital():
+        urgent = workflow.first_urgent()
+    if urgent is not None and str(urgent.pk) != analysis_id:
+        with scope(hospital=[urgent.hospital_id]):
+            _analyse(urgent.pk, worker)
+    _analyse(analysis_id, worker)
+
+
+def _analyse(key, worker):
     try:
-        analysis = workflow.start(analysis_id, worker=self.request.hostname or "")
+        analysis = workflow.start(key, worker)
     except workflow.WrongState:
-        logger.info("Analysis %s was delivered again and is left alone", analysis_id)
+        logger.info("Analysis %s was begun or ended before and is left alone", key)
         return
     _run(analysis, serving)
     shadow.follow(analysis)

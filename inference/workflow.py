@@ -55,13 +55,23 @@ def _wake(analysis):
 
 
 @transaction.atomic
-def enqueue(hospital, radiograph, sex, previous=None):
+def enqueue(hospital, radiograph, sex, previous=None, urgent=False):
     """Queue the picture `radiograph` (a name in the private storage) and return the new Analysis."""
     analysis = Analysis.objects.create(
-        hospital=hospital, radiograph=radiograph, sex=sex, previous=previous, delivered_at=timezone.now()
+        hospital=hospital,
+        radiograph=radiograph,
+        sex=sex,
+        previous=previous,
+        urgent=urgent,
+        delivered_at=timezone.now(),
     )
     _wake(analysis)
     return analysis
+
+
+def first_urgent():
+    """The urgent analysis that has waited longest, or None."""
+    return Analysis.objects.filter(state=State.QUEUED, urgent=True).order_by("queued_at").first()
 
 
 @transaction.atomic
@@ -136,7 +146,7 @@ def retry(analysis, sex):
     analysis = Analysis.objects.select_for_update(of=("self",)).get(pk=analysis.pk)
     if analysis.state not in (State.FAILED, State.REJECTED) or hasattr(analysis, "next"):
         raise WrongState("Only a failed or rejected study can be tried again; this one has moved on.")
-    return enqueue(analysis.hospital, analysis.radiograph, sex, previous=analysis)
+    return enqueue(analysis.hospital, analysis.radiograph, sex, previous=analysis, urgent=analysis.urgent)
 
 
 @transaction.atomic
@@ -148,7 +158,7 @@ def reanalyse(analysis, sex):
     latest = analysis
     while following := Analysis.objects.filter(previous=latest).first():
         latest = following
-    return enqueue(analysis.hospital, analysis.radiograph, sex, previous=latest)
+    return enqueue(analysis.hospital, analysis.radiograph, sex, previous=latest, urgent=analysis.urgent)
 
 
 def requeue_due():

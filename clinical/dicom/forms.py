@@ -33,7 +33,7 @@ class ArrivalForm(UploadForm):
     submission = None  # the film has one
     asks = False  # whether that question stands
 
-    field_order = ["mrn", "acquired_on", "indication"]
+    field_order = ["mrn", "acquired_on", "indication", "urgent"]
 
     def __init__(self, *args, arrival, **kwargs):
         super().__init__(

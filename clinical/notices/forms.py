@@ -7,6 +7,7 @@ from clinical.notices.models import Frequency, Kind, MailPreference
 FOR_ROLES = {
     Kind.STUDY_STOPPED: {Role.TECHNICIAN, Role.DOCTOR},
     Kind.READING_DUE: {Role.DOCTOR},
+    Kind.URGENT_READING: {Role.DOCTOR},
     Kind.TOKEN_ENDS: set(Role),
 }
 

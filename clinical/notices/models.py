@@ -15,13 +15,14 @@ class Kind(models.TextChoices):
     REPORT_READY = "report ready", "Reports of my family"
     STUDY_STOPPED = "study stopped", "Radiographs I submitted that could not be read"
     READING_DUE = "reading due", "Studies that are ready for a doctor to read"
+    URGENT_READING = "urgent reading", "Urgent studies that are ready for a doctor to read"
     TOKEN_ENDS = "token ends", "Access tokens that end soon"
 
     @property
     def frequencies(self):
         """How often a mail of this kind may be had; the first is what nobody had to choose.
 
-        What comes in numbers is never mailed one by one.
+        What comes in numbers is never mailed one by one, unless it is urgent.
         """
         match self:
             case Kind.REPORT_READY:
@@ -30,6 +31,8 @@ class Kind(models.TextChoices):
                 return (Frequency.HOURLY, Frequency.DAILY, Frequency.NEVER)
             case Kind.READING_DUE:
                 return (Frequency.DAILY, Frequency.HOURLY, Frequency.NEVER)
+            case Kind.URGENT_READING:
+                return (Frequency.AT_ONCE, Frequency.HOURLY, Frequency.NEVER)
             case Kind.TOKEN_ENDS:
                 return (Frequency.DAILY, Frequency.NEVER)
 
@@ -43,6 +46,12 @@ class Kind(models.TextChoices):
                 return f"{what} that you submitted could not be read."
             case Kind.READING_DUE:
                 return "Studies are ready for reading."
+            case Kind.URGENT_READING:
+                return (
+                    "An urgent study is ready for reading."
+                    if number == 1
+                    else f"{number} urgent studies are ready for reading."
+                )
             case Kind.TOKEN_ENDS:
                 return "An access token ends soon." if number == 1 else f"{number} access tokens end soon."
 

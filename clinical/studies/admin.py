@@ -103,6 +103,7 @@ class StudyAdmin(ReadOnlyAdmin):
     list_display = ["short_id", "badge", "mrn", "acquired_on", "bone_age", "submitted_at", "submitted_by", "hospital"]
     list_filter = [
         "state",
+        "urgent",
         of_days("day of the upload", "submitted", "submitted_at"),
         DeterminationFilter,
         SdsFilter,
@@ -121,7 +122,7 @@ class StudyAdmin(ReadOnlyAdmin):
     search_fields = ["id", "patient__mrn"]
     search_help_text = "MRN, or key of the study."
     fieldsets = [
-        (None, {"fields": ["id", "hospital", "patient", "mrn", "state", "sex", "acquired_on", "indication"]}),
+        (None, {"fields": ["id", "hospital", "patient", "mrn", "state", "urgent", "sex", "acquired_on", "indication"]}),
         ("Reading", {"fields": ["bone_age", "score", "analysis", "doctor", "radiograph"]}),
         ("Upload", {"fields": ["submitted_at", "submitted_by"]}),
     ]

@@ -94,7 +94,7 @@ class StudySerializer(serializers.ModelSerializer):
     class Meta:
         model = Study
         fields = [
-            *("id", "patient", "mrn", "state", "reason", "acquired_on", "indication", "sex"),
+            *("id", "patient", "mrn", "state", "urgent", "reason", "acquired_on", "indication", "sex"),
             *("chronological_age_months", "corrected_age_months", "bone_age_months"),
             *("assessment", "estimate", "reading"),
             *("notices", "submitted_by", "submitted_at"),
@@ -119,6 +119,7 @@ class SubmissionSerializer(serializers.Serializer):
     indication = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=UploadForm.base_fields["indication"].max_length
     )
+    urgent = serializers.BooleanField(default=False, help_text="Read before the others that wait.")
     submission = serializers.UUIDField(
         default=uuid.uuid4, help_text="A key of your own: the same file sent twice with it is one study."
     )
@@ -152,6 +153,10 @@ class CorrectionSerializer(serializers.Serializer):
         return check_study_date(day, self.context["patient"])
 
 
+class UrgencySerializer(serializers.Serializer):
+    urgent = serializers.BooleanField()
+
+
 class DuplicateSerializer(serializers.Serializer):
     detail = serializers.CharField()
     earlier = serializers.UUIDField(help_text="The study in which this picture is filed already.")
@@ -176,7 +181,7 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
     lookup_value_converter = "uuid"
 
     def get_parsers(self):
-        return [JSONParser()] if self.request and self.request.method == "PATCH" else super().get_parsers()
+        return [JSONParser()] if self.request and self.request.method in ("PATCH", "PUT") else super().get_parsers()
 
     def get_queryset(self):
         return with_row_facts(Study.objects.all())
@@ -256,7 +261,7 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
     )
     @action(detail=True, methods=["post"])
     def cancel(self, request, pk):
-        return self._act(request, workflow.cancel)
+        return self._act(request, self.get_object(), workflow.cancel)
 
     @extend_schema(
         summary="Read a failed or rejected radiograph once more",
@@ -265,12 +270,23 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
     )
     @action(detail=True, methods=["post"])
     def retry(self, request, pk):
-        return self._act(request, workflow.retry)
+        return self._act(request, self.get_object(), workflow.retry)
 
-    def _act(self, request, verb):
+    @extend_schema(
+        summary="Have a study read before the others, or in its turn",
+        request={"application/json": UrgencySerializer},
+        responses={200: StudySerializer, 409: MOVED_ON},
+    )
+    @action(detail=True, methods=["put"], parser_classes=[JSONParser])
+    def urgency(self, request, pk):
         study = self.get_object()
+        serializer = UrgencySerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return self._act(request, study, workflow.set_urgency, serializer.validated_data["urgent"])
+
+    def _act(self, request, study, verb, *arguments):
         try:
-            verb(study, request.user)
+            verb(study, request.user, *arguments)
         except workflow.WrongState as error:
             raise Conflict(str(error)) from None
         return Response(self.get_serializer(self.get_object()).data)

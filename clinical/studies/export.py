@@ -28,6 +28,7 @@ COLUMNS = [
     "Reference table",
     "Determination",
     "State",
+    "Urgent",
     "Model",
     "Signed by",
     "Signed at",
@@ -56,7 +57,7 @@ def _with_columns(studies):
     """The fields that the columns are made of and no others: a long list would spend its time on the rest."""
     studies = studies.select_related("hospital", "patient", "analysis__model_version", "review")
     return studies.prefetch_related("reports__signed_by").only(
-        *("state", "sex", "acquired_on", "hospital__bone_age_reference"),
+        *("state", "urgent", "sex", "acquired_on", "hospital__bone_age_reference"),
         *(f"patient__{name}" for name in ("mrn", "family_name", "given_name", "date_of_birth", "gestational_age")),
         *(f"analysis__{name}" for name in ("bone_age_months", "low_months", "high_months")),
         *("analysis__model_version__name", "analysis__model_version__version"),
@@ -85,6 +86,7 @@ def _row(study):
         assessment.reference.name if assessment else "",
         assessment.determination if assessment else "",
         study.state,
+        "yes" if study.urgent else "no",
         plain(str(analysis.model_version or "")),
         plain(report.signed_by.name) if report else "",
         localtime(report.signed_at).isoformat(timespec="seconds") if report else "",

@@ -2,7 +2,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, Value, When
+from django.db.models import Case, Q, Value, When
 from django.utils import timezone
 from django_scopes import ScopedManager
 
@@ -32,16 +32,23 @@ class State(models.TextChoices):
 
 TROUBLE = (State.FAILED, State.REJECTED)
 SIGNED = (State.SIGNED, State.RELEASED)
+DONE = (*SIGNED, State.CANCELLED)
+URGENT = 10
+"""By how many places what is urgent goes before the rest on a worklist."""
 RIGHT_HAND = "The file says right hand. Bone age is read from the left hand."  # the report tells, nobody is asked
 REASON_LENGTH = 300  # of why a study is taken back or a report amended
 
 
 def _rank(*groups):
-    """A stored column: the place of the state's group among `groups`, which come in order; other states come last."""
+    """A stored column: the place of the state's group among `groups`, which come in order; other states come last.
+
+    What is urgent and not done goes before all that is not, in the same order.
+    """
     places = [When(state__in=group, then=Value(place)) for place, group in enumerate(groups)]
+    ahead = Case(When(~Q(state__in=DONE), urgent=True, then=Value(URGENT)), default=Value(0))
     return models.GeneratedField(
-        expression=Case(*places, default=Value(len(groups))),
-        output_field=models.PositiveSmallIntegerField(),
+        expression=Case(*places, default=Value(len(groups))) - ahead,
+        output_field=models.SmallIntegerField(),
         db_persist=True,
     )
 
@@ -100,6 +107,9 @@ class Study(models.Model):
     sex = models.CharField(max_length=1, choices=Sex, help_text="The sex whose reference is used.")
     acquired_on = models.DateField("study date")
     indication = models.CharField(max_length=400, blank=True)
+    urgent = models.BooleanField(
+        default=False, help_text="Read before the others that wait, by the model and by doctors."
+    )
     review = models.ForeignKey(
         "studies.Review", on_delete=models.PROTECT, null=True, related_name="+", help_text="The one that counts now."
     )
@@ -143,7 +153,7 @@ class Study(models.Model):
             models.Index(fields=["hospital", "technicians_turn", "-submitted_at", "-id"]),
             models.Index(fields=["hospital", "sds"]),
             models.Index(fields=["hospital", "submission"]),
-            models.Index(fields=["id"], condition=models.Q(comparison_due=True), name="study_comparison_due"),
+            models.Index(fields=["id"], condition=Q(comparison_due=True), name="study_comparison_due"),
         ]
 
     def __str__(self):
@@ -152,6 +162,10 @@ class Study(models.Model):
     @property
     def is_pending(self):
         return self.state in PENDING
+
+    @property
+    def waits_urgently(self):
+        return self.urgent and self.state not in DONE
 
     @property
     def questions(self):

@@ -8,13 +8,21 @@ from clinical.notices.models import Kind
 from clinical.notices.notify import notify, take_back
 from clinical.patients.families import child_page
 from clinical.studies.models import State, Study
-from clinical.studies.workflow import amended, released, reviewed, withdrawn
+from clinical.studies.workflow import amended, released, reviewed, urgency_set, withdrawn
 from clinical.turns import take_turn
 from inference.workflow import analysis_changed
 
 
 def _to_be_read():
     return f"{reverse('studies:worklist')}?state={State.ANALYSED}"
+
+
+def _study_page(study):
+    return reverse("studies:detail", args=[study.pk])
+
+
+def _doctors(hospital):
+    return User.objects.filter(memberships__hospital=hospital, memberships__role=Role.DOCTOR)
 
 
 def _take_turn(study):
@@ -50,7 +58,7 @@ def tell_the_staff(sender, analysis, **kwargs):
     study = getattr(analysis, "study", None)
     if study is None:
         return
-    page = reverse("studies:detail", args=[study.pk])
+    page = _study_page(study)
     if analysis.state in (State.FAILED, State.REJECTED):
         notify(
             User.objects.filter(pk=study.submitted_by_id, memberships__hospital=study.hospital),
@@ -64,21 +72,37 @@ def tell_the_staff(sender, analysis, **kwargs):
     if study.state == State.ANALYSED:  # and not read by a doctor while another version was at it
         _take_turn(study)
         notify(
-            User.objects.filter(memberships__hospital=study.hospital, memberships__role=Role.DOCTOR),
+            _doctors(study.hospital),
             Kind.READING_DUE,
             hospital=study.hospital,
             message="Studies are ready for reading.",
             url=_to_be_read(),
         )
+        tell_of_urgency(Study, study)
+
+
+@receiver(urgency_set)
+def tell_of_urgency(sender, study, **kwargs):
+    if study.urgent and study.state == State.ANALYSED:
+        notify(
+            _doctors(study.hospital),
+            Kind.URGENT_READING,
+            hospital=study.hospital,
+            message="An urgent study is ready for reading.",
+            url=_study_page(study),
+        )
+    else:
+        take_back(Kind.URGENT_READING, _study_page(study))
 
 
 @receiver(withdrawn)
 def nothing_is_left_to_be_put_right(sender, study, **kwargs):
-    take_back(Kind.STUDY_STOPPED, reverse("studies:detail", args=[study.pk]))
+    take_back(Kind.STUDY_STOPPED, _study_page(study))
 
 
 @receiver([reviewed, withdrawn])
 def nothing_is_left_to_be_read(sender, study, **kwargs):
+    take_back(Kind.URGENT_READING, _study_page(study))
     _take_turn(study)
     if not Study.objects.filter(hospital=study.hospital_id, state=State.ANALYSED).exists():
         take_back(Kind.READING_DUE, _to_be_read(), hospital=study.hospital_id)

@@ -8,14 +8,13 @@ from django.utils import timezone
 
 from clinical.audit.models import AccessEvent
 from clinical.audit.record import Verb
-from clinical.studies.models import SIGNED, State
+from clinical.studies.models import DONE
 
 PRESENT = timedelta(minutes=15)
 """After so long without another page somebody is not at it any more."""
 NO_PAGES = ("radiograph", "heat-map", "occlusion-map", "outcome", "perhaps the patient of a film", "upload asked about")
 """Details of what is seen without another page being opened."""
 BY_A_PROGRAM = Q(detail__startswith="by ") | Q(detail__contains=", by ")
-NOTHING_TO_DO = (*SIGNED, State.CANCELLED)
 
 
 def colleagues(membership):
@@ -38,4 +37,4 @@ def colleagues(membership):
 def tell(studies, found):
     """Give each of `studies` its `colleagues`, where there is something left to do."""
     for study in studies:
-        study.colleagues = [] if study.state in NOTHING_TO_DO else found.get(study.pk, [])
+        study.colleagues = [] if study.state in DONE else found.get(study.pk, [])

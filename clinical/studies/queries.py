@@ -12,7 +12,7 @@ from clinical.accounts.models import Role, User
 from clinical.patients.models import Patient, Sex
 from clinical.patients.queries import matching
 from clinical.studies.expressions import digits
-from clinical.studies.models import TROUBLE, Review, State, Study
+from clinical.studies.models import DONE, TROUBLE, URGENT, Review, State, Study
 from inference.models import PENDING, Analysis, ModelVersion, VersionState
 
 # What counts: the doctor's, else the AI's, and of what was withdrawn neither.
@@ -62,7 +62,7 @@ class _Years(django_filters.NumberFilter):
     field_class = forms.IntegerField
 
 
-FOLDED = ("age_from", "age_to", "acquired_after", "acquired_before", "doctor", "model")
+FOLDED = ("urgency", "age_from", "age_to", "acquired_after", "acquired_before", "doctor", "model")
 
 
 class StudyFilter(django_filters.FilterSet):
@@ -75,6 +75,12 @@ class StudyFilter(django_filters.FilterSet):
         empty_label="Any",
     )
     sex = django_filters.ChoiceFilter(choices=Sex, empty_label="Any")
+    urgency = django_filters.ChoiceFilter(
+        choices=[("urgent", "Urgent"), ("routine", "Not urgent")],
+        method="filter_urgency",
+        label="Urgency",
+        empty_label="Any",
+    )
     age_from = _Years(method="filter_age", label="Age from (years)", min_value=0, max_value=150)
     age_to = _Years(method="filter_age", label="Age to (years)", min_value=0, max_value=150)
     acquired_after = _day("gte", "Studied from")
@@ -109,6 +115,11 @@ class StudyFilter(django_filters.FilterSet):
 
     def filter_determination(self, studies, name, value):
         return studies.filter(DETERMINATIONS[value])
+
+    def filter_urgency(self, studies, name, value):
+        """What waits urgently, or what does not: a study that is done is urgent no more."""
+        waits_urgently = Q(urgent=True) & ~Q(state__in=DONE)
+        return studies.filter(waits_urgently if value == "urgent" else ~waits_urgently)
 
     def filter_age(self, studies, name, value):
         """Completed years on the day of the study; 10 to 10 are the children of ten."""
@@ -149,12 +160,16 @@ def counts_by_state(filterset):
 
 def next_in_turn(study, role, taken=()):
     """The next study after `study`, from newer to older and then from the newest on, that waits to be read by a doctor
-    or that a technician has to look into, and is none of those `taken`; None where there is no other.
+    or that a technician has to look into, and is none of those `taken`; the urgent ones first. None where there is no
+    other.
     """
-    turn = {"technicians_turn": 0} if role == Role.TECHNICIAN else {"doctors_turn": 1}  # trouble; what is analysed
-    waiting = Study.objects.filter(**turn).exclude(pk__in=[study.pk, *taken])
-    waiting = waiting.order_by("-submitted_at", "-pk").only("pk")
-    return waiting.filter(submitted_at__lte=study.submitted_at).first() or waiting.first()
+    turn, place = ("technicians_turn", 0) if role == Role.TECHNICIAN else ("doctors_turn", 1)  # trouble; analysed
+    newest_first = Study.objects.exclude(pk__in=[study.pk, *taken]).order_by("-submitted_at", "-pk").only("pk")
+    for now in (place - URGENT, place):
+        waiting = newest_first.filter(**{turn: now})
+        if found := waiting.filter(submitted_at__lte=study.submitted_at).first() or waiting.first():
+            return found
+    return None
 
 
 # An analysis, those before it and those after it; a recursive query, as a chain has any length.

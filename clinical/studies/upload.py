@@ -179,6 +179,7 @@ def _submit(request, patient, radiograph, picture, file_name, acquired_on, share
             radiograph=radiograph,
             acquired_on=acquired_on,
             indication=shared["indication"],
+            urgent=shared["urgent"],
             notices=notices,
             submission=shared["submission"],
             actor=request.user,
@@ -190,6 +191,7 @@ def _submit(request, patient, radiograph, picture, file_name, acquired_on, share
             "submission": str(uuid.uuid4()),
             "acquired_on": shared["acquired_on"].isoformat() if shared["acquired_on"] else "",
             "indication": shared["indication"],
+            "urgent": "on" if shared["urgent"] else "",
             "file_name": file_name,
             "mrn": patient.mrn,  # the name of a file of the bulk upload may not say it
         }

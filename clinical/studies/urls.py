@@ -12,6 +12,7 @@ urlpatterns = [
     path("studies/<uuid:pk>/status/", views.status, name="status"),
     path("studies/<uuid:pk>/outcome/", upload.outcome, name="outcome"),
     path("studies/<uuid:pk>/correct/", views.correct, name="correct"),
+    path("studies/<uuid:pk>/urgency/", views.urgency, name="urgency"),
     path("studies/<uuid:pk>/retry/", views.retry, name="retry"),
     path("studies/<uuid:pk>/reanalyse/", views.reanalyse, name="reanalyse"),
     path("studies/<uuid:pk>/cancel/", views.cancel, name="cancel"),

@@ -158,6 +158,14 @@ def retry(request, pk):
 
 
 @clinician_required
+@require_POST
+def urgency(request, pk):
+    urgent = bool(request.POST.get("urgent"))
+    done = "The study is urgent: it is read before the others." if urgent else "The study is read in its turn."
+    return _act(request, _study(request, pk), workflow.set_urgency, done, urgent)
+
+
+@clinician_required
 @require_http_methods(["GET", "POST"])
 def correct(request, pk):
     """Another study date, another indication: before the signature, and with what the file says looked at anew."""

@@ -28,6 +28,7 @@ TABLE = {
     "retry": dict.fromkeys(TROUBLE, CLINICIANS),
     # Of what was withdrawn, too: a date that was typed wrongly there would stand in the way of the record's correction.
     "correct": dict.fromkeys((*PENDING, *TROUBLE, State.ANALYSED, State.REVIEWED, State.CANCELLED), CLINICIANS),
+    "set_urgency": dict.fromkeys((*PENDING, *TROUBLE, State.ANALYSED, State.REVIEWED), CLINICIANS),
     "reanalyse": dict.fromkeys((State.ANALYSED, State.REVIEWED), DOCTOR),
     "review": dict.fromkeys((State.ANALYSED, State.REJECTED, State.REVIEWED), DOCTOR),
     "sign": {State.REVIEWED: DOCTOR},
@@ -44,7 +45,7 @@ DIFFERENCE_MONTHS, SDS = 12, 4  # beyond these a doctor is asked once whether ch
 FAR_OFF = f"Bone age and the child's age are more than {SDS} SD apart."
 
 # For the floors above; sent inside the transaction of the verb, with `study` and `actor`, `amended` with `reason`, too.
-refiled, reviewed, withdrawn, signed, released, amended = (Signal() for _ in range(6))
+urgency_set, refiled, reviewed, withdrawn, signed, released, amended = (Signal() for _ in range(7))
 
 
 class DuplicateRadiograph(Exception):
@@ -118,7 +119,19 @@ def _set_state(study, verb, to, **conditions):
 
 
 @transaction.atomic
-def submit(*, patient, radiograph, acquired_on, indication, notices, submission, actor, confirmed=False, via=""):
+def submit(
+    *,
+    patient,
+    radiograph,
+    acquired_on,
+    indication,
+    notices,
+    submission,
+    actor,
+    urgent=False,
+    confirmed=False,
+    via="",
+):
     """Create the study of `radiograph` and queue its analysis; the same sent twice gives the first study again.
 
     `via`: for the record, what sent it in the name of `actor`.
@@ -149,10 +162,11 @@ def submit(*, patient, radiograph, acquired_on, indication, notices, submission,
         hospital=patient.hospital,
         patient=patient,
         radiograph=radiograph,
-        analysis=inference.enqueue(patient.hospital, radiograph.name, patient.sex),
+        analysis=inference.enqueue(patient.hospital, radiograph.name, patient.sex, urgent=urgent),
         sex=patient.sex,
         acquired_on=acquired_on,
         indication=indication,
+        urgent=urgent,
         notices=notices,
         submission=submission,
         submitted_by=actor,
@@ -199,6 +213,23 @@ def correct(study, actor, *, seen, acquired_on, indication, notices):
         judge(rows)
         record(Verb.EDIT, study, actor=actor, detail=", ".join(changes), changes=changes)
     study.refresh_from_db()
+
+
+@transaction.atomic
+def set_urgency(study, actor, urgent):
+    """Have the study read before all that is not urgent, by the model and by doctors, or in its turn again.
+
+    Raises WrongState once nobody has to read it any more.
+    """
+    _lock_record(study.patient_id, "set_urgency")
+    Analysis.objects.filter(pk=study.analysis_id).update(urgent=urgent)  # before the study, as in `cancel`
+    rows = Study.objects.filter(pk=study.pk, state__in=TABLE["set_urgency"])
+    if not rows.exists():
+        raise WrongState(MOVED_ON)
+    if rows.exclude(urgent=urgent).update(urgent=urgent):
+        study.refresh_from_db()
+        record(Verb.EDIT, study, actor=actor, detail="urgent", changes={"urgent": (not urgent, urgent)})
+        urgency_set.send(Study, study=study, actor=actor)
 
 
 @transaction.atomic
@@ -261,6 +292,7 @@ def refile(study, actor, *, patient, acquired_on, indication, notices, reason):
         acquired_on=acquired_on,
         indication=indication,
         notices=notices,
+        urgent=study.urgent,
         submission=study.submission,  # so that the film, sent again, is known
         actor=actor,
         confirmed=True,

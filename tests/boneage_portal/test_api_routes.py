@@ -38,6 +38,7 @@ ROUTES = {
     ("post", "api:studies-list"): (UPLOAD, ""),
     ("get", "api:studies-detail"): (READ_OWN, "study"),
     ("patch", "api:studies-detail"): (ASK_OWN, "study"),
+    ("put", "api:studies-urgency"): (ASK_OWN, "study"),
     ("post", "api:studies-cancel"): (WRITE_OWN, "study"),
     ("post", "api:studies-retry"): (tuple(409 if answer == 200 else answer for answer in WRITE_OWN), "study"),
     ("get", "api:studies-radiograph"): (READ_OWN, "study"),

@@ -131,6 +131,7 @@ ROUTES = {
     "studies:status": page(OWN_CLINICIANS, "study"),
     "studies:outcome": page(OWN_CLINICIANS, "study"),
     "studies:correct": form(OWN_CLINICIANS, "study"),
+    "studies:urgency": verb(OWN_CLINICIANS, "study"),
     "studies:retry": verb(OWN_CLINICIANS, "study"),
     "studies:reanalyse": verb(OWN_DOCTOR, "study", get=OWN_DOCTOR),
     "studies:cancel": form(OWN_CLINICIANS, "study"),

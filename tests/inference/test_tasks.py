@@ -70,6 +70,24 @@ def run(analysis):
     return analysis
 
 
+def test_an_urgent_analysis_of_any_hospital_is_read_before_the_one_that_a_worker_was_called_for(
+    queued, other_hospital, serve
+):
+    model = serve(PREDICTION)
+    later = AnalysisFactory(hospital=queued.hospital, radiograph=queued.radiograph, sex="F")
+    urgent = [
+        AnalysisFactory(hospital=hospital, radiograph=queued.radiograph, sex="F", urgent=True)
+        for hospital in (other_hospital, queued.hospital)
+    ]
+    run(queued)
+    assert [asked for _, asked in model.asked] == [["F"], ["M"]]  # one urgent for each call, so that both come on
+    assert set(Analysis.objects.filter(state=State.QUEUED)) == {later, urgent[1]}
+    run(urgent[1])
+    run(urgent[0])  # its own call finds it read
+    assert set(Analysis.objects.filter(state=State.QUEUED)) == {later}
+    assert len(model.asked) == 3
+
+
 def test_an_analysis_ends_with_its_result_and_a_heat_map_in_the_aspect_of_the_radiograph(queued, serve):
     model = serve(PREDICTION)
     analysis = run(queued)

@@ -99,7 +99,10 @@ def test_however_many_things_happen_there_is_one_mail_an_hour_at_most():
 
 
 def test_nothing_that_comes_in_numbers_can_be_mailed_at_once():
-    assert [kind for kind in Kind if Frequency.AT_ONCE in kind.frequencies] == [Kind.REPORT_READY]
+    assert [kind for kind in Kind if Frequency.AT_ONCE in kind.frequencies] == [
+        Kind.REPORT_READY,
+        Kind.URGENT_READING,
+    ]
 
 
 def test_only_mail_that_is_due_at_once_wakes_a_worker(hospital, charlie, django_capture_on_commit_callbacks):

@@ -123,7 +123,7 @@ def kinds_offered(response):
 
 def test_each_is_asked_about_what_concerns_them(as_user, alice, tess, ada, mother, charlie):
     expected = {
-        alice: {"study_stopped", "reading_due", "token_ends"},
+        alice: {"study_stopped", "reading_due", "urgent_reading", "token_ends"},
         tess: {"study_stopped", "token_ends"},
         ada: {"token_ends"},
         mother: {"report_ready"},
@@ -136,18 +136,19 @@ def test_each_is_asked_about_what_concerns_them(as_user, alice, tess, ada, mothe
 def test_a_doctor_who_is_a_parent_is_asked_about_both(as_user, alice):
     GuardianshipFactory(user=alice)
     offered = kinds_offered(as_user(alice).get("/notices/mail/"))
-    assert offered == {"report_ready", "study_stopped", "reading_due", "token_ends"}
+    assert offered == {"report_ready", "study_stopped", "reading_due", "urgent_reading", "token_ends"}
 
 
 def test_a_choice_is_kept_and_can_be_changed(as_user, alice):
     client = as_user(alice)
     for frequency in ("never", "daily"):
-        form = {"study_stopped": frequency, "reading_due": "hourly", "token_ends": "never"}
+        form = {"study_stopped": frequency, "reading_due": "hourly", "urgent_reading": "at once", "token_ends": "never"}
         assert client.post("/notices/mail/", form)["Location"] == "/notices/mail/"
         chosen = dict(alice.mail_preferences.values_list("kind", "frequency"))
         assert chosen == {
             Kind.STUDY_STOPPED: frequency,
             Kind.READING_DUE: Frequency.HOURLY,
+            Kind.URGENT_READING: Frequency.AT_ONCE,
             Kind.TOKEN_ENDS: Frequency.NEVER,
         }
     assert client.get("/notices/mail/").context["form"]["study_stopped"].initial == "daily"

@@ -63,5 +63,5 @@ def test_numbers_are_rounded_with_their_unit_and_nothing_is_called_none(as_user,
 def test_a_filter_without_its_upper_end_says_below(as_user, patient):
     StudyFactory(patient=patient)
     page = as_user(UserFactory(is_staff=True, is_superuser=True)).get("/admin/studies/study/")
-    labels = {each.title: [label for _, label, _ in each.fields] for each in page.context["cl"].filter_specs[3:6:2]}
+    labels = {each.title: [label for _, label, _ in each.fields] for each in page.context["cl"].filter_specs[4:7:2]}
     assert labels == {"SDS": ["From", "Below"], "age (completed years)": ["From", "To"]}

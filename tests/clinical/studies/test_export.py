@@ -72,6 +72,7 @@ def test_a_signed_study_says_everything(exported, alice, patient):
         "Reference table": "Brush Foundation",
         "Determination": "delayed",
         "State": "signed",
+        "Urgent": "no",
         "Model": "two_stage_compact 1",
         "Signed by": "Alice",
         "Signed at": at.isoformat(timespec="seconds"),

@@ -37,9 +37,9 @@ def test_clinicians_retry_and_cancel_from_the_page_where_the_table_says_so(as_us
 @pytest.mark.parametrize(
     ("state", "verbs"),
     [
-        ("queued", {"cancel", "correct", "refile"}),
-        ("failed", {"correct", "retry", "refile", "withdraw"}),
-        ("analysing", {"correct"}),
+        ("queued", {"cancel", "correct", "refile", "set_urgency"}),
+        ("failed", {"correct", "retry", "refile", "set_urgency", "withdraw"}),
+        ("analysing", {"correct", "set_urgency"}),
         ("signed", {"release", "amend"}),
     ],
 )
