@@ -69,6 +69,7 @@ class Child:
     words: str = ""
     height_z: float | None = None
     gestation: str = ""
+    urgent: bool = False
 
     def goes(self, age, state):
         """Whether the study at `age` goes as far as `state`."""
@@ -104,7 +105,9 @@ CHILDREN = [
     Child(ST_ANNA, "SA-1009", "Tanaka", "Haru", "M", 9.4, 0, [9.3], "Tall stature", mishap="file lost"),
     Child(ST_ANNA, "SA-1010", "Silva", "Beatriz", "F", 13.1, 3, [12.9, 13.0], "Scoliosis", mishap="cancelled"),
     Child(NORTH_BAY, "NB-2001", "Haugen", "Sofie", "F", 10.2, -14, [8.9, 10.1], "Coeliac disease, slow growth"),
-    Child(NORTH_BAY, "NB-2002", "Murphy", "Cillian", "M", 16.1, 5, [16.0], "Remaining growth before surgery"),
+    Child(
+        NORTH_BAY, "NB-2002", "Murphy", "Cillian", "M", 16.1, 5, [16.0], "Remaining growth before surgery", urgent=True
+    ),
     Child(
         NORTH_BAY, "NB-2003", "Novotná", "Ema", "F", 2.4, -2, [1.4, 2.3], "Short stature", height_z=-1.6,
         gestation="29+3",
@@ -251,6 +254,7 @@ def _submit(patient, doctor, child, number, age, mishap):
             radiograph=radiograph,
             acquired_on=acquired_on,
             indication=child.indication,
+            urgent=child.urgent,
             notices=[],
             submission=submission,
             actor=doctor,

@@ -25,9 +25,7 @@ class UploadForm(forms.Form):
     indication = forms.CharField(
         required=False, max_length=400, help_text="Why the radiograph was taken, e.g. short stature."
     )
-    urgent = forms.BooleanField(
-        required=False, help_text="Read before the others that wait, by the model and by doctors."
-    )
+    urgent = forms.BooleanField(required=False, label="Urgent: read before the others that wait")
     submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
     def __init__(self, *args, patient, **kwargs):

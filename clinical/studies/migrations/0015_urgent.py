@@ -31,7 +31,7 @@ def _made_anew(name, groups, index):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("studies", "0013_film_of_another")]
+    dependencies = [("studies", "0014_gestational_age")]
 
     operations = [
         migrations.AddField(
