@@ -18,6 +18,9 @@ AGE_KNOTS = (36.0, 84.0, 132.0, 180.0)
 """Bone ages read, in months, between which the difficulty varies linearly."""
 AGES = np.arange(0.0, 241.0)
 """The ages that an interval may hold: a hand is grown before 20 years."""
+TENTHS = np.arange(1, 10) / 10
+"""Beside them, of the month above the age read: where hands are read too old, the interval ends there, and of a
+reading of 0 months it would have no width."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,13 @@ class Interval:
         months is the bone age read, disagreement its distance from what stage 1 read, mirrored the distance between
         the readings of the hand and of its mirror image, all in months, (N,).
         """
-        error = months[:, np.newaxis] - AGES
+        read = months[:, np.newaxis]
+        ages = np.hstack([np.tile(AGES, (len(months), 1)), np.minimum(read + TENTHS, AGES[-1])])
+        error = read - ages
         score = error / self.difficulty(months, disagreement, mirrored)[:, np.newaxis]
-        factors = np.asarray(self.band_factors)[np.searchsorted(self.band_starts, AGES, side="right") - 1]
-        inside = (self.oddness(score, AGES) <= factors) | (np.abs(error) <= 0.5)
-        low, high = AGES[inside.argmax(1)], AGES[::-1][inside[:, ::-1].argmax(1)]
+        factors = np.asarray(self.band_factors)[np.searchsorted(self.band_starts, ages, side="right") - 1]
+        inside = (self.oddness(score, ages) <= factors) | (np.abs(error) <= 0.5)
+        low, high = np.where(inside, ages, np.inf).min(1), np.where(inside, ages, -np.inf).max(1)
         return np.minimum(low, months), np.maximum(high, months)
 
 

@@ -41,6 +41,14 @@ def test_ages_that_are_read_too_young_reach_further_up():
     assert bounds(towards_the_mean, 100.0) == bounds(EVEN, 100.0)
 
 
+@pytest.mark.parametrize("months", [0.0, 0.3, 2.0, 100.0])
+def test_where_hands_are_read_too_old_the_interval_ends_in_the_month_above_the_reading(months):
+    too_old = Interval([0.0] * 6, 3.0, low=[-0.25] * len(Interval.knots), high=EVEN.high)
+    low, high = bounds(too_old, months)
+    assert months < high <= months + 0.75
+    assert low == max(0, np.ceil(months - 6))
+
+
 @pytest.mark.parametrize("months", [0.0, 0.4, 1.5, 100.3, 228.0, 240.0, 251.0])
 def test_the_age_read_is_always_inside(months):
     impossible = Interval(EVEN.coefficients, 3.0, low=[5.0] * len(Interval.knots), high=[6.0] * len(Interval.knots))
