@@ -1,131 +1,24 @@
 """Erasing and anonymising a patient: asked twice, to be cancelled, kept from where the law says so; then thorough."""
 
-import json
 from datetime import date, timedelta
 
 import pytest
-from django.apps import apps
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
-from django.core.files.base import ContentFile
 from django.core.files.storage import storages
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from clinical.audit import chain
 from clinical.audit.models import AccessEvent, ChangedValues
-from clinical.audit.record import Verb, record
 from clinical.audit.tasks import seal_due
 from clinical.patients import erasure, privacy, tasks
 from clinical.patients.models import Erasure, Patient, Retention
 from clinical.studies.intake import store
 from clinical.studies.models import Radiograph, Review, Study
-from inference.models import Analysis, ModelVersion, ShadowAnalysis
+from inference.models import Analysis, ShadowAnalysis
 from reports.models import Report
-from tests import radiograph_files
-from tests.factories import (
-    AnalysisFactory,
-    ErasureFactory,
-    FamilyInvitationFactory,
-    FormerMeasurementFactory,
-    MeasurementFactory,
-    NotificationFactory,
-    OcclusionMapFactory,
-    PatientExportFactory,
-    PatientFactory,
-    ReportFactory,
-    ReviewFactory,
-    StudyFactory,
-)
+from tests.clinical.patients.xanthippe import PICTURE, SECRET, carry_out, everything, files
+from tests.factories import ErasureFactory, NotificationFactory, ReportFactory, ReviewFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
-SECRET = "Xanthippe"  # in every field that may name the patient
-PICTURE = radiograph_files.png()
-
-
-def kept(name, content=b"file"):
-    return storages["private"].save(name, ContentFile(content))
-
-
-@pytest.fixture
-def xanthippe(hospital, mother, alice):
-    """A patient with a row of every kind, each of which names her."""
-    patient = PatientFactory(
-        hospital=hospital,
-        family_name=SECRET,
-        given_name=SECRET,
-        mrn=f"{SECRET}-1",
-        notes=SECRET,
-        mother_height_cm=168,
-        gestational_age="34+2",
-    )
-    patient.notes = f"{SECRET}, again"
-    patient.save()
-    study = StudyFactory(
-        patient=patient,
-        state="released",
-        indication=SECRET,
-        notices=[SECRET],
-        cancellation_reason=SECRET,
-        radiograph__file=PICTURE,
-        analysis__bone_age_months=118.0,
-    )
-    shown = study.radiograph.name.replace("radiographs/", "display/")
-    kept(f"{shown}.png")
-    analysis = study.analysis
-    analysis.previous = AnalysisFactory(hospital=hospital, state="failed")
-    analysis.heat_map = kept(f"heat-maps/{analysis.pk}/2.png")
-    kept(f"heat-maps/{analysis.pk}/1.png")
-    analysis.save()
-    OcclusionMapFactory(analysis=analysis, asked_by=alice, file=kept(f"heat-maps/{analysis.pk}/occlusion.png"))
-    version = ModelVersion.objects.create(name="candidate", version="1")
-    ShadowAnalysis.objects.create(hospital=hospital, analysis=analysis, model_version=version, sex="F", radiograph="x")
-    review = ReviewFactory(study=study, doctor=alice, impression=SECRET, comment=SECRET, bone_age_months=120.0)
-    made = {"state": "ready", "pdf": kept("reports/1.pdf"), "signed_at": timezone.now()}
-    ReportFactory(study=study, review=review, amendment_reason=SECRET, **made)
-    MeasurementFactory(patient=patient)
-    FormerMeasurementFactory(patient=patient)
-    FamilyInvitationFactory(patient=patient)
-    mother.guardianships.create(patient=patient, hospital=hospital, relation="mother")
-    for read_at in (None, timezone.now()):
-        url = f"/family/{patient.pk}/#study-{study.pk}"
-        NotificationFactory(user=mother, hospital=hospital, url=url, read_at=read_at)
-    copy = PatientExportFactory(patient=patient, state="ready")
-    copy.file = kept(f"exports/{copy.pk}/2.zip")
-    copy.save()
-    # As two at once and lost workers leave them: no row names these.
-    for name in (f"{study.radiograph.name}_aB3", f"{shown}_aB3.png", f"exports/{copy.pk}/1.zip"):
-        kept(name)
-    act = {"user": alice, "action_flag": CHANGE, "object_id": str(patient.pk), "object_repr": SECRET}
-    LogEntry.objects.create(content_type=ContentType.objects.get_for_model(Patient), **act)
-    record(Verb.VIEW, patient, actor=alice)
-    return patient
-
-
-def files():
-    storage, folders, found = storages["private"], [""], []
-    while folders:
-        folder = folders.pop()
-        inner, names = storage.listdir(folder)
-        folders += [f"{folder}{name}/" for name in inner]
-        found += [f"{folder}{name}" for name in names]
-    return found
-
-
-def everything():
-    """All rows of all tables, as text."""
-    models = [model for model in apps.get_models(include_auto_created=True) if model._meta.app_label != "sessions"]
-    return json.dumps([list(QuerySet(model).values()) for model in models], default=str)
-
-
-def carry_out(patient, mode, actor):
-    scheduled = erasure.schedule(patient, mode, "The family asked for it.", actor, override="A court said so.")
-    tasks.keep_up()
-    assert Patient.objects.filter(family_name=SECRET).exists()  # not before its time
-    Erasure.objects.update(due_at=timezone.now())
-    tasks.keep_up()
-    scheduled.refresh_from_db()
-    assert scheduled.done_at is not None
 
 
 @pytest.mark.parametrize("mode", ["anonymise", "erase"])
@@ -178,70 +71,6 @@ def test_erased_nothing_stays_but_the_record_of_access_and_of_the_decision(xanth
         assert not model.objects.exists()
     decided = Erasure.objects.get()
     assert (decided.patient_id, decided.patient_key, decided.reason) == (None, xanthippe.pk, "The family asked for it.")
-
-
-@pytest.mark.parametrize("mode", ["anonymise", "erase"])
-def test_a_picture_that_is_another_patients_too_stays_theirs(xanthippe, ada, mode):
-    other = StudyFactory(
-        patient=PatientFactory(hospital=xanthippe.hospital), radiograph=xanthippe.studies.get().radiograph
-    )
-    carry_out(xanthippe, mode, ada)
-    other.refresh_from_db()
-    assert storages["private"].exists(other.radiograph.name)
-
-
-@pytest.mark.parametrize("mode", ["anonymise", "erase"])
-def test_of_a_picture_that_was_filed_for_another_wrongly_nothing_stays_there(as_user, alice, xanthippe, ada, mode):
-    other = PatientFactory(hospital=xanthippe.hospital)
-    radiograph = xanthippe.studies.get().radiograph
-    wrong = StudyFactory(patient=other, radiograph=radiograph, state="cancelled", analysis__bone_age_months=118.0)
-    Analysis.objects.filter(study=wrong).update(heat_map=kept(f"heat-maps/{wrong.analysis_id}/1.png"))
-    carry_out(xanthippe, mode, ada)
-    assert files() == []
-    assert as_user(alice).get(f"/studies/{wrong.pk}/").status_code == 200
-
-
-@pytest.mark.parametrize("mode", ["anonymise", "erase"])
-def test_nor_does_a_report_or_a_word(xanthippe, ada, mode):
-    """Signed for the wrong child, amended, then moved."""
-    wrong = StudyFactory(
-        patient=PatientFactory(hospital=xanthippe.hospital),
-        radiograph=xanthippe.studies.get().radiograph,
-        state="cancelled",
-        film_of_another=True,
-        indication=SECRET,
-        notices=[SECRET],
-        cancellation_reason=SECRET,
-    )
-    review = ReviewFactory(study=wrong, impression=SECRET, comment=SECRET)
-    made = {"state": "ready", "pdf": kept("reports/2.pdf"), "signed_at": timezone.now()}
-    report = ReportFactory(study=wrong, review=review, superseded_at=timezone.now(), amendment_reason=SECRET, **made)
-    carry_out(xanthippe, mode, ada)
-    assert files() == []
-    assert SECRET.casefold() not in everything().casefold()
-    report.refresh_from_db()
-    assert report.reason == "The PDF showed the film of another patient, and was removed."
-
-
-@pytest.mark.parametrize("mode", ["anonymise", "erase"])
-def test_a_picture_that_was_withdrawn_from_an_anonymised_record_too_goes(xanthippe, ada, mode):
-    other = PatientFactory(hospital=xanthippe.hospital, anonymised_at=timezone.now())
-    StudyFactory(patient=other, radiograph=xanthippe.studies.get().radiograph, state="cancelled")
-    xanthippe.studies.update(state="cancelled")
-    carry_out(xanthippe, mode, ada)
-    assert files() == []
-
-
-@pytest.mark.parametrize("mode", ["anonymise", "erase"])
-@pytest.mark.parametrize("there", ["released", "cancelled"])
-def test_a_picture_that_was_filed_here_wrongly_stays_where_it_belongs(xanthippe, ada, mode, there):
-    other = StudyFactory(
-        patient=PatientFactory(hospital=xanthippe.hospital), radiograph=xanthippe.studies.get().radiograph, state=there
-    )
-    xanthippe.studies.update(state="cancelled")
-    carry_out(xanthippe, mode, ada)
-    other.refresh_from_db()
-    assert storages["private"].exists(other.radiograph.name)
 
 
 def test_while_rows_are_locked_no_folder_is_listed_that_holds_other_patients_files(xanthippe, monkeypatch):
