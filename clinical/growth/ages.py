@@ -2,7 +2,7 @@
 
 from calendar import monthrange
 from datetime import date
-from math import floor
+from math import trunc
 
 DAYS_PER_MONTH = 365.25 / 12
 
@@ -34,7 +34,7 @@ def completed(months: float) -> int:
 
     Only shown: whatever is computed takes the unrounded age. Bone ages are shown to the nearest month.
     """
-    return floor(months)
+    return trunc(months)
 
 
 def difference_shown(bone_age: float, age: float) -> int:

@@ -30,6 +30,7 @@ class PatientSerializer(serializers.ModelSerializer):
     class Meta:
         model = Patient
         fields = ["id", *PatientForm.Meta.fields, "archived", "created_at", "confirmed"]
+        extra_kwargs = {"gestational_age": {"max_length": None}}  # one sentence, which says how it is written
 
     def get_archived(self, patient) -> bool:
         return patient.archived_at is not None

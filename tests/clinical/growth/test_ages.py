@@ -59,14 +59,7 @@ def test_months_of_unequal_length(born, on, months):
 
 @pytest.mark.parametrize(
     ("months", "words"),
-    [
-        (0, "0 y 0 m"),
-        (11.6, "1 y 0 m"),
-        (148.3, "12 y 4 m"),
-        (143.49, "11 y 11 m"),
-        (228, "19 y 0 m"),
-        (-2, "0 y 2 m before term"),
-    ],
+    [(0, "0 y 0 m"), (11.6, "1 y 0 m"), (148.3, "12 y 4 m"), (143.49, "11 y 11 m"), (228, "19 y 0 m")],
 )
 def test_an_age_is_said_in_years_and_months(months, words):
     assert in_words(months) == words
@@ -84,6 +77,11 @@ def test_an_age_is_said_in_years_and_months(months, words):
 )
 def test_a_chronological_age_is_shown_in_completed_months(born, on, words):
     assert in_words(completed(age_in_months(born, on))) == words
+
+
+@pytest.mark.parametrize(("months", "words"), [(-2.4, "0 y 2 m before term"), (-0.9, "0 y 0 m")])
+def test_so_is_a_corrected_age_before_the_expected_birth(months, words):
+    assert in_words(completed(months)) == words
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_before_the_expected_date_of_birth_nothing_is_judged():
     newborn = assess(0, 1, "M", gestation="28")
     assert (newborn.determination, newborn.sds) == ("indeterminate", None)
     assert newborn.reason == "The Brush Foundation table begins at 0 y 3 m for boys."
-    assert newborn.caution == "Judged by the age corrected for birth at 28 weeks, 0 y 2 m before term."
+    assert newborn.caution == "Judged by the age corrected for birth at 28 weeks, 0 y 1 m before term."
 
 
 def test_an_assessment_names_its_table_and_source():
