@@ -201,7 +201,6 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_NOTIFICATIONS = True
-ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_SESSION_REMEMBER = False  # several people share a hospital's computer
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 60 * env.int("REAUTHENTICATION_MINUTES", 5)
@@ -380,8 +379,6 @@ if env.bool("BEHIND_PROXY", False):
 LANGUAGE_CODE = "en-gb"
 FORMAT_MODULE_PATH = "boneage_portal.formats"
 TIME_ZONE = env.str("TIME_ZONE", "UTC")
-USE_I18N = True
-USE_TZ = True
 
 # Names of files, patients and queries never reach the log: messages carry primary keys only.
 LOGGING = {
