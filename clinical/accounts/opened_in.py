@@ -25,6 +25,12 @@ def elsewhere(request):
     )
 
 
+def is_of_another(request):
+    """Whether a page asks for a part of itself that was, as its header says, opened in another hospital."""
+    own = request.hospital and str(request.hospital.pk)
+    return request.headers.get("Opened-In", own) != own
+
+
 def check(request, form):
     """Let `form` be invalid where it was opened in another hospital, or may have been and does not say where."""
     sentence = elsewhere(request)

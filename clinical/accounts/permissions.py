@@ -11,7 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.shortcuts import redirect, render
-from django_htmx.http import reselect
+from django_htmx.http import HttpResponseClientRefresh, reselect
 
 from clinical.accounts import opened_in
 from clinical.accounts.models import Role
@@ -44,6 +44,8 @@ def requires(is_allowed, sentence):
         def guarded(request, *args, **kwargs):
             if not request.user.is_authenticated:
                 return _sign_in(request)
+            if opened_in.is_of_another(request):
+                return HttpResponseClientRefresh()
             try:
                 if not is_allowed(request):
                     raise PermissionDenied(sentence)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from clinical.studies.judgement import judge
 from clinical.studies.models import Study
 from inference.models import ModelVersion
-from tests.factories import PatientFactory, ReviewFactory, StudyFactory
+from tests.factories import MembershipFactory, PatientFactory, ReviewFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -248,3 +248,17 @@ def test_a_list_that_was_opened_in_another_hospital_is_loaded_anew_as_a_whole(as
         response = client.get("/studies/", headers={"HX-Request": "true", "Opened-In": str(opened_in)})
         assert (response.status_code, response.headers.get("HX-Refresh")) == (200, refreshes)
         assert (b'id="studies"' in response.content) == (refreshes is None)
+
+
+def test_whoever_went_over_to_a_hospital_where_they_have_no_worklist_is_told_so_by_the_whole_page(
+    as_user, alice, hospital, other_hospital
+):
+    there = MembershipFactory(user=alice, hospital=other_hospital, role="hospital_admin")
+    client = as_user(alice)
+    client.post("/hospital/", {"membership": there.pk})
+    rows = {"HX-Request": "true", "Opened-In": str(hospital.pk)}
+    assert client.get("/studies/", headers=rows).headers.get("HX-Refresh") == "true"
+    page = client.get("/studies/")
+    assert page.status_code == 403
+    assert "This page is for the role technician or doctor of your hospital." in page.content.decode()
+    assert client.get("/studies/", headers=rows | {"Opened-In": str(other_hospital.pk)}).status_code == 403
