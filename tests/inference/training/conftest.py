@@ -12,7 +12,7 @@ from inference.training.phantom_set import draw_phantoms
 TINY = Preset(
     name="tiny",
     attention=AttentionStage(
-        Backbone("residual", 48, (4, 8, 16), blocks=1),
+        Backbone("residual", 48, (4, 8), blocks=1),
         Fit(epochs=2, batch=8, learning_rate=2e-3, schedule="one_cycle"),
         cbam_ratio=4,
         carpal=RegionRule(window=0.4),
@@ -20,9 +20,9 @@ TINY = Preset(
     ),
     age=AgeStage(
         branches={
-            "carpal": Backbone("residual", 32, (4, 8, 16), blocks=1),
-            "metacarpal": Backbone("residual", 32, (4, 8, 16), blocks=1),
-            "whole": Backbone("residual", 48, (4, 8, 16), blocks=1),
+            "carpal": Backbone("residual", 32, (4, 8), blocks=1),
+            "metacarpal": Backbone("residual", 32, (4, 8), blocks=1),
+            "whole": Backbone("residual", 48, (4, 8), blocks=1),
         },
         fit=Fit(epochs=2, batch=8, learning_rate=2e-3, schedule="one_cycle"),
         loss="huber",

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -11,21 +12,29 @@ from inference.engine.weights import load_arrays, read_card, save_arrays
 from inference.training import card, quantize
 from inference.training.datasets import Dataset
 from inference.training.export import export_onnx
+from tests.inference.training.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """An exported tiny model that was never trained."""
+    folder = tmp_path_factory.mktemp("tiny")
+    keras.utils.set_random_seed(3)
+    for name, build in (("attention", attention_network), ("age", age_network)):
+        network = build(TINY)
+        save_arrays(network.get_weights(), folder / f"{name}.npz")
+        network.set_weights(load_arrays(folder / f"{name}.npz"))
+        export_onnx(network, folder / f"{name}.onnx")
+    width = TINY.attention.backbone.widths[-1]
+    Hands(np.zeros(width), np.eye(width), limit=1e6).save(folder / "hands.npz")
+    interval = {"coefficients": [1.0] * 6, "floor_months": 3.0, "low": [-2.0] * 9, "high": [2.0] * 9}
+    (folder / "card.json").write_text(json.dumps({"name": "tiny", "version": "test", "interval": interval}))
+    return folder
 
 
 @pytest.fixture
-def folder(tiny, tmp_path):
-    """An exported tiny model that was never trained."""
-    keras.utils.set_random_seed(3)
-    for name, build in (("attention", attention_network), ("age", age_network)):
-        network = build(tiny)
-        save_arrays(network.get_weights(), tmp_path / f"{name}.npz")
-        network.set_weights(load_arrays(tmp_path / f"{name}.npz"))
-        export_onnx(network, tmp_path / f"{name}.onnx")
-    Hands(np.zeros(16), np.eye(16), limit=1e6).save(tmp_path / "hands.npz")
-    interval = {"coefficients": [1.0] * 6, "floor_months": 3.0, "low": [-2.0] * 9, "high": [2.0] * 9}
-    (tmp_path / "card.json").write_text(json.dumps({"name": "tiny", "version": "test", "interval": interval}))
-    return tmp_path
+def folder(exported, tmp_path):
+    return shutil.copytree(exported, tmp_path / "tiny")
 
 
 def test_the_8_bit_copy_reads_nearly_the_same(tiny, folder, drawn):

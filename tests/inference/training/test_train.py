@@ -131,8 +131,9 @@ def test_a_run_recorded_earlier_keeps_the_sentences_of_its_card(tiny, tmp_path):
 def earlier(tiny, tmp_path, monkeypatch, eagerly):
     """tiny as exported, and a preset of the same stage 1 whose age network sees the whole hand larger than tiny's."""
     larger = replace(tiny.age.branches["whole"], size=64)
-    branches = {**tiny.age.branches, "whole": larger}
-    later = replace(tiny, name="later", age=replace(tiny.age, branches=branches, start_from_attention=False))
+    branches, fit = {**tiny.age.branches, "whole": larger}, replace(tiny.age.fit, epochs=1)
+    age = replace(tiny.age, branches=branches, fit=fit, start_from_attention=False)
+    later = replace(tiny, name="later", age=age)
     other = replace(tiny, name="other", age=replace(tiny.age, branches={"whole": larger}))
     for number, one in enumerate((tiny, other)):
         monkeypatch.setitem(presets.PRESETS, one.name, one)
