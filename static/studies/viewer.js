@@ -18,7 +18,7 @@ const KEYS = {
   "?": "help",
   Backspace: "reset",
 };
-const TOGGLE_KEYS = { i: "inverted", r: "regions", h: "heatMap" };
+const TOGGLE_KEYS = { i: "inverted", r: "regions", h: "heatMap", l: "linked" };
 const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -45,7 +45,7 @@ class RadiographViewer extends HTMLElement {
     this.help = find("help");
     this.zoomLabel = find("zoom");
     this.pointers = new Map();
-    Object.assign(this, SLIDERS, TOGGLES, AS_TAKEN, { standing: "", scale: 1, x: 0, y: 0, fitted: true });
+    Object.assign(this, SLIDERS, TOGGLES, AS_TAKEN, { standing: "", scale: 1, x: 0, y: 0, fitted: true, linked: false });
 
     this.stage.tabIndex = 0;
     this.stage.role = "application";
@@ -83,14 +83,13 @@ class RadiographViewer extends HTMLElement {
       this.paint();
     });
     this.addEventListener("input", (event) => {
-      if (!event.target.dataset.slider) return;
-      this[event.target.dataset.slider] = Number(event.target.value);
-      if (event.target.dataset.slider === "opacity") this.heatMap = true; // else nothing moves
-      this.paint();
+      const { slider } = event.target.dataset;
+      if (slider === "opacity") this.set({ opacity: Number(event.target.value), heatMap: true }); // else nothing moves
+      else if (slider) this.both((viewer) => viewer.set({ [slider]: Number(event.target.value) }));
     });
     this.addEventListener("keydown", (event) => this.press(event));
     this.stage.addEventListener("wheel", (event) => this.roll(event), { passive: false });
-    this.stage.addEventListener("dblclick", (event) => this.zoom(2, this.at(event)));
+    this.stage.addEventListener("dblclick", (event) => this.both((viewer) => viewer.zoom(2, this.at(event))));
     this.stage.addEventListener("pointerdown", (event) => this.grasp(event));
     this.stage.addEventListener("pointermove", (event) => this.drag(event));
     for (const end of ["pointerup", "pointercancel"]) this.stage.addEventListener(end, (event) => this.release(event));
@@ -166,6 +165,11 @@ class RadiographViewer extends HTMLElement {
     this.paint();
   }
 
+  set(changes) {
+    Object.assign(this, changes);
+    this.paint();
+  }
+
   paint() {
     const { scale, x, y } = this;
     this.pixels.style.transform = `translate(${x}px, ${y}px) scale(${scale}) ${this.standing}`;
@@ -193,19 +197,33 @@ class RadiographViewer extends HTMLElement {
     }
   }
 
+  // --- two films side by side, linked: from where each stands both move, zoom and brighten alike ---------------------
+
+  get partner() {
+    const viewers = this.closest(".pair")?.querySelectorAll("radiograph-viewer") ?? [];
+    return [...viewers].find((viewer) => viewer !== this);
+  }
+
+  both(change) {
+    change(this);
+    if (this.linked && this.partner?.dataset.state === "ready") change(this.partner);
+  }
+
   // --- what buttons and keys do ------------------------------------------------------------------------------------
 
   act(action) {
-    if (action === "zoom-in") this.zoom(STEP);
-    if (action === "zoom-out") this.zoom(1 / STEP);
-    if (action === "fit") this.fit();
+    if (action === "zoom-in") this.both((viewer) => viewer.zoom(STEP));
+    if (action === "zoom-out") this.both((viewer) => viewer.zoom(1 / STEP));
+    if (action === "fit") this.both((viewer) => viewer.fit());
     if (action === "help") this.help.showModal();
     if (action === "turn") this.orient({ quarters: (this.quarters + 1) % 4, mirrored: this.mirrored });
     // As it is seen: a turned picture that is mirrored is a mirrored one turned the other way.
     if (action === "mirror") this.orient({ quarters: (4 - this.quarters) % 4, mirrored: !this.mirrored });
     if (action === "reset") {
-      Object.assign(this, SLIDERS, TOGGLES);
-      this.orient(AS_TAKEN);
+      this.both((viewer) => {
+        Object.assign(viewer, SLIDERS, TOGGLES);
+        viewer.orient(AS_TAKEN);
+      });
     }
     if (action === "reload") {
       this.show("loading");
@@ -219,15 +237,17 @@ class RadiographViewer extends HTMLElement {
 
   toggle(name) {
     if (!this.querySelector(`[data-toggle="${name}"]`)) return;
-    this[name] = !this[name];
-    this.paint();
+    const value = !this[name];
+    if (name === "linked") for (const viewer of [this, this.partner]) viewer.set({ linked: value });
+    else if (name === "inverted") this.both((viewer) => viewer.set({ inverted: value }));
+    else this.set({ [name]: value });
   }
 
   press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || this.help.open) return;
     const arrow = event.target === this.stage && ARROWS[event.key];
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (arrow) this.move(arrow[0] * STRIDE, arrow[1] * STRIDE);
+    if (arrow) this.both((viewer) => viewer.move(arrow[0] * STRIDE, arrow[1] * STRIDE));
     else if (KEYS[key]) this.act(KEYS[key]);
     else if (TOGGLE_KEYS[key]) this.toggle(TOGGLE_KEYS[key]);
     else return;
@@ -244,7 +264,7 @@ class RadiographViewer extends HTMLElement {
   roll(event) {
     event.preventDefault();
     const pixels = event.deltaMode ? event.deltaY * 30 : event.deltaY;
-    this.zoom(Math.exp(-clamp(pixels, -200, 200) / 400), this.at(event));
+    this.both((viewer) => viewer.zoom(Math.exp(-clamp(pixels, -200, 200) / 400), this.at(event)));
   }
 
   grasp(event) {
@@ -262,14 +282,16 @@ class RadiographViewer extends HTMLElement {
       const was = middle([...this.pointers.values()]);
       this.pointers.set(event.pointerId, now);
       const is = middle([...this.pointers.values()]);
-      this.zoom(is.spread / was.spread, is);
-      return this.move(is.x - was.x, is.y - was.y);
+      return this.both((viewer) => {
+        viewer.zoom(is.spread / was.spread, is);
+        viewer.move(is.x - was.x, is.y - was.y);
+      });
     }
     this.pointers.set(event.pointerId, now);
-    if (!event.shiftKey) return this.move(now.x - before.x, now.y - before.y);
-    this.brightness = clamp(this.brightness - (now.y - before.y) / 2, 20, 300);
-    this.contrast = clamp(this.contrast + (now.x - before.x) / 2, 20, 300);
-    this.paint();
+    if (!event.shiftKey) return this.both((viewer) => viewer.move(now.x - before.x, now.y - before.y));
+    const brightness = clamp(this.brightness - (now.y - before.y) / 2, 20, 300);
+    const contrast = clamp(this.contrast + (now.x - before.x) / 2, 20, 300);
+    this.both((viewer) => viewer.set({ brightness, contrast }));
   }
 
   release(event) {

@@ -1,6 +1,7 @@
 import re
 import uuid
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.files import drop, phantom
@@ -13,6 +14,7 @@ import uuid
 from django_scopes import scopes_disabled
 from clinical.accounts.models import User
 from clinical.patients.models import Patient
+from tests import radiograph_files
 from tests.factories import StudyFactory
 with scopes_disabled():
     patient = Patient.objects.get(mrn="{mrn}")
@@ -20,7 +22,8 @@ with scopes_disabled():
         StudyFactory(
             pk=key, patient=patient, state="{state}", analysis__state="analysed", analysis__bone_age_months=99.0,
             analysis__low_months=90.0, analysis__high_months=108.0,
-            radiograph__sha256=uuid.uuid4().hex, submitted_by=User.objects.get(email="technician@demo.example"),
+            radiograph__sha256=uuid.uuid4().hex, radiograph__file=radiograph_files.png(),
+            submitted_by=User.objects.get(email="technician@demo.example"),
         )
 """
 FINISH = """
@@ -168,3 +171,42 @@ def test_another_film_comes_beside_and_what_is_typed_stays(open_page, portal):
     expect(films).to_have_count(2)
     expect(comment).to_have_value("Half a sentence")
     expect(page).to_have_url(re.compile(r"\?beside=[0-9a-f-]{36}$"))
+
+
+def test_two_linked_films_move_zoom_and_brighten_together(open_page, portal):
+    newest, *_ = fill(portal, "SA-1008", "analysed", 2)
+    page = open_page("doctor@demo.example")
+    page.goto(f"/studies/{newest}/")
+    one, other = films = [page.locator("radiograph-viewer").nth(number) for number in range(2)]
+    for viewer in films:
+        expect(viewer).to_have_attribute("data-state", "ready")
+
+    def places():
+        return [viewer.evaluate("({ scale, x, y }) => [scale, x, y]") for viewer in films]
+
+    one.get_by_role("button", name="Zoom in").click()
+    before = places()
+    assert before[0] != before[1]
+    one.get_by_role("button", name="Link").click()
+    assert places() == before
+    expect(other.get_by_role("button", name="Link")).to_have_attribute("aria-pressed", "true")
+    other.locator("[data-stage]").focus()
+    for key in ("+", "+", "ArrowLeft", "i"):
+        page.keyboard.press(key)
+    zoomed = [now[0] / then[0] for now, then in zip(places(), before, strict=True)]
+    assert zoomed == pytest.approx([1.25**2, 1.25**2])
+    shown = places()
+    page.keyboard.press("ArrowUp")
+    moved = [now[2] - then[2] for now, then in zip(places(), shown, strict=True)]
+    assert moved[0] == pytest.approx(moved[1])
+    assert moved[0] > 0
+    other.get_by_label("Brightness").fill("150")
+    expect(one.get_by_label("Brightness")).to_have_value("150")
+    expect(one.get_by_role("button", name="Invert")).to_have_attribute("aria-pressed", "true")
+    stands = [viewer.evaluate("viewer => viewer.standing") for viewer in films]
+    one.get_by_role("button", name="Turn clockwise").click()  # how a film stands is its own
+    assert other.evaluate("viewer => viewer.standing") == stands[1]
+    other.get_by_role("button", name="Link").click()
+    kept = places()[0]
+    other.get_by_role("button", name="Zoom in").click()
+    assert places()[0] == kept
