@@ -151,7 +151,7 @@ def submit(
     sent = {study.submission: study for study in own}
     while (again := sent.get(submission)) and again.state == State.CANCELLED:
         submission = anew(submission)  # a key makes one study
-    if again and (again.acquired_on, again.indication) == (acquired_on, indication):
+    if again and (again.acquired_on, again.indication) == (acquired_on, indication) and (again.urgent or not urgent):
         return again
     if again or not confirmed:
         # Those of the patient first: of two questions theirs is the one to ask.
@@ -222,7 +222,9 @@ def set_urgency(study, actor, urgent):
     Raises WrongState once nobody has to read it any more.
     """
     _lock_record(study.patient_id, "set_urgency")
-    Analysis.objects.filter(pk=study.analysis_id).update(urgent=urgent)  # before the study, as in `cancel`
+    study.refresh_from_db()  # it may have been tried again meanwhile
+    # Before the study, as in `cancel`.
+    Analysis.objects.filter(pk__in=[study.analysis_id, study.reanalysis_id]).update(urgent=urgent)
     rows = Study.objects.filter(pk=study.pk, state__in=TABLE["set_urgency"])
     if not rows.exists():
         raise WrongState(MOVED_ON)

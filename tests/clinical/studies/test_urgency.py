@@ -41,6 +41,17 @@ def test_the_question_about_a_duplicate_keeps_the_urgency(client, tess, patient,
     assert sorted(Study.objects.values_list("urgent", flat=True)) == [False, True]
 
 
+def test_urgency_that_is_told_with_a_file_sent_again_is_asked_about_not_lost(client, tess, patient, upload, hand):
+    client.force_login(tess)
+    upload(patient, hand)
+    [asked] = upload(patient, hand, urgent="on").context["results"]
+    assert (asked.status, asked.confirm["urgent"]) == ("duplicate", "on")
+    Study.objects.update(urgent=True)
+    for urgent in ("on", ""):  # as it is sent when the answer to the first was lost
+        [again] = upload(patient, hand, urgent=urgent).context["results"]
+        assert again.status == "queued"
+
+
 @pytest.mark.parametrize(("person", "states"), [("alice", ["failed", "analysed"]), ("tess", ["rejected", "queued"])])
 def test_the_worklist_begins_with_what_is_urgent_and_not_done(request, as_user, patient, person, states):
     first, second = states
@@ -119,6 +130,23 @@ def analysed(study):
     analysis = inference.start(study.analysis_id, "worker")
     inference.finish(analysis, bone_age_months=120.0, low_months=110.0, high_months=130.0)
     return Study.objects.get(pk=study.pk)
+
+
+def test_it_is_said_of_what_is_under_way_by_now(patient, alice):
+    study = StudyFactory(patient=patient, state="failed", analysis__state="failed")
+    workflow.retry(Study.objects.get(pk=study.pk), alice)
+    workflow.set_urgency(study, alice, True)
+    study = Study.objects.get(pk=study.pk)
+    assert (study.urgent, study.analysis.urgent) == (True, True)
+
+
+@pytest.mark.parametrize("urgent", [True, False])
+def test_it_is_said_of_a_reanalysis_too(patient, alice, urgent):
+    study = analysed(StudyFactory(patient=patient, urgent=not urgent, analysis__urgent=not urgent))
+    study.reanalysis = inference.reanalyse(study.analysis, "F")
+    study.save()
+    workflow.set_urgency(study, alice, urgent)
+    assert Analysis.objects.get(pk=study.reanalysis_id).urgent == urgent
 
 
 def test_doctors_are_told_of_each_urgent_study_that_is_analysed(patient, alice, tess):
