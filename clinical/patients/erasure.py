@@ -216,7 +216,7 @@ def _anonymise(patient):
         review.gestational_age = completed_weeks(review.gestational_age)
         review.impression = review.comment = ""
         review.save()
-    studies.update(**NO_WORDS)
+    studies.update(**NO_WORDS, urgent=False)  # nobody reads them any more
 
 
 def _erase(patient, analyses):

@@ -4,8 +4,9 @@ from django.dispatch import receiver
 from django.urls import reverse
 
 from clinical.accounts.models import Role, User
-from clinical.notices.models import Kind
+from clinical.notices.models import Kind, Notification
 from clinical.notices.notify import notify, take_back
+from clinical.patients.erasure import erasing
 from clinical.patients.families import child_page
 from clinical.studies.models import State, Study
 from clinical.studies.workflow import amended, released, reviewed, urgency_set, withdrawn
@@ -106,3 +107,9 @@ def nothing_is_left_to_be_read(sender, study, **kwargs):
     _take_turn(study)
     if not Study.objects.filter(hospital=study.hospital_id, state=State.ANALYSED).exists():
         take_back(Kind.READING_DUE, _to_be_read(), hospital=study.hospital_id)
+
+
+@receiver(erasing)
+def nothing_is_told_of_it(sender, patient, **kwargs):
+    for study in patient.studies.all():
+        Notification.objects.about(_study_page(study)).delete()

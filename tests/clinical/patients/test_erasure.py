@@ -38,6 +38,18 @@ def test_what_the_family_was_told_goes_read_or_not(xanthippe, ada, mother, mode)
 
 
 @pytest.mark.parametrize("mode", ["anonymise", "erase"])
+def test_its_studies_are_urgent_no_more_and_nobody_is_told_of_them(xanthippe, ada, alice, mode):
+    other, study = NotificationFactory(user=alice, hospital=xanthippe.hospital), xanthippe.studies.get()
+    study.state, study.urgent = "analysed", True
+    study.save()
+    for kind in ("urgent reading", "study stopped"):
+        NotificationFactory(user=alice, hospital=xanthippe.hospital, kind=kind, url=f"/studies/{study.pk}/")
+    carry_out(xanthippe, mode, ada)
+    assert list(alice.notifications.all()) == [other]
+    assert not Study.objects.filter(urgent=True).exists()
+
+
+@pytest.mark.parametrize("mode", ["anonymise", "erase"])
 def test_what_was_done_with_the_record_stays_and_its_chain_holds(xanthippe, ada, mode):
     before = AccessEvent.objects.filter(patient_key=str(xanthippe.pk)).count()
     seal_due()
