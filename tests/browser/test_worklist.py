@@ -98,14 +98,17 @@ def test_a_live_refresh_leaves_focus_and_scroll_where_they_are(open_page, portal
 
 
 def test_a_printed_worklist_has_all_its_columns_and_nothing_to_press(open_page, portal):
-    fill(portal, "SA-1003", "analysed", 1)
+    [key] = fill(portal, "SA-1003", "analysed", 1)
     page = open_page("doctor@demo.example", viewport={"width": 700, "height": 900})  # A4 between its margins
+    page.goto(f"/studies/{key}/")
+    page.get_by_role("button", name="Mark as urgent").click()
     page.goto("/studies/")
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") <= 700
     expect(page.locator("#studies thead")).to_be_visible()
     expect(page.get_by_text("St. Anna Children's Hospital ·")).to_be_visible()
     expect(page.locator(".button:visible, .filters:visible, .chips:visible")).to_have_count(0)
+    expect(page.locator(".badge.urgent").first).to_have_css("print-color-adjust", "exact")  # letters of a light colour
 
 
 def test_a_technician_uploads_a_pile_and_puts_right_what_found_no_patient(open_page):
