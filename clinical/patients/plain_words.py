@@ -26,9 +26,10 @@ def explain(study, relation):
         Relation.SELF: ("Your", "You were"),
         Relation.OF_ADULT: ("The patient's", f"{pronoun} was"),
     }.get(relation, ("Your child's", f"{pronoun} was"))
+    since = in_full(completed(assessment.age_months)) if assessment.age_months >= 0 else "that was still to come"
     early = (
-        f"{was} born early, at {assessment.gestation} weeks, so the age is counted from the day on which the birth was "
-        f"expected: {in_full(max(0, completed(assessment.age_months)))}."
+        f"{was} born early, at {_weeks(assessment.gestation)}, so the age is counted from the day on which the birth "
+        f"was expected: {since}."
     )
     return [
         f"{whose} bones look like those of an average {child} of {in_full(review.bone_age_months)}.",
@@ -36,3 +37,9 @@ def explain(study, relation):
         *([early] if assessment.gestation else []),
         JUDGEMENT[assessment.determination].format(children=children),
     ]
+
+
+def _weeks(gestation):
+    """34+2 -> "34 weeks and 2 days"."""
+    weeks, _, days = gestation.partition("+")
+    return f"{weeks} weeks" if days in ("", "0") else f"{weeks} weeks and {days} day{'s' * (days != '1')}"

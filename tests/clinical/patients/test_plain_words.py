@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 
 from clinical.patients.plain_words import explain
-from tests.factories import PatientFactory, ReviewFactory
+from tests.factories import PatientFactory, ReportFactory, ReviewFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -34,10 +34,28 @@ def test_of_a_child_born_early_it_says_from_which_day_the_age_is_counted(preterm
     _, age, early, judgement = explain(study, "mother")
     assert age == "She was 1 year and 11 months old when the X-ray was taken."
     assert early == (
-        "She was born early, at 30+0 weeks, so the age is counted from the day on which the birth was expected: "
+        "She was born early, at 30 weeks, so the age is counted from the day on which the birth was expected: "
         "1 year and 8 months."
     )
     assert judgement.startswith("That fits the age")
+
+
+@pytest.mark.parametrize(
+    ("gestation", "words"),
+    [("28", "28 weeks"), ("28+1", "28 weeks and 1 day"), ("28+4", "28 weeks and 4 days")],
+)
+def test_before_the_expected_birth_no_age_is_counted(as_user, mother, preterm, gestation, words):
+    preterm.date_of_birth, preterm.gestational_age = date(2024, 4, 1), gestation
+    preterm.save()
+    study = ReviewFactory(study__patient=preterm, study__state="released", bone_age_months=0.0).study
+    ReportFactory(study=study, review=study.review, state="ready")
+    mother.guardianships.create(patient=preterm, hospital=preterm.hospital, relation="mother")
+    page = " ".join(as_user(mother).get(f"/family/{preterm.pk}/").content.decode().split())
+    assert (
+        f"She was born early, at {words}, so the age is counted from the day on which the birth was expected: "
+        "that was still to come." in page
+    )
+    assert "<small> before the expected birth </small>" in page
 
 
 @pytest.mark.parametrize(("bone_age", "says"), [(70.0, "later than"), (120.0, "fits the age"), (170.0, "earlier than")])
