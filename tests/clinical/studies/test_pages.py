@@ -49,6 +49,12 @@ def test_a_corrected_age_stands_beside_the_chronological_one_and_is_compared_wit
     assert "1 y 11 m corrected 1 y 8 m ±0 m" in row
 
 
+def test_whoever_reads_a_rejected_radiograph_sees_the_corrected_age_before(as_user, alice, preterm):
+    study = StudyFactory(patient=preterm, state="rejected", analysis__state="rejected")
+    page = " ".join(strip_tags(as_user(alice).get(f"/studies/{study.pk}/").content.decode()).split())
+    assert "Age at the study 1 y 11 m corrected 1 y 8 m" in page
+
+
 @pytest.mark.parametrize(("gestation", "is_said"), [("", True), ("37+0", False), ("41", False)])
 def test_only_where_it_is_not_known_the_page_says_that_the_age_is_not_corrected(
     as_user, alice, preterm, gestation, is_said
