@@ -34,8 +34,8 @@ def serving():
 def analyse(self, *, analysis_id):
     """Read the bone age for one queued Analysis, and before it for one that is urgent, whichever hospital's.
 
-    So an urgent one waits for one reading at most however many calls lie before its own, on any broker. Safe to be
-    delivered twice: the second finds nothing to do.
+    So an urgent one waits for one reading at most however many calls lie before its own, on any broker; several take
+    turns with the rest. Safe to be delivered twice: the second finds nothing to do.
     """
     worker = self.request.hostname or ""
     with every_hospital():
