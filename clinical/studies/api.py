@@ -282,7 +282,9 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
         study = self.get_object()
         serializer = UrgencySerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return self._act(request, study, workflow.set_urgency, serializer.validated_data["urgent"])
+        answer = self._act(request, study, workflow.set_urgency, serializer.validated_data["urgent"])
+        record(Verb.VIEW, study, request=request)  # the answer shows it, changed or not
+        return answer
 
     def _act(self, request, study, verb, *arguments):
         try:
