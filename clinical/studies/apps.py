@@ -6,4 +6,4 @@ class StudiesConfig(AppConfig):
     label = "studies"
 
     def ready(self):
-        from clinical.studies import notices, workflow  # noqa: F401  (they listen to the analyses)
+        from clinical.studies import following, notices  # noqa: F401  (they listen to the analyses, in this order)

@@ -16,6 +16,7 @@ from clinical.growth.ages import difference_shown
 from clinical.listing import listing
 from clinical.studies import intake, occlusion, presence, workflow
 from clinical.studies.display import display_name
+from clinical.studies.doubts import FAR_OFF, is_far_off
 from clinical.studies.forms import CorrectionForm, ReasonForm, ReviewForm, SignForm
 from clinical.studies.intake import StorageFull
 from clinical.studies.models import State, Study
@@ -92,8 +93,8 @@ def _page(request, study, http_status=200, **forms):
     estimate = study.analysis.bone_age_months
     if estimate is not None:
         context["estimate"] = study.assess(estimate)
-        if study.review is None and workflow.is_far_off(context["estimate"]):
-            context["estimate_doubt"] = workflow.FAR_OFF  # the technician may know, too
+        if study.review is None and is_far_off(context["estimate"]):
+            context["estimate_doubt"] = FAR_OFF  # the technician may know, too
         context["estimate_difference"] = difference_shown(estimate, study.reference_age_months)
     if "review" in context["actions"]:
         context["review_form"] = ReviewForm(study=study)

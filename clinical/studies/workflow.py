@@ -3,7 +3,7 @@
 import uuid
 
 from django.db import transaction
-from django.dispatch import Signal, receiver
+from django.dispatch import Signal
 from django.utils import timezone
 
 from clinical.accounts.models import Role
@@ -11,6 +11,7 @@ from clinical.accounts.permissions import CLINICAL_ROLES
 from clinical.audit.record import Verb, record
 from clinical.patients.models import Patient
 from clinical.studies.comparison import compare_anew, is_described_alike
+from clinical.studies.doubts import doubts
 from clinical.studies.judgement import judge
 from clinical.studies.models import SIGNED, TROUBLE, Radiograph, State, Study
 from inference import registry
@@ -41,8 +42,6 @@ MOVED_ON = "The study has moved on meanwhile; look at where it stands now."
 ANONYMISED = "The record is anonymised and takes no new entry: nothing was saved."
 ARCHIVED = "This patient is archived. Restore the record before you upload."
 BEFORE_BIRTH = "The date of birth was corrected meanwhile, to a day after this study date."
-DIFFERENCE_MONTHS, SDS = 12, 4  # beyond these a doctor is asked once whether child, sex and date are right
-FAR_OFF = f"Bone age and the child's age are more than {SDS} SD apart."
 
 # For the floors above; sent inside the transaction of the verb, with `study` and `actor`, `amended` with `reason`, too.
 urgency_set, refiled, reviewed, withdrawn, signed, released, amended = (Signal() for _ in range(7))
@@ -318,22 +317,6 @@ def _why(reason):
     return {"reason": ("", reason)} if reason else None
 
 
-def doubts(study, bone_age_months):
-    """Sentences that ask whether a bone age is meant, or none."""
-    reasons = study.questions
-    estimate = study.analysis.bone_age_months
-    if estimate is not None and abs(bone_age_months - estimate) > DIFFERENCE_MONTHS:
-        reasons.append(f"The AI estimate differs by more than {DIFFERENCE_MONTHS} months.")
-    if is_far_off(study.assess(bone_age_months)):
-        reasons.append(FAR_OFF)
-    return reasons
-
-
-def is_far_off(assessment):
-    """Whether a bone age is so far from the child's age that child, sex and date are asked about."""
-    return assessment.sds is not None and abs(assessment.sds) > SDS
-
-
 @transaction.atomic
 def review(study, doctor, *, seen, method, bone_age_months, impression, comment="", confirmed=False):
     """Keep the doctor's reading, made in sight of the review whose key is `seen` (None: of no review).
@@ -386,32 +369,3 @@ def amend(study, doctor, reason):
     compare_anew(opened)
     record(Verb.AMEND, study, actor=doctor, changes=_why(reason))
     amended.send(Study, study=study, actor=doctor, reason=reason)
-
-
-@receiver(inference.analysis_changed)
-def mirror_state(sender, analysis, **kwargs):
-    if analysis.previous_id:
-        # Locked: a signature comes before or after this, never in between.
-        asked = Study.objects.select_for_update(of=("self",)).filter(reanalysis=analysis).first()
-        if asked:
-            _end_reanalysis(asked, analysis)
-            return
-    studies = Study.objects.filter(analysis=analysis)
-    if analysis.state != State.ANALYSED:
-        studies.update(state=analysis.state)
-        return
-    for study in studies.select_related("hospital", "patient", "review").select_for_update(of=("self",)):
-        study.analysis, study.state = analysis, analysis.state
-        study.sds = study.assessment.sds
-        study.save(update_fields=["state", "sds"])
-
-
-def _end_reanalysis(study, analysis):
-    """Put what has succeeded in the place of the study's analysis; a study that was signed meanwhile stays as it is."""
-    if analysis.is_pending:
-        return
-    study.reanalysis = None
-    if analysis.state == State.ANALYSED and study.state in TABLE["reanalyse"]:
-        study.analysis = analysis
-    study.save(update_fields=["analysis", "reanalysis"])
-    judge(Study.objects.filter(pk=study.pk))
