@@ -37,6 +37,8 @@ def family(request):
     taken_back = Exists(_taken_back().filter(patient=OuterRef("patient")))
     children = request.user.guardianships.select_related("patient", "hospital")
     children = children.annotate(reports=released, taken_back=taken_back)
+    # A query that counts forgets the order of its model.
+    children = children.order_by("patient__family_name", "patient__given_name", "pk")
     patients = [guardianship.patient for guardianship in children]
     record_each(Verb.VIEW, patients, request=request, detail="family page")
     return render(request, "patients/family.html", {"children": children})

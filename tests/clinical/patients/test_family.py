@@ -44,11 +44,11 @@ def test_family_lands_on_the_page_of_its_children(as_user, mother):
 
 
 def test_family_sees_its_own_children_in_every_hospital_and_no_other(as_user, mother, patient, other_hospital):
-    sister = PatientFactory(hospital=other_hospital, family_name="Doe", given_name="Zoe")
+    sister = PatientFactory(hospital=other_hospital, family_name="Doe", given_name="Ann")
     GuardianshipFactory(user=mother, patient=sister)
     PatientFactory(hospital=patient.hospital, family_name="Stranger")
     response = as_user(mother).get("/family/")
-    assert [guardianship.patient for guardianship in response.context["children"]] == [patient, sister]
+    assert [guardianship.patient for guardianship in response.context["children"]] == [sister, patient]  # by name
     assert "Northern General" in response.content.decode()
     assert "Stranger" not in response.content.decode()
 
