@@ -10,7 +10,7 @@ import re
 from clinical.growth.ages import DAYS_PER_MONTH, completed, in_words
 
 TERM_WEEKS, PRETERM_WEEKS = 40, 37
-PLAUSIBLE_WEEKS = (22, 44)
+PLAUSIBLE_WEEKS = (21, 44)
 CORRECTED_MONTHS = 36
 NOT_CORRECTED = "The age counts from birth, and is not corrected for a preterm birth."
 

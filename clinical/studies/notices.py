@@ -83,10 +83,11 @@ def tell_the_staff(sender, analysis, **kwargs):
 
 
 @receiver(urgency_set)
-def tell_of_urgency(sender, study, **kwargs):
+def tell_of_urgency(sender, study, actor=None, **kwargs):
+    """Tell the doctors, but for the `actor`, who knows."""
     if study.urgent and study.state == State.ANALYSED:
         notify(
-            _doctors(study.hospital),
+            _doctors(study.hospital).exclude(pk=actor and actor.pk),
             Kind.URGENT_READING,
             hospital=study.hospital,
             message="An urgent study is ready for reading.",

@@ -6,10 +6,10 @@ from clinical.growth.ages import DAYS_PER_MONTH
 from clinical.growth.preterm import caution, completed_weeks, corrected_age, gestation_days, months_early, reference_age
 
 ages = st.floats(0, 240)
-gestations = st.builds("{}+{}".format, st.integers(22, 44), st.integers(0, 6))
+gestations = st.builds("{}+{}".format, st.integers(21, 44), st.integers(0, 6))
 
 
-@pytest.mark.parametrize(("written", "days"), [("34+2", 240), ("34", 238), ("22", 154), ("22+0", 154), ("44+6", 314)])
+@pytest.mark.parametrize(("written", "days"), [("34+2", 240), ("34", 238), ("21", 147), ("21+0", 147), ("44+6", 314)])
 def test_a_gestational_age_is_written_in_weeks_and_days(written, days):
     assert gestation_days(written) == days
 
@@ -18,7 +18,7 @@ def test_a_gestational_age_is_written_in_weeks_and_days(written, days):
     "written",
     [
         "",
-        "21+6",
+        "20+6",
         "45",
         "45+0",
         "34+7",
@@ -34,7 +34,7 @@ def test_a_gestational_age_is_written_in_weeks_and_days(written, days):
     ],
 )
 def test_anything_else_is_refused_in_a_sentence_that_says_how_it_is_written(written):
-    with pytest.raises(ValueError, match=r"^Give the gestational age in completed weeks, 22 to 44.*: 34 or 34\+2\.$"):
+    with pytest.raises(ValueError, match=r"^Give the gestational age in completed weeks, 21 to 44.*: 34 or 34\+2\.$"):
         gestation_days(written)
 
 

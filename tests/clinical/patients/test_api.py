@@ -56,7 +56,7 @@ def test_what_the_form_refuses_is_refused_by_field(gateway, hospital, field, val
 def test_what_is_no_gestational_age_is_refused_in_one_sentence(gateway, hospital):
     response = gateway.post(LIST, JANE | {"gestational_age": "34 weeks and 2 days"}, content_type=JSON)
     [sentence] = response.json()["fields"]["gestational_age"]
-    assert sentence.startswith("Give the gestational age in completed weeks, 22 to 44")
+    assert sentence.startswith("Give the gestational age in completed weeks, 21 to 44")
 
 
 def test_an_mrn_that_is_taken_is_told_without_a_link(gateway, patient):

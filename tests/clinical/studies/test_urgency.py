@@ -12,7 +12,7 @@ from clinical.studies.models import Study
 from inference import workflow as inference
 from inference.models import Analysis
 from inference.workflow import WrongState
-from tests.factories import PatientFactory, ReviewFactory, StudyFactory
+from tests.factories import MembershipFactory, PatientFactory, ReviewFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -167,6 +167,14 @@ def test_they_are_told_when_it_becomes_urgent_and_no_more_once_it_is_not_or_is_r
     workflow.set_urgency(study, tess, True)
     workflow.review(study, alice, seen=None, method="own", bone_age_months=120.0, impression="As read.", confirmed=True)
     assert urgent_notices(alice) == []
+
+
+def test_who_makes_it_urgent_is_not_told(patient, alice, hospital):
+    other = MembershipFactory(hospital=hospital, role="doctor").user
+    study = analysed(StudyFactory(patient=patient))
+    workflow.set_urgency(study, alice, True)
+    assert urgent_notices(alice) == []
+    assert urgent_notices(other) == [f"/studies/{study.pk}/"]
 
 
 def test_urgency_of_a_study_that_a_doctor_has_read_tells_nobody(patient, alice, tess):
