@@ -53,7 +53,8 @@ def svg(sex, reference, readings):
 
 def _years(ages):
     """The whole years of the age axis, around the `ages` in months."""
-    first, last = max(0, floor(min(ages) / 12 - 0.5)), ceil(max(ages) / 12 + 0.5)
+    least = min(0, floor(min(ages) / 12))  # a corrected age before the expected birth is below 0
+    first, last = max(least, floor(min(ages) / 12 - 0.5)), ceil(max(ages) / 12 + 0.5)
     missing = max(0, SHORTEST_YEARS - (last - first))
-    first = max(0, first - missing // 2)
+    first = max(least, first - missing // 2)
     return first, max(last, first + SHORTEST_YEARS)

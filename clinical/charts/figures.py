@@ -64,7 +64,8 @@ def bone_age_figure(record, reference):
     )
     ages = [age for each in record.readings for age in (each.reference_age_months, each.ai_months, each.doctor_months)]
     values = [age / 12 for age in ages if age is not None]
-    low, high = max(0, floor(min(values)) - 2), min(ADULT_YEARS, ceil(max(values)) + 2)
+    youngest = floor(min(values))  # below 0 before the expected birth
+    low, high = max(min(0, youngest), youngest - 2), min(ADULT_YEARS, ceil(max(values)) + 2)
     high = max(high, floor(max(values)) + 1)  # grown-ups, too
     return figure.update_xaxes(range=[low, high]).update_yaxes(range=[low, high])
 

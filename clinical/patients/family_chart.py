@@ -42,7 +42,8 @@ def chart(studies):
         return None
     ages = [(review.assessment.age_months, review.bone_age_months) for review in reviews]
     youngest, oldest = min(map(min, ages)) / 12, max(map(max, ages)) / 12
-    first = max(0, floor(youngest) - 1)
+    # A corrected age before the expected birth is below 0.
+    first = max(min(0, floor(youngest)), floor(youngest) - 1)
     last = max(ceil(oldest) + 1, first + LEAST_YEARS)
 
     def place(age, bone_age):

@@ -342,7 +342,7 @@ def test_the_attention_map_colours_the_radiograph_where_it_is_strong(analysed, p
     assert bottom[..., 0].mean() > 200 > 60 > bottom[..., 2].mean()
 
 
-@pytest.mark.parametrize("ages", [(1.0, 2.0), (30.0, 30.0), (100.0, 112.0, 124.0), (150.0, 230.0)])
+@pytest.mark.parametrize("ages", [(-2.3, 1.0), (1.0, 2.0), (30.0, 30.0), (100.0, 112.0, 124.0), (150.0, 230.0)])
 @pytest.mark.parametrize("reference", ["brush", "greulich_pyle"])
 def test_the_chart_keeps_every_reading_inside_its_axes(ages, reference):
     readings = [Reading(date(2024, 1, 1), age, max(0, age - 30), None) for age in ages]

@@ -40,6 +40,13 @@ def test_a_young_child_born_preterm_stands_at_the_corrected_age(preterm):
     assert x == pytest.approx(SIDE / 4 * (23 - 70 / 30.4375) / 12, abs=0.1)  # the axis goes from 0 to 4
 
 
+def test_a_film_from_before_the_expected_birth_lies_in_the_plot(preterm):
+    review = ReviewFactory(study__patient=preterm, study__acquired_on=preterm.date_of_birth, bone_age_months=0.0)
+    [(x, y)] = chart([review.study]).dots
+    assert 0 < x < SIDE
+    assert 0 < y < SIDE
+
+
 def test_the_line_runs_from_the_first_to_the_last_study_in_whatever_order_they_come(study):
     early, late = study(8, 84.0), study(10, 108.0)
     assert chart([late, early]) == chart([early, late])
