@@ -4,7 +4,6 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import DatabaseError
-from django_scopes import scope
 
 from clinical.accounts.scope import every_hospital, tenant_task
 from inference import registry, shadow, workflow
@@ -37,20 +36,14 @@ def analyse(self, *, analysis_id):
     So an urgent one waits for one reading at most however many calls lie before its own, on any broker; several take
     turns with the rest. Safe to be delivered twice: the second finds nothing to do.
     """
-    worker = self.request.hostname or ""
     with every_hospital():
         urgent = workflow.first_urgent()
     if urgent is not None and str(urgent.pk) != analysis_id:
-        with scope(hospital=[urgent.hospital_id]):
-            _analyse(urgent.pk, worker)
-    _analyse(analysis_id, worker)
-
-
-def _analyse(key, worker):
+        self(analysis_id=str(urgent.pk), hospital_id=urgent.hospital_id)
     try:
-        analysis = workflow.start(key, worker)
+        analysis = workflow.start(analysis_id, worker=self.request.hostname or "")
     except workflow.WrongState:
-        logger.info("Analysis %s was begun or ended before and is left alone", key)
+        logger.info("Analysis %s was begun or ended before and is left alone", analysis_id)
         return
     _run(analysis, serving)
     shadow.follow(analysis)

@@ -241,6 +241,7 @@ def test_the_description_names_every_route_and_every_answer(as_user, tess):
         *("/api/v1/patients/", "/api/v1/patients/{id}/", "/api/v1/patients/{id}/measurements/"),
         *("/api/v1/studies/", "/api/v1/studies/{id}/", "/api/v1/studies/{id}/cancel/", "/api/v1/studies/{id}/fhir/"),
         *("/api/v1/studies/{id}/heat-map/", "/api/v1/studies/{id}/radiograph/", "/api/v1/studies/{id}/retry/"),
+        "/api/v1/studies/{id}/urgency/",
         *("/api/v1/reports/", "/api/v1/reports/{id}/", "/api/v1/reports/{id}/pdf/"),
         *("/api/v1/reports/{id}/structured-report/", "/api/v1/reports/{id}/encapsulated-pdf/"),
     }
