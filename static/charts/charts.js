@@ -14,7 +14,8 @@
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;
     else delete root.dataset.theme;
   };
-  const repaint = () => window.dash_clientside.set_props("theme", { data: Date.now() });
+  let laidOut = false; // until then there is nothing to paint anew, and Dash would fail to find it
+  const repaint = () => laidOut && window.dash_clientside.set_props("theme", { data: Date.now() });
   followTheme();
   addEventListener("storage", followTheme);
   new MutationObserver(repaint).observe(root, { attributeFilter: ["data-theme"] });
@@ -35,6 +36,10 @@
     return value;
   };
 
-  window.dash_clientside = { ...window.dash_clientside, charts: { paint: (drawing) => resolved(drawing) } };
+  const paint = (drawing) => {
+    laidOut = true;
+    return resolved(drawing);
+  };
+  window.dash_clientside = { ...window.dash_clientside, charts: { paint } };
   new window.DashRenderer();
 })();

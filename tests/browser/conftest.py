@@ -51,7 +51,7 @@ def open_page(chromium, portal):
         context = chromium.new_context(base_url=portal.address, **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("pageerror", lambda error: errors.append(f"{page.url}: {error.stack}"))
         page.on("console", lambda message: errors.append(message.text) if _is_fault(message) else None)
         if email:
             sign_in(context, email, portal.password)

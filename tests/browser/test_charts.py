@@ -119,6 +119,19 @@ def test_the_charts_follow_the_theme_while_the_page_is_open(open_page, followed)
     expect(paper).to_have_css("background-color", "rgb(20, 29, 34)")
 
 
+def test_a_theme_that_changes_while_the_charts_load_is_the_one_they_are_painted_in(open_page, followed):
+    page = open_page("doctor@demo.example", color_scheme="light")
+    held = []
+    page.route("**/_dash-layout*", lambda route: held.append(route))
+    with page.expect_request("**/_dash-layout*"):
+        go_to_patient(page, followed)
+        page.locator("iframe").scroll_into_view_if_needed()
+    page.emulate_media(color_scheme="dark")
+    [layout] = held
+    layout.continue_()
+    expect(charts(page).locator(".js-plotly-plot .main-svg").first).to_have_css("background-color", "rgb(20, 29, 34)")
+
+
 def test_nothing_is_fetched_from_elsewhere(open_page, followed, portal):
     page = open_page("doctor@demo.example")
     asked = []
