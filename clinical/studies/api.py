@@ -181,7 +181,7 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
     lookup_value_converter = "uuid"
 
     def get_parsers(self):
-        return [JSONParser()] if self.request and self.request.method in ("PATCH", "PUT") else super().get_parsers()
+        return [JSONParser()] if self.request and self.request.method == "PATCH" else super().get_parsers()
 
     def get_queryset(self):
         return with_row_facts(Study.objects.all())

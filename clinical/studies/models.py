@@ -33,6 +33,7 @@ class State(models.TextChoices):
 TROUBLE = (State.FAILED, State.REJECTED)
 SIGNED = (State.SIGNED, State.RELEASED)
 DONE = (*SIGNED, State.CANCELLED)
+WAITS_URGENTLY = Q(~Q(state__in=DONE), urgent=True)  # what is done is urgent no more
 URGENT = 10
 """By how many places what is urgent goes before the rest on a worklist."""
 RIGHT_HAND = "The file says right hand. Bone age is read from the left hand."  # the report tells, nobody is asked
@@ -45,7 +46,7 @@ def _rank(*groups):
     What is urgent and not done goes before all that is not, in the same order.
     """
     places = [When(state__in=group, then=Value(place)) for place, group in enumerate(groups)]
-    ahead = Case(When(~Q(state__in=DONE), urgent=True, then=Value(URGENT)), default=Value(0))
+    ahead = Case(When(WAITS_URGENTLY, then=Value(URGENT)), default=Value(0))
     return models.GeneratedField(
         expression=Case(*places, default=Value(len(groups))) - ahead,
         output_field=models.SmallIntegerField(),

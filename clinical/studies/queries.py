@@ -12,7 +12,7 @@ from clinical.accounts.models import Role, User
 from clinical.patients.models import Patient, Sex
 from clinical.patients.queries import matching
 from clinical.studies.expressions import digits
-from clinical.studies.models import DONE, TROUBLE, URGENT, Review, State, Study
+from clinical.studies.models import TROUBLE, URGENT, WAITS_URGENTLY, Review, State, Study
 from inference.models import PENDING, Analysis, ModelVersion, VersionState
 
 # What counts: the doctor's, else the AI's, and of what was withdrawn neither.
@@ -117,9 +117,7 @@ class StudyFilter(django_filters.FilterSet):
         return studies.filter(DETERMINATIONS[value])
 
     def filter_urgency(self, studies, name, value):
-        """What waits urgently, or what does not: a study that is done is urgent no more."""
-        waits_urgently = Q(urgent=True) & ~Q(state__in=DONE)
-        return studies.filter(waits_urgently if value == "urgent" else ~waits_urgently)
+        return studies.filter(WAITS_URGENTLY if value == "urgent" else ~WAITS_URGENTLY)
 
     def filter_age(self, studies, name, value):
         """Completed years on the day of the study; 10 to 10 are the children of ten."""

@@ -18,7 +18,7 @@ def _made_anew(name, groups, index):
     """A generated column cannot be altered."""
     places = [When(state__in=group, then=Value(place)) for place, group in enumerate(groups)]
     done = ("signed", "released", "cancelled")
-    ahead = Case(When(~Q(state__in=done), urgent=True, then=Value(10)), default=Value(0))
+    ahead = Case(When(Q(~Q(state__in=done), urgent=True), then=Value(10)), default=Value(0))
     expression = Case(*places, default=Value(len(groups))) - ahead
     field = GeneratedField(db_persist=True, expression=expression, output_field=SmallIntegerField())
     fields = ["hospital", name, "-submitted_at", "-id"]
