@@ -63,24 +63,33 @@ class ResidualScale(keras.layers.Layer):
 
     With it a residual network trains without batch normalisation (De and Smith 2020, "SkipInit"), which on a CPU
     takes half of each training step.
+
+    left_out: in training the branch is left out of this share of the images, and counts more in the others
+    ("stochastic depth", Huang et al., ECCV 2016).
     """
 
-    def __init__(self, initial: float = 0.2, **kwargs) -> None:
+    def __init__(self, initial: float = 0.2, left_out: float = 0.0, **kwargs) -> None:
         super().__init__(**kwargs)
         self.initial = initial
+        self.left_out = left_out
+        self.seed_generator = keras.random.SeedGenerator() if left_out else None
 
     def build(self, input_shape) -> None:
         start = keras.initializers.Constant(self.initial)
         self.scale = self.add_weight(shape=(input_shape[-1],), initializer=start, name="scale")
 
-    def call(self, features):
-        return features * self.scale
+    def call(self, features, training=False):
+        scaled = features * self.scale
+        if not (training and self.left_out):
+            return scaled
+        by_image = (ops.shape(features)[0], *[1] * (len(features.shape) - 1))
+        return keras.random.dropout(scaled, self.left_out, by_image, seed=self.seed_generator)
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "initial": self.initial}
+        return {**super().get_config(), "initial": self.initial, "left_out": self.left_out}
 
 
 @keras.saving.register_keras_serializable(package="boneage")

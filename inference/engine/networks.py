@@ -57,7 +57,9 @@ def age_network(preset: Preset, views: tuple[str, ...] | None = None) -> keras.M
     images = {view: _image_input(view, stage.branches[view]) for view in views or tuple(stage.branches)}
     male = keras.Input((1,), name="male")
     pooled = [
-        layers.GlobalAveragePooling2D(name=f"{view}_pool")(backbone(stage.branches[view], features_of(view))(image))
+        layers.GlobalAveragePooling2D(name=f"{view}_pool")(
+            backbone(stage.branches[view], features_of(view), stage.stochastic_depth)(image)
+        )
         for view, image in images.items()
     ]
     joined = layers.Concatenate(name="join")([*pooled, male])
@@ -120,10 +122,15 @@ APPLICATIONS = {
 }
 
 
-def backbone(spec: Backbone, name: str) -> keras.Model:
-    """A feature extractor without a head: (B, size, size, 1) -> (B, h, w, C)."""
+def backbone(spec: Backbone, name: str, stochastic_depth: float = 0.0) -> keras.Model:
+    """A feature extractor without a head: (B, size, size, 1) -> (B, h, w, C).
+
+    stochastic_depth: share of the hands that each branch of a residual network is left out of in training.
+    """
     image = _image_input("input", spec)
-    own = {"residual": _residual_features, "plain": _plain_features, "bonet": _bonet_features, "vit": _vit_features}
+    if spec.kind == "residual":
+        return keras.Model(image, _residual_features(image, spec, stochastic_depth), name=name)
+    own = {"plain": _plain_features, "bonet": _bonet_features, "vit": _vit_features}
     if spec.kind in own:
         return keras.Model(image, own[spec.kind](image, spec), name=name)
     # Their constructors want three channels for the published architecture; a radiograph has one.
@@ -160,7 +167,7 @@ def _convolution(features, width: int, kernel: int = 3, strides: int = 1):
     return layers.Conv2D(width, kernel, strides=strides, padding="same", kernel_initializer="he_normal")(features)
 
 
-def _residual_features(image, spec: Backbone):
+def _residual_features(image, spec: Backbone, stochastic_depth: float):
     """A plain residual network without normalisation layers; its map is 2 ** len(widths) times smaller."""
     stem, *stages = spec.widths
     features = layers.ReLU()(_convolution(image, stem, kernel=5, strides=2))
@@ -168,7 +175,7 @@ def _residual_features(image, spec: Backbone):
         for block in range(spec.blocks):
             strides = 2 if block == 0 else 1
             branch = layers.ReLU()(_convolution(features, width, strides=strides))
-            branch = ResidualScale()(_convolution(branch, width))
+            branch = ResidualScale(left_out=stochastic_depth)(_convolution(branch, width))
             if strides == 2:
                 features = _convolution(layers.AveragePooling2D(2)(features), width, kernel=1)
             features = layers.ReLU()(layers.Add()([features, branch]))

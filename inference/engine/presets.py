@@ -87,6 +87,11 @@ class AgeStage:
     loss: Literal["mse", "huber", "mae"] = "mse"
     dense: tuple[int, ...] = (128, 64, 32)
     dropout: float = 0.0
+    stochastic_depth: float = 0.0
+    """In training each residual branch is left out of so many hands (Huang et al., ECCV 2016): without batch
+    normalisation nothing else keeps a long fit from learning the training hands by heart."""
+    erased: bool = False
+    """In training rectangles of some views are blacked out."""
     mirrored: bool = False
     """Read every hand and its mirror image, and take the mean."""
     start_from_attention: bool = False
@@ -223,8 +228,10 @@ _TWO_STAGE_WIDE_HAND = replace(
     age=replace(
         _TWO_STAGE_COMPACT.age,
         branches={**_TWO_STAGE_COMPACT.age.branches, "whole": _TWO_STAGE_WIDE.age.branches["whole"]},
-        fit=replace(_TWO_STAGE_COMPACT.age.fit, epochs=95),
+        fit=replace(_TWO_STAGE_COMPACT.age.fit, epochs=300, batch=128, learning_rate=1e-3),
         loss="mae",
+        stochastic_depth=0.05,
+        erased=True,
     ),
     source="As two_stage_compact, with a wider network on a larger view of the whole hand",
 )

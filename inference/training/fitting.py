@@ -19,6 +19,8 @@ SECONDS_AHEAD = 5.0
 SECONDS_TO_FIRST_CHECKPOINT = 10.0
 CHECKPOINT_SHARE = 0.05
 """How much of the time may go into checkpoints: what an interruption loses is 20 times what one takes."""
+VALIDATION_SHARE = 0.05
+"""How much may go into validation, but for the first and the last: a GPU trains for an epoch in little more time."""
 ENDLESS = 1_000_000
 """Epochs for Keras: the schedule ends the fit."""
 
@@ -98,8 +100,9 @@ class Schedule(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """Prints one line per epoch, with the mean absolute error in months on the validation data, and keeps checkpoints:
-    whenever CHECKPOINT_SHARE of the time allows another, within an epoch too, and at the end, before anything else.
+    """Prints one line per epoch, where VALIDATION_SHARE allows it with the mean absolute error in months on the
+    validation data, and keeps checkpoints: whenever CHECKPOINT_SHARE of the time allows another, within an epoch too,
+    and at the end, before anything else.
     """
 
     def __init__(self, schedule: Schedule, checkpoint: Path, months_error, history: list[dict]) -> None:
@@ -107,6 +110,7 @@ class Progress(keras.callbacks.Callback):
         self.schedule, self.checkpoint, self.months_error, self.history = schedule, checkpoint, months_error, history
         self.saved = time.monotonic()
         self.pause = SECONDS_TO_FIRST_CHECKPOINT
+        self.next_validation = self.saved
 
     def on_train_batch_begin(self, batch, logs=None) -> None:
         if self.schedule.sent > 1 and time.monotonic() - self.saved > self.pause:
@@ -116,20 +120,27 @@ class Progress(keras.callbacks.Callback):
         ended = self.schedule.share >= 1.0
         if ended:
             self.save()  # a deadline of the whole process may not leave time for the validation
-        with averaged(self.model):
-            error = self.months_error(self.model)
         row = {
             "epoch": len(self.history) + 1,
             "minutes": round(self.schedule.seconds / 60, 2),
             "share": round(self.schedule.share, 3),
             "loss": round(float((logs or {})["loss"]), 5),
-            "mae_months": round(error, 2),
         }
+        if ended or time.monotonic() >= self.next_validation:
+            row["mae_months"] = round(self.validate(), 2)
         self.history.append(row)
         print(json.dumps(row), flush=True)
         if ended:
             with replacing(self.checkpoint.with_suffix(".json")) as progress:
                 progress.write_text(json.dumps(self.spent()))
+
+    def validate(self) -> float:
+        started = time.monotonic()
+        with averaged(self.model):
+            error = self.months_error(self.model)
+        ended = time.monotonic()
+        self.next_validation = ended + (ended - started) / VALIDATION_SHARE
+        return error
 
     def spent(self) -> dict:
         told = ("steps", "seconds", "compiling")

@@ -172,6 +172,7 @@ def train_age(
             seed=seed,
             augment=True,
             balance=fit.balance,
+            erased=stage.erased,
             accelerated=accelerated,
         )
         checks = AgeBatches(val, preset, boxes["val"], views, batch=fit.batch, seed=seed, augment=False)
