@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from clinical.accounts.permissions import clinician_required, limited
-from clinical.patients.models import Patient
+from clinical.patients.queries import with_mrn
 from clinical.studies.forms import BulkUploadForm
 from clinical.studies.upload import ARCHIVED, Unplaced, receive
 
@@ -57,7 +57,7 @@ def patient_of(picture, mrn, source, missing=""):
     `missing`: the MRN that the refusal names before all others.
     """
     header_id = ((picture.dicom and picture.dicom.patient_id) or "").strip()
-    by_mrn, by_header = _patient(mrn), _patient(header_id)
+    by_mrn, by_header = with_mrn(mrn), with_mrn(header_id)
     patient = by_mrn or by_header
     if patient is None:
         raise Unplaced(f"No patient with the MRN {missing or header_id or mrn}.", "unmatched")
@@ -69,10 +69,6 @@ def patient_of(picture, mrn, source, missing=""):
     if patient.archived_at:
         raise Unplaced(ARCHIVED)
     return patient
-
-
-def _patient(mrn):
-    return Patient.objects.filter(mrn__iexact=mrn).first() if mrn else None
 
 
 def _date(text):

@@ -228,7 +228,7 @@ _TWO_STAGE_WIDE_HAND = replace(
     age=replace(
         _TWO_STAGE_COMPACT.age,
         branches={**_TWO_STAGE_COMPACT.age.branches, "whole": _TWO_STAGE_WIDE.age.branches["whole"]},
-        fit=replace(_TWO_STAGE_COMPACT.age.fit, epochs=300, batch=128, learning_rate=1e-3),
+        fit=replace(_TWO_STAGE_COMPACT.age.fit, epochs=174, batch=128, learning_rate=1e-3),
         loss="mae",
         stochastic_depth=0.05,
         erased=True,

@@ -166,6 +166,15 @@ def test_an_archived_patient_takes_no_radiograph(as_user, tess, patient, bulk):
     assert not Radiograph.objects.exists()
 
 
+def test_an_anonymised_record_is_nobodys(as_user, tess, patient, bulk):
+    patient.anonymised_at = patient.archived_at = timezone.now()
+    patient.save()
+    as_user(tess)
+    response = bulk(("A-1.png", picture()))
+    assert statuses(response) == ["unmatched"]
+    assert "No patient with the MRN A-1" in response.content.decode()
+
+
 def test_each_file_has_its_own_answer(as_user, tess, hospital, patient, bulk):
     other = PatientFactory(hospital=hospital, mrn="B-2", family_name="Roe")
     as_user(tess)

@@ -61,6 +61,18 @@ def test_residual_scale_starts_small_and_multiplies_each_channel():
     np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(features))[0, 0, 0], [1, 2, 3])
 
 
+def test_a_residual_branch_is_left_out_of_whole_images_in_training_alone():
+    keras.utils.set_random_seed(4)
+    layer = ResidualScale(initial=0.5, left_out=0.25)
+    features = np.ones((4000, 2, 2, 3), np.float32)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(features, training=False)), 0.5 * features)
+    trained = keras.ops.convert_to_numpy(layer(features, training=True))
+    first = trained[:, 0, 0, 0]
+    np.testing.assert_array_equal(trained, np.broadcast_to(first[:, None, None, None], trained.shape))
+    np.testing.assert_allclose(np.unique(first), [0, 0.5 / 0.75], rtol=1e-6)
+    assert (first == 0).mean() == pytest.approx(0.25, abs=0.03)  # standard error 0.007
+
+
 def test_heat_map_sums_magnitudes_over_channels():
     features = np.array([[[[1.0, -2.0]], [[0.0, 0.5]]]], np.float32)
     np.testing.assert_allclose(HeatMap()(features), [[[3.0], [0.5]]])

@@ -49,6 +49,17 @@ def test_each_epoch_sees_every_radiograph_in_another_order(drawn, tiny):
     np.testing.assert_allclose(np.sort(second), np.sort(first))
 
 
+def test_rectangles_of_regions_are_blacked_out_where_it_is_asked_for(drawn, tiny, boxes):
+    rng = np.random.default_rng(2)
+    noise = Dataset(drawn.labels, [rng.integers(0, 256, (96, 96)).astype(np.uint8) for _ in drawn.labels])
+    options = {"batch": len(noise), "seed": 1, "augment": True}
+    for erased in (False, True):
+        inputs, _ = AgeBatches(noise, tiny, boxes, VIEWS, erased=erased, **options)[0]
+        black = np.array([(inputs[name] == -1).mean(axis=(1, 2, 3)) for name in VIEWS])
+        # The smallest rectangle that is whole is a twenty-fifth of its view.
+        assert ((black > 0.03).mean() > 0.1) == erased, black
+
+
 def test_balance_draws_rare_ages_more_often_but_not_as_often_as_common_ones():
     ages = np.repeat(np.array([30.0, 130.0, 210.0], np.float32), [10, 1000, 20])
     shares = drawing_shares(ages, balance=0.5)

@@ -201,6 +201,21 @@ def test_the_end_of_a_fit_is_kept_before_it_is_validated(tmp_path):
     assert int(keras.saving.load_model(checkpoint).optimizer.iterations) == 8
 
 
+def test_validation_takes_its_share_of_the_time_and_comes_at_the_end(tmp_path, clock):
+    class Slow(Line):
+        def on_epoch_end(self):
+            clock.now += 2
+
+    def slowly(model):
+        clock.now += 1
+        return error(model)
+
+    fitted(tmp_path / "line.keras", epochs=26, months_error=slowly, batches=Slow())
+    history = state_of(tmp_path / "line.keras")["history"]
+    assert [row["epoch"] for row in history] == list(range(1, 27))
+    assert [row["epoch"] for row in history if "mae_months" in row] == [1, 11, 21, 26]
+
+
 def test_the_average_of_the_weights_is_validated_and_kept_and_the_fit_goes_on_from_the_latest(tmp_path):
     seen = []
 
