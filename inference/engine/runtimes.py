@@ -75,6 +75,21 @@ class QuantizedRuntime(OnnxRuntime):
         super().__init__(folder, preset, QUANTIZED_AGE if (folder / QUANTIZED_AGE).exists() else "age.onnx")
 
 
+def predicted(network, inputs):
+    """What a Keras network says of a batch, as arrays of NumPy.
+
+    JAX compiles a network anew for every number of rows: there batches are filled up to a power of two.
+    """
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return network.predict_on_batch(inputs)
+    rows = len(keras.tree.flatten(inputs)[0])
+    missing = (1 << (rows - 1).bit_length()) - rows
+    filled = keras.tree.map_structure(lambda values: np.concatenate([values, values[:1].repeat(missing, 0)]), inputs)
+    return keras.tree.map_structure(lambda values: np.asarray(values)[:rows], network.predict_on_batch(filled))
+
+
 class KerasRuntime:
     """The same networks in Keras, from attention.npz and age.npz, on the backend of KERAS_BACKEND."""
 
@@ -90,11 +105,11 @@ class KerasRuntime:
 
     def attention(self, images: np.ndarray) -> dict[str, np.ndarray]:
         with self._lock:
-            return self._attention.predict_on_batch(images)
+            return predicted(self._attention, images)
 
     def age(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         with self._lock:
-            return self.age_network.predict_on_batch(inputs)
+            return predicted(self.age_network, inputs)
 
 
 class OnnxNetwork:
@@ -111,7 +126,7 @@ class OnnxNetwork:
 
 
 class KerasNetwork:
-    """The network of a preset that reads the whole hand, in Keras."""
+    """The network of a preset that reads the whole hand, in Keras, on the backend of KERAS_BACKEND."""
 
     def __init__(self, preset: WholeHand, weights: Path) -> None:
         import keras
@@ -125,7 +140,7 @@ class KerasNetwork:
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         with self._lock:
-            return self._network.predict_on_batch(inputs)
+            return predicted(self._network, inputs)
 
 
 RUNTIMES: dict[str, type[OnnxRuntime] | type[KerasRuntime]] = {

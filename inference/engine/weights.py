@@ -70,7 +70,7 @@ def kind(folder: Path) -> Kind:
         return "external"
     if _members(folder):
         return "ensemble"
-    return "two_stage" if (folder / "attention.onnx").exists() else "whole_hand"
+    return "two_stage" if any(folder.glob("attention.*")) else "whole_hand"
 
 
 def read_card(folder: Path) -> dict:

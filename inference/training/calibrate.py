@@ -27,7 +27,7 @@ from inference.engine.model import BATCH, BoneAgeModel, Reading
 from inference.engine.orientation import orientation
 from inference.engine.preprocessing import PREPROCESSING, network_input, normalise_contrast, view, working_image
 from inference.engine.presets import Preset, WholeHand
-from inference.engine.runtimes import OnnxRuntime, Runtime
+from inference.engine.runtimes import RUNTIMES, Runtime
 from inference.engine.two_stage import TwoStageModel
 from inference.engine.weights import read_card, serving_files
 from inference.engine.whole_hand import WholeHandModel
@@ -203,17 +203,21 @@ def require_enough(train: Dataset | None, val: Dataset) -> None:
             )
 
 
-def calibrate(preset: Preset | WholeHand, folder: Path, train: Dataset | None, val: Dataset) -> dict:
+def calibrate(
+    preset: Preset | WholeHand, folder: Path, train: Dataset | None, val: Dataset, on: str = "onnx"
+) -> dict:
     """Fits interval and gate for the networks of a weights folder: writes hands.npz, gives its part of the card.
+
+    on: the runtime that reads the radiographs.
 
     A model without an attention network has no gate; with `train` None the gate in the folder stays.
     """
     unfitted = Interval([], FLOOR_MONTHS, [], [])
     model: BoneAgeModel
     if isinstance(preset, WholeHand):
-        model = WholeHandModel.from_folder(preset, {"version": "", "interval": asdict(unfitted)}, folder, "onnx")
+        model = WholeHandModel.from_folder(preset, {"version": "", "interval": asdict(unfitted)}, folder, on)
     else:
-        runtime = OnnxRuntime(folder, preset)
+        runtime = RUNTIMES[on](folder, preset)
         if train is None:
             hands = Hands.load(folder / "hands.npz")
         else:

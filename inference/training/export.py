@@ -1,10 +1,12 @@
 """Turns a finished run into the weights folder that the engine loads.
 
-    python -m inference.training.export --preset NAME --run DIR --data DIR --out DIR
+    python -m inference.training.export --preset NAME --run DIR --data DIR --out DIR [--without-onnx]
 
 Both networks in half precision, for ONNX Runtime and for Keras; the gate against images of no hand; the interval;
 the model card; the 8-bit copy where it is as good. --data is the training data: the gate and the interval are fitted
 on it.
+Keras writes ONNX with TensorFlow alone. Where a GPU node has another backend, --without-onnx leaves the ONNX files and
+the 8-bit copy out: `evaluate --runtime tensorflow` measures such a model there, in Keras on that backend.
 An ensemble, which has no run, is exported by copying its members, exported before, into one folder.
 """
 
@@ -45,12 +47,15 @@ def networks(preset: Preset | WholeHand) -> dict[str, Callable[..., keras.Model]
     return {"attention": attention_network, "age": age_network}
 
 
-def export_networks(preset: Preset | WholeHand, run: Path, out: Path) -> None:
+def export_networks(preset: Preset | WholeHand, run: Path, out: Path, with_onnx: bool = True) -> None:
     """Each network as .npz (Keras) and .onnx, from the checkpoints of the run."""
     out.mkdir(parents=True, exist_ok=True)
     for name, build in networks(preset).items():
         # In half precision already, so that both runtimes hold the very same numbers.
         shutil.copy2(run / f"{name}.npz", out)
+        (out / f"{name}.onnx").unlink(missing_ok=True)  # it may be another run's
+        if not with_onnx:
+            continue
         network = build(preset)
         network.set_weights(load_arrays(out / f"{name}.npz"))
         export_onnx(network, out / f"{name}.onnx")
@@ -123,6 +128,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--without-int8", action="store_true", help="leave the 8-bit copy to inference.training.quantize"
     )
+    parser.add_argument(
+        "--without-onnx", action="store_true", help="for a machine without TensorFlow: the weights in Keras alone"
+    )
     options = parser.parse_args(arguments)
     asked = presets.preset(options.preset)
     if isinstance(asked, Ensemble):
@@ -143,11 +151,11 @@ def main(arguments: list[str] | None = None) -> None:
     # What is there already may be another run's.
     for kept in (QUANTIZED_AGE, "card.json"):
         (out / kept).unlink(missing_ok=True)
-    export_networks(chosen, options.run, out)
-    card = calibrate.calibrate(chosen, out, train, val)
+    export_networks(chosen, options.run, out, not options.without_onnx)
+    card = calibrate.calibrate(chosen, out, train, val, "tensorflow" if options.without_onnx else "onnx")
     card |= {"training": training_record(options.run, chosen), "not_for": NOT_FOR}
     write_card(out, card)
-    if isinstance(chosen, Preset) and not options.without_int8:
+    if isinstance(chosen, Preset) and not (options.without_int8 or options.without_onnx):
         card["int8"] = quantize.quantize(chosen, out, train, val)
         card["version"] = calibrate.version(out, card["interval"])
         write_card(out, card)

@@ -87,6 +87,27 @@ def test_from_radiographs_to_a_row_of_the_table(systems, radiographs, tmp_path, 
     assert model.explain(sample.images[0], "F", "gradcam").map.max() == pytest.approx(1)
 
 
+def test_where_tensorflow_is_not_a_model_is_exported_and_measured_in_keras_alone(
+    systems, radiographs, tmp_path, monkeypatch, eagerly
+):
+    weights, by_keras = tmp_path / "weights", tmp_path / "keras"
+    run(train, "--preset", "by_sex", "--data", radiographs, "--run", tmp_path / "run")
+    exported = ("--preset", "by_sex", "--data", radiographs, "--run", tmp_path / "run", "--out")
+    run(export, *exported, weights)
+    by_onnx = json.loads((weights / "by_sex" / "card.json").read_text())
+    run(export, *exported, weights, "--without-onnx")  # over what is there
+    assert {path.name for path in (weights / "by_sex").iterdir()} == {
+        *("age_F.npz", "age_M.npz", "card.json", "MODEL_CARD.md")
+    }
+    alone = json.loads((weights / "by_sex" / "card.json").read_text())
+    assert alone["validation"]["mae_months"] == pytest.approx(by_onnx["validation"]["mae_months"], abs=0.1)
+    assert alone["version"] != by_onnx["version"]
+    monkeypatch.setenv("BONEAGE_WEIGHTS", str(weights))
+    measured = ("--model", "by_sex", "--data", radiographs, "--phantoms", 0, "--non-hands", 0, "--robustness", 2)
+    run(evaluate, *measured, "--runtime", "tensorflow", "--out", by_keras)
+    assert json.loads((by_keras / "metrics.json").read_text())["n"] == 16
+
+
 def test_part_of_a_training_is_said_with_its_epochs():
     fits = {"age_F": {"epochs": 2, "minutes": 1}, "age_M": {"epochs": 1, "minutes": 1}}
     kept = {"evaluation": {}, "training": {"fits": fits}}
