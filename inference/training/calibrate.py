@@ -43,6 +43,9 @@ KNOTS = tuple(map(float, range(12, 217, 12)))
 """True bone ages, in months, at which the interval's quantiles are fitted."""
 NEARBY_MONTHS = 12.0
 """Standard deviation of the Gaussian that says how much a hand of one age tells of another age."""
+FOLDS = 10
+"""Quantiles always hold on the hands that they were fitted on: what makes them hold on others is found in so many parts,
+each judged by quantiles of the rest."""
 FEWEST = 100
 """Radiographs that gate and interval are fitted on, and that they are checked on: of fewer, not even five lie beyond
 either end of an interval that holds nine in ten."""
@@ -149,23 +152,33 @@ def fit_difficulty(read: np.ndarray, ages: np.ndarray) -> list[float]:
 
 def fit_interval(read: np.ndarray, ages: np.ndarray) -> Interval:
     """Of `signals` and (N,) true ages: the quantiles of error / difficulty at each age, those of the hands about that
-    old, and what makes them hold in each band of ages.
+    old, and what makes them hold in each band of ages, by hands that had no part in the quantiles.
     """
+    folds = np.arange(len(ages)) % FOLDS
+    oddness = np.empty(len(ages))
+    for fold in range(FOLDS):
+        held_out = folds == fold
+        others = _smooth_interval(read[:, ~held_out], ages[~held_out])
+        scores = (read[0] - ages)[held_out] / others.difficulty(*read[:, held_out])
+        oddness[held_out] = others.oddness(scores, ages[held_out])
+    starts = [0, *metrics.filled_band_starts(ages)[1:]]
+    bands = np.searchsorted(starts, ages, side="right") - 1
+    factors = [_conformal_quantile(oddness[bands == band]) for band in range(len(starts))]
+    return replace(_smooth_interval(read, ages), band_starts=starts, band_factors=factors)
+
+
+def _smooth_interval(read: np.ndarray, ages: np.ndarray) -> Interval:
+    """The quantiles alone."""
     unit = Interval(fit_difficulty(read, ages), FLOOR_MONTHS, [], [])
     scores = (read[0] - ages) / unit.difficulty(*read)
     knots = np.array(KNOTS)[:, np.newaxis]
     nearness = np.exp(-0.5 * ((np.clip(ages, knots.min(), knots.max()) - knots) / NEARBY_MONTHS) ** 2)
-    smooth = replace(
+    return replace(
         unit,
         low=[-_upper_quantile(-scores, weights) for weights in nearness],
         high=[_upper_quantile(scores, weights) for weights in nearness],
         knots=KNOTS,
     )
-    oddness = smooth.oddness(scores, ages)
-    starts = [0, *metrics.filled_band_starts(ages)[1:]]
-    bands = np.searchsorted(starts, ages, side="right") - 1
-    factors = [_conformal_quantile(oddness[bands == band]) for band in range(len(starts))]
-    return replace(smooth, band_starts=starts, band_factors=factors)
 
 
 def _upper_quantile(scores: np.ndarray, weights: np.ndarray) -> float:
