@@ -44,8 +44,8 @@ KNOTS = tuple(map(float, range(12, 217, 12)))
 NEARBY_MONTHS = 12.0
 """Standard deviation of the Gaussian that says how much a hand of one age tells of another age."""
 FOLDS = 10
-"""Quantiles always hold on the hands that they were fitted on: what makes them hold on others is found in so many parts,
-each judged by quantiles of the rest."""
+"""Quantiles hold on the hands that they were fitted on: what makes them hold on others is found in so many parts, each
+judged by quantiles of the rest."""
 FEWEST = 100
 """Radiographs that gate and interval are fitted on, and that they are checked on: of fewer, not even five lie beyond
 either end of an interval that holds nine in ten."""
@@ -216,9 +216,7 @@ def require_enough(train: Dataset | None, val: Dataset) -> None:
             )
 
 
-def calibrate(
-    preset: Preset | WholeHand, folder: Path, train: Dataset | None, val: Dataset, on: str = "onnx"
-) -> dict:
+def calibrate(preset: Preset | WholeHand, folder: Path, train: Dataset | None, val: Dataset, on: str = "onnx") -> dict:
     """Fits interval and gate for the networks of a weights folder: writes hands.npz, gives its part of the card.
 
     on: the runtime that reads the radiographs.
