@@ -88,8 +88,8 @@ class AgeStage:
     dense: tuple[int, ...] = (128, 64, 32)
     dropout: float = 0.0
     stochastic_depth: float = 0.0
-    """In training each residual branch is left out of so many hands (Huang et al., ECCV 2016): without batch
-    normalisation nothing else keeps a long fit from learning the training hands by heart."""
+    """Share of the hands that each residual branch is left out of in training (Huang et al., ECCV 2016), so that a
+    long fit does not learn them by heart."""
     erased: bool = False
     """In training rectangles of some views are blacked out."""
     mirrored: bool = False
