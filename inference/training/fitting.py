@@ -20,7 +20,7 @@ SECONDS_TO_FIRST_CHECKPOINT = 10.0
 CHECKPOINT_SHARE = 0.05
 """How much of the time may go into checkpoints: what an interruption loses is 20 times what one takes."""
 VALIDATION_SHARE = 0.05
-"""How much may go into validation, but for the first and the last: a GPU trains for an epoch in little more time."""
+"""How much may go into validation, but for the first two and the last: a GPU trains an epoch in little more time."""
 ENDLESS = 1_000_000
 """Epochs for Keras: the schedule ends the fit."""
 
@@ -111,6 +111,7 @@ class Progress(keras.callbacks.Callback):
         self.saved = time.monotonic()
         self.pause = SECONDS_TO_FIRST_CHECKPOINT
         self.next_validation = self.saved
+        self.validated = False
 
     def on_train_batch_begin(self, batch, logs=None) -> None:
         if self.schedule.sent > 1 and time.monotonic() - self.saved > self.pause:
@@ -138,8 +139,10 @@ class Progress(keras.callbacks.Callback):
         started = time.monotonic()
         with averaged(self.model):
             error = self.months_error(self.model)
-        ended = time.monotonic()
-        self.next_validation = ended + (ended - started) / VALIDATION_SHARE
+        if self.validated:  # the first compiles it, which says nothing of the next
+            ended = time.monotonic()
+            self.next_validation = ended + (ended - started) / VALIDATION_SHARE
+        self.validated = True
         return error
 
     def spent(self) -> dict:
