@@ -5,6 +5,9 @@ network, and for every view that an age network reads, `features_of(view)`: "car
 "whole_branch", the only one of a network that reads the whole hand. Grad-CAM needs no more.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import keras
 from keras import layers
 
@@ -128,9 +131,12 @@ def backbone(spec: Backbone, name: str, stochastic_depth: float = 0.0) -> keras.
     stochastic_depth: share of the hands that each branch of a residual network is left out of in training.
     """
     image = _image_input("input", spec)
-    if spec.kind == "residual":
-        return keras.Model(image, _residual_features(image, spec, stochastic_depth), name=name)
-    own = {"plain": _plain_features, "bonet": _bonet_features, "vit": _vit_features}
+    own: dict[str, Callable] = {
+        "residual": partial(_residual_features, stochastic_depth=stochastic_depth),
+        "plain": _plain_features,
+        "bonet": _bonet_features,
+        "vit": _vit_features,
+    }
     if spec.kind in own:
         return keras.Model(image, own[spec.kind](image, spec), name=name)
     # Their constructors want three channels for the published architecture; a radiograph has one.
