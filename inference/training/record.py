@@ -115,7 +115,8 @@ def add_to_record(run: Path, preset: Preset | WholeHand, options: argparse.Names
     if options.start:
         kept["started_from"] = [origin(name) for name in options.start]
     kept["commit"] = commit()
-    kept["machine"] = f"{machine()}, Keras on {keras.backend.backend()}"
+    shared = f" shared with {options.beside} other trainings" if options.beside else ""
+    kept["machine"] = f"{machine()}{shared}, Keras on {keras.backend.backend()}"
     kept |= read
     with replacing(run / "record.json") as written:
         written.write_text(json.dumps(kept, indent=1) + "\n")

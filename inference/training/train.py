@@ -279,6 +279,9 @@ def main(arguments: list[str] | None = None) -> None:
         "--frozen", nargs="+", metavar="VIEW", help="branches of stage 2 that keep what they start from"
     )
     parser.add_argument("--learning-rate", type=float, help="highest rate of stage 2; default: the preset's")
+    parser.add_argument(
+        "--beside", type=int, default=0, metavar="N", help="so many other trainings share the machine, for the record"
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     require_data(parser, options.data)

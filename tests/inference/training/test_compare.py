@@ -1,4 +1,5 @@
 import json
+from importlib import import_module
 
 import numpy as np
 import onnx
@@ -7,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from inference.engine import BoneAgeModel, presets
 from inference.engine.presets import Backbone, Ensemble, Fit, WholeHand
-from inference.training import calibrate, card, compare, costs, evaluate, export, train
+from inference.training import calibrate, compare, costs, evaluate, export, systems, train
 from inference.training.robustness import COPIES
 
 PLAIN = Backbone("plain", 32, (4, 8))
@@ -17,7 +18,7 @@ BY_SEX = WholeHand(
 
 
 @pytest.fixture
-def systems(monkeypatch):
+def few_systems(monkeypatch):
     """Two presets that train in a moment, one of which never is, and an ensemble."""
     known = [
         BY_SEX,
@@ -39,7 +40,14 @@ def run(command, *arguments):
     command.main([str(argument) for argument in arguments])
 
 
-def test_from_radiographs_to_a_row_of_the_table(systems, radiographs, tmp_path, monkeypatch, capsys):
+def in_this_process(step, name, at_once):
+    """A step of `systems` where its presets are known."""
+    command, *arguments = step
+    import_module(f"inference.training.{command}").main(arguments)
+    return 0
+
+
+def test_from_radiographs_to_a_row_of_the_table(few_systems, radiographs, tmp_path, monkeypatch, capsys):
     """A network for each sex, by the same commands as any model: trained, exported, evaluated, compared."""
     weights, docs, networks = tmp_path / "weights", tmp_path / "docs", tmp_path / "networks"
     monkeypatch.setenv("BONEAGE_WEIGHTS", str(weights))
@@ -53,14 +61,13 @@ def test_from_radiographs_to_a_row_of_the_table(systems, radiographs, tmp_path, 
     assert before[0]["cost"]["parameters"] > before[1]["cost"]["parameters"]  # two networks
     assert before[2]["cost"]["parameters"] == before[0]["cost"]["parameters"] + before[1]["cost"]["parameters"]
 
-    run(train, "--preset", "by_sex", "--data", radiographs, "--run", tmp_path / "run")
-    run(export, "--preset", "by_sex", "--data", radiographs, "--run", tmp_path / "run", "--out", weights)
-    evaluated = tmp_path / "evaluation"
-    run(evaluate, "--model", "by_sex", "--data", radiographs, "--out", evaluated, "--phantoms", 2, "--non-hands", 0)
-    run(card, "--weights", weights / "by_sex", "--evaluation", f"validation={evaluated}")
+    monkeypatch.setattr(systems, "run_step", in_this_process)
+    folders = ("--data", radiographs, "--runs", tmp_path / "runs", "--weights", weights)
+    run(systems, "by_sex", *folders)
+    assert "Measured: by_sex." in capsys.readouterr().out
     run(compare, "--docs", docs, "--networks", networks)
     [trained, never, _] = json.loads((docs / "comparison.json").read_text())["systems"]
-    measured = json.loads((evaluated / "metrics.json").read_text())
+    measured = json.loads((tmp_path / "runs" / "by_sex" / "validation" / "metrics.json").read_text())
     assert trained["status"] == "trained"
     assert trained["evaluation"]["mae_months"] == measured["mae_months"]
     assert trained["training"]["fits"]["age_F"]["epochs"] == 2
@@ -88,7 +95,7 @@ def test_from_radiographs_to_a_row_of_the_table(systems, radiographs, tmp_path, 
 
 
 def test_where_tensorflow_is_not_a_model_is_exported_and_measured_in_keras_alone(
-    systems, radiographs, tmp_path, monkeypatch, eagerly
+    few_systems, radiographs, tmp_path, monkeypatch, eagerly
 ):
     weights, by_keras = tmp_path / "weights", tmp_path / "keras"
     run(train, "--preset", "by_sex", "--data", radiographs, "--run", tmp_path / "run")
@@ -193,7 +200,7 @@ def test_every_figure_of_the_documented_table_is_of_a_preset_and_from_a_card():
     ],
 )
 def test_a_wrong_input_is_told_before_anything_is_measured_or_written(
-    systems, tmp_path, monkeypatch, capsys, arguments, told
+    few_systems, tmp_path, monkeypatch, capsys, arguments, told
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compare, "measure", lambda *of: pytest.fail("measured"))
@@ -206,7 +213,7 @@ def test_a_wrong_input_is_told_before_anything_is_measured_or_written(
     assert not (tmp_path / "docs").exists()
 
 
-def test_a_table_that_cannot_be_made_leaves_the_one_before(systems, tmp_path, monkeypatch):
+def test_a_table_that_cannot_be_made_leaves_the_one_before(few_systems, tmp_path, monkeypatch):
     (tmp_path / "comparison.md").write_text("before")
     (tmp_path / "metrics.json").write_text(json.dumps({"model": "both 1", "n": 1}))
     with pytest.raises(KeyError):
