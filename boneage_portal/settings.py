@@ -299,7 +299,9 @@ CELERY_BEAT_SCHEDULE = {
             env.int("SWEEP_SECONDS", 60),
             [
                 "clinical.notices.tasks.mail_all_due",
-                "clinical.patients.tasks.keep_up",
+                "clinical.patients.tasks.carry_out_erasures",
+                "clinical.patients.tasks.end_with_childhood",
+                "clinical.patients.tasks.keep_up_copies",
                 "clinical.studies.tasks.compare_due",
                 "clinical.studies.tasks.judge_due",
                 "inference.tasks.requeue_due",

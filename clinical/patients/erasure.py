@@ -4,7 +4,9 @@ What the record of access says of the patient stays: keys, people, times and ver
 and of the storage have their own time, which the hospital sets.
 """
 
+import logging
 import secrets
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
@@ -27,6 +29,8 @@ from clinical.stored import lying_in
 from clinical.studies.display import png_name
 from clinical.studies.models import OcclusionMap, Radiograph, Review, State, Study
 from inference.models import PENDING, Analysis, ShadowAnalysis
+
+logger = logging.getLogger(__name__)
 
 # For the floors above: sent inside the transaction with `patient`, `mode` (an ErasureMode) and `files`, a list to which
 # they add the names of what the private storage is to let go; the other with `files` and `studies` of other patients,
@@ -94,15 +98,29 @@ def cancel(erasure, actor=None, detail=""):
 
 
 def carry_out_due():
-    """Carry out what is due, and delete the files of what was. Returns the number of patients."""
+    """Carry out what is due, and delete the files of what was. Returns the number of patients.
+
+    One that fails is tried again with the next call, and keeps none of the others waiting.
+    """
     number = 0
     for key in Erasure.objects.scheduled().filter(due_at__lte=timezone.now()).values_list("pk", flat=True):
-        number += carry_out(key)
+        with _going_on(key):
+            number += carry_out(key)
     for erasure in Erasure.objects.filter(done_at__isnull=False).exclude(files=[]):
-        for name in [*erasure.files, *_beside(erasure.files)]:
-            storages["private"].delete(name)
-        Erasure.objects.filter(pk=erasure.pk).update(files=[])
+        with _going_on(erasure.pk):
+            for name in [*erasure.files, *_beside(erasure.files)]:
+                storages["private"].delete(name)
+            Erasure.objects.filter(pk=erasure.pk).update(files=[])
     return number
+
+
+@contextmanager
+def _going_on(key):
+    try:
+        yield
+    except Exception as error:
+        # Without the error's own words, which may quote the record.
+        logger.error("Erasure %s: %s", key, type(error).__name__)
 
 
 def _beside(names):

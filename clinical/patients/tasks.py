@@ -27,14 +27,24 @@ def make_export(*, export_id):
 
 
 @tenant_task
-def keep_up():
-    """Every minute: carry out erasures, end parents' access to those who have come of age, remove copies whose time is
-    over, send lost ones again.
-    """
+def carry_out_erasures():
+    """Every minute: see `erasure.carry_out_due`."""
     with every_hospital():
         if number := erasure.carry_out_due():
             logger.info("Erased or anonymised %s patients", number)
+
+
+@tenant_task
+def end_with_childhood():
+    """Every minute: see `families.end_with_childhood`."""
+    with every_hospital():
         if number := families.end_with_childhood():
             logger.info("Ended the access of %s parents and guardians", number)
-        copies.expire()
+
+
+@tenant_task
+def keep_up_copies():
+    """Every minute: send lost copies again, remove those whose time is over."""
+    with every_hospital():
         copies.deliver_due()
+        copies.expire()

@@ -167,7 +167,7 @@ def test_from_the_first_upload_to_the_end(visit, tess, alice, ada, mother, log, 
     erase = {"mode": "erase", "reason": "Asked for.", "confirmation": f"{SECRET}-7", "override": "A court said so."}
     visit(ada, "post", f"{home}privacy/erase/", erase)
     Erasure.objects.update(due_at=timezone.now())
-    patient_tasks.keep_up()
+    patient_tasks.carry_out_erasures()
     audit_tasks.seal_due()
     assert not Patient.objects.filter(pk=patient.pk).exists()
 

@@ -41,7 +41,7 @@ def test_on_the_birthday_the_access_of_parents_and_guardians_of_the_child_ends(p
     on(date(2032, 3, 8))
     assert families.end_with_childhood() == 0
     on(date(2032, 3, 9))
-    tasks.keep_up()
+    tasks.end_with_childhood()
     assert {row.relation for row in patient.guardianships.all()} == {"self", "of_adult"}
     assert Guardianship.objects.filter(pk=younger.pk).exists()
     events = AccessEvent.objects.filter(verb="revoke access", patient_key=str(patient.pk))

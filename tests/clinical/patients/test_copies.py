@@ -184,7 +184,7 @@ def test_a_copy_goes_when_its_time_is_over(as_user, ada, patient, settings):
     name = asked.file
     PatientExport.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert as_user(ada).get(f"/patients/exports/{asked.pk}/download/").status_code == 404
-    tasks.keep_up()
+    tasks.keep_up_copies()
     assert not storages["private"].exists(name)
     assert "Its time is over" in as_user(ada).get(f"/patients/{patient.pk}/privacy/").content.decode()
 
@@ -221,7 +221,7 @@ def test_with_a_copy_goes_what_a_lost_worker_left_of_it(patient, ada):
     copies.fail(asked.pk, "The worker was lost each time.")  # which another has made meanwhile
     assert len(lying_in(asked)) == 2
     PatientExport.objects.update(expires_at=timezone.now())
-    tasks.keep_up()
+    tasks.keep_up_copies()
     assert lying_in(asked) == []
 
 
@@ -230,15 +230,15 @@ def test_a_copy_that_no_worker_has_heard_of_is_sent_again_and_in_the_end_given_u
 ):
     asked = copies.ask(patient, ada)
     with django_capture_on_commit_callbacks(execute=True):
-        tasks.keep_up()
+        tasks.keep_up_copies()
     assert delivered == []
     PatientExport.objects.update(delivered_at=timezone.now() - timedelta(hours=1))
     with django_capture_on_commit_callbacks(execute=True):
-        tasks.keep_up()
+        tasks.keep_up_copies()
     assert delivered == [{"export_id": str(asked.pk), "hospital_id": patient.hospital_id}]
     long_ago = timezone.now() - timedelta(hours=1)
     PatientExport.objects.update(delivered_at=long_ago, started_at=long_ago, attempt=3)
-    tasks.keep_up()
+    tasks.keep_up_copies()
     asked.refresh_from_db()
     assert asked.state == "failed"
 
@@ -252,7 +252,7 @@ def test_a_long_queue_costs_one_message_a_sweep_and_an_emptied_broker_two_sweeps
     def sweep():
         delivered.clear()
         with django_capture_on_commit_callbacks(execute=True):
-            tasks.keep_up()
+            tasks.keep_up_copies()
         return {message["export_id"] for message in delivered}
 
     *earlier, last = [str(asked.pk) for asked in asked_for]

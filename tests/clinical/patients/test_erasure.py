@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 from django.core.files.storage import storages
+from django.db import IntegrityError
 from django.utils import timezone
 
 from clinical.audit import chain
@@ -159,7 +160,7 @@ def test_what_is_left_of_an_anonymised_record_can_be_erased(as_user, ada, xanthi
     assert as_user(ada).post(f"{path}erase/", filled | {"mode": "anonymise"}).status_code == 422
     assert as_user(ada).post(f"{path}erase/", filled | {"mode": "erase"}).status_code == 302
     Erasure.objects.update(due_at=timezone.now())
-    tasks.keep_up()
+    tasks.carry_out_erasures()
     assert not Patient.objects.filter(pk=patient.pk).exists()
     for model in (Study, Analysis, Radiograph, Review, Report):
         assert not model.objects.exists()
@@ -187,7 +188,7 @@ def test_it_waits_and_can_be_cancelled(ask, as_user, ada, patient):
     for _ in range(2):
         assert as_user(ada).post(f"/patients/erasures/{scheduled.pk}/cancel/").status_code == 302
     Erasure.objects.update(due_at=timezone.now())
-    tasks.keep_up()
+    tasks.carry_out_erasures()
     assert Patient.objects.filter(pk=patient.pk).exists()
     verbs = AccessEvent.objects.filter(actor=ada).order_by("pk").values_list("verb", flat=True)
     assert [verb for verb in verbs if "erasure" in verb] == ["schedule erasure", "cancel erasure"]
@@ -264,7 +265,7 @@ def test_a_report_signed_in_the_meantime_keeps_the_record(ask, patient, override
     assert ask(override=override).status_code == 302
     signed(patient, timezone.now())
     Erasure.objects.update(due_at=timezone.now())
-    tasks.keep_up()
+    tasks.carry_out_erasures()
     scheduled = Erasure.objects.get()
     assert (scheduled.done_at, scheduled.cancelled_by) == (None, None)
     assert scheduled.cancelled_at is not None
@@ -275,21 +276,49 @@ def test_a_radiograph_that_a_worker_has_is_waited_for(ask, patient):
     study = StudyFactory(patient=patient, state="analysing")
     ask()
     Erasure.objects.update(due_at=timezone.now())
-    tasks.keep_up()
+    tasks.carry_out_erasures()
     assert Patient.objects.filter(pk=patient.pk).exists()
     Study.objects.filter(pk=study.pk).update(state="failed")
-    tasks.keep_up()
+    tasks.carry_out_erasures()
     assert not Patient.objects.filter(pk=patient.pk).exists()
 
 
-def test_files_that_could_not_be_deleted_are_deleted_later(ask, patient, monkeypatch):
-    StudyFactory(patient=patient, state="failed", radiograph__file=PICTURE)
+def test_files_that_could_not_be_deleted_are_deleted_later(ask, patient, hospital, monkeypatch):
+    study = StudyFactory(patient=patient, state="failed", radiograph__file=PICTURE)
+    other = StudyFactory(patient__hospital=hospital, state="failed", radiograph__file=b"another")
     ask()
+    ErasureFactory(patient=other.patient, mode="erase", due_at=timezone.now())
     Erasure.objects.update(due_at=timezone.now())
+    storage = storages["private"]
+    deleted = storage.delete
+
+    def delete(name):
+        if name == study.radiograph.name:
+            raise OSError("full")
+        deleted(name)
+
     with monkeypatch.context() as patched:
-        patched.setattr(type(storages["private"]), "delete", lambda *args: (_ for _ in ()).throw(OSError("full")))
-        with pytest.raises(OSError, match="full"):
-            tasks.keep_up()
-    assert len(files()) == 1
-    tasks.keep_up()
+        patched.setattr(storage, "delete", delete)
+        tasks.carry_out_erasures()
+    assert files() == [study.radiograph.name]
+    tasks.carry_out_erasures()
     assert files() == []
+
+
+def test_one_that_fails_keeps_none_of_the_others_waiting(ask, patient, hospital, monkeypatch):
+    ask()
+    ErasureFactory(patient__hospital=hospital, mode="erase", due_at=timezone.now())
+    Erasure.objects.update(due_at=timezone.now())
+    erase = erasure._erase
+
+    def refuse(other, analyses):
+        if other == patient:
+            raise IntegrityError("a table that nobody knows")
+        erase(other, analyses)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(erasure, "_erase", refuse)
+        tasks.carry_out_erasures()
+    assert Patient.objects.get() == patient
+    tasks.carry_out_erasures()
+    assert not Patient.objects.exists()
