@@ -8,7 +8,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from clinical.accounts.api import Rounded, binary
+from clinical.accounts.api import Rounded, SinceFilter, binary
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from reports.dicom_downloads import deliver_encapsulated_pdf, deliver_structured_report
@@ -35,7 +35,7 @@ class ReportFilter(django_filters.FilterSet):
     study = django_filters.UUIDFilter()
     patient = django_filters.UUIDFilter(field_name="study__patient")
     state = django_filters.ChoiceFilter(choices=State)
-    signed_since = django_filters.IsoDateTimeFilter(field_name="signed_at", lookup_expr="gte")
+    signed_since = SinceFilter("signed_at")
     superseded = django_filters.BooleanFilter(field_name="superseded_at", lookup_expr="isnull", exclude=True)
 
     class Meta:

@@ -4,7 +4,11 @@ A program sends an access token. It stands for one member of one hospital, so th
 their hospital lets programs into theirs, and every view finds the same `request.membership` and scope.
 """
 
+from datetime import UTC, datetime
+
+import django_filters
 from django.contrib.auth.models import AnonymousUser
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Q
 from django.http import JsonResponse
 from django.utils import timezone
@@ -103,6 +107,15 @@ class Filters(DjangoFilterBackend):
         return super().filter_queryset(request, queryset, view)
 
 
+class SinceFilter(django_filters.IsoDateTimeFilter):
+    """From a moment on. Those of the first and the last days that a date may have do not exist in every time zone."""
+
+    def __init__(self, field_name):
+        first, last = (datetime(year, 1, 1, tzinfo=UTC) for year in (1900, 2200))
+        limits = [MinValueValidator(first), MaxValueValidator(last)]
+        super().__init__(field_name=field_name, lookup_expr="gte", validators=limits)
+
+
 class Sorts(BaseFilterBackend):
     """`?sort=name` or `-name`, of the view's `sorts`; the first of them unless another is asked for."""
 
@@ -157,7 +170,7 @@ def explain(error, context):
         response.data = {"detail": NONE_SENT}
     elif isinstance(error, ValidationError):
         fields = error.detail if isinstance(error.detail, dict) else {"": error.detail}
-        fields = {name: [str(each) for each in _flat(errors)] for name, errors in fields.items()}
+        fields = {name: [_sendable(each) for each in _flat(errors)] for name, errors in fields.items()}
         general = [*fields.pop("__all__", []), *fields.pop("non_field_errors", []), *fields.pop("", [])]
         response.data = {"detail": " ".join(general) or "Correct what `fields` names.", "fields": fields}
     return response
@@ -165,3 +178,8 @@ def explain(error, context):
 
 def _flat(errors):
     return errors if isinstance(errors, list) else [errors]
+
+
+def _sendable(error):
+    """A sentence that may quote what was sent: half a surrogate pair, which JSON holds and UTF-8 does not, is a "?"."""
+    return str(error).encode(errors="replace").decode()

@@ -41,7 +41,9 @@ def matching(text):
 
 def with_mrn(mrn):
     """The patient whose MRN that is, in whichever letters, or None; an anonymised record is nobody's."""
-    return Patient.objects.filter(mrn__iexact=mrn, anonymised_at=None).first() if mrn else None
+    if not mrn or "\0" in mrn:  # which PostgreSQL cannot even look for
+        return None
+    return Patient.objects.filter(mrn__iexact=mrn, anonymised_at=None).first()
 
 
 def with_study_facts(patients):

@@ -21,7 +21,7 @@ from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from clinical.accounts.api import Conflict, Rounded, binary
+from clinical.accounts.api import Conflict, Rounded, SinceFilter, binary
 from clinical.audit.downloads import deliver
 from clinical.audit.record import Verb, record
 from clinical.patients import fhir
@@ -165,7 +165,7 @@ class DuplicateSerializer(serializers.Serializer):
 class StudyApiFilter(StudyFilter):
     patient = django_filters.UUIDFilter()
     mrn = django_filters.CharFilter(field_name="patient__mrn", lookup_expr="iexact", label="The whole MRN")
-    submitted_since = django_filters.IsoDateTimeFilter(field_name="submitted_at", lookup_expr="gte")
+    submitted_since = SinceFilter("submitted_at")
 
 
 @extend_schema_view(list=extend_schema(summary="Studies"))

@@ -201,10 +201,12 @@ def correct(study, actor, *, seen, acquired_on, indication, notices):
     before = dict(zip(CORRECTED, seen, strict=True))
     after = dict(zip(CORRECTED, (acquired_on, indication), strict=True))
     rows = Study.objects.filter(pk=study.pk, state__in=TABLE["correct"])
-    if not rows.exists():
+    stands = rows.select_for_update().values(*CORRECTED).first()
+    if stands is None:
         raise WrongState(MOVED_ON)
-    if not rows.filter(**before).update(**after, notices=notices):
+    if stands != before:
         raise WrongState("Somebody has corrected this study meanwhile; look at what stands there now.")
+    rows.update(**after, notices=notices)
     if not is_described_alike(patient, study.patient):
         compare_anew(rows)
     changes = {name: (before[name], after[name]) for name in CORRECTED if before[name] != after[name]}

@@ -39,6 +39,7 @@ def test_a_program_registers_a_patient(gateway, hospital, tess):
         ("mrn", ""),
         ("family_name", None),
         ("sex", "X"),
+        ("sex", "\ud83d"),  # half a character, which JSON can hold and no answer
         ("date_of_birth", "2999-01-01"),
         ("date_of_birth", "1.2.2015"),
         ("mother_height_cm", 1.68),

@@ -322,7 +322,11 @@ def test_the_list_is_filtered_sorted_and_paged(gateway, patient, hospital):
 
 @pytest.mark.parametrize(
     ("query", "named"),
-    [("stat=failed", "stat"), ("state=lost", "state"), ("sort=name", "sort"), ("patient=1", "patient")],
+    [
+        *(("stat=failed", "stat"), ("state=lost", "state"), ("sort=name", "sort"), ("patient=1", "patient")),
+        ("submitted_since=0001-01-01T00:00%2B14:00", "submitted_since"),
+        ("submitted_since=9999-12-31T23:59-12:00", "submitted_since"),
+    ],
 )
 def test_what_a_list_does_not_know_is_told(gateway, query, named):
     response = gateway.get(f"{LIST}?{query}")

@@ -120,7 +120,8 @@ def test_an_mrn_entered_for_a_file_stands_for_that_of_its_name(as_user, tess, ho
     assert question.status == "duplicate"
     assert statuses(bulk(**question.confirm)) == ["queued"]
     assert Study.objects.first().patient == other
-    assert "No patient with the MRN X-9." in bulk(("hand.png", picture(1)), mrn="X-9").content.decode()
+    for mrn in ("X-9", "X-\0"):
+        assert f"No patient with the MRN {mrn}." in bulk(("hand.png", picture(1)), mrn=mrn).content.decode()
 
 
 def test_an_mrn_that_the_header_contradicts_files_for_neither(as_user, tess, hospital, patient, bulk):

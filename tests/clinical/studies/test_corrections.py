@@ -329,6 +329,8 @@ def test_of_two_corrections_at_once_the_second_sees_the_first(as_user, study, te
     late = correct(client, study, "2022-05-01", seen=seen)
     assert (late.status_code, "Somebody has corrected this study meanwhile" in late.content.decode()) == (409, True)
     assert Study.objects.get().acquired_on == date(2023, 5, 1)
+    for text in (r"\u0000", r"\ud83d"):  # what JSON can hold, and a database not
+        assert correct(client, study, "2022-05-01", seen=f'["2023-05-01", "{text}"]').status_code == 409
     again = correct(client, study, "2022-05-01", seen=late.context["form"]["seen"].value())
     assert again.status_code == 302
     assert Study.objects.get().acquired_on == date(2022, 5, 1)
