@@ -14,7 +14,9 @@ from clinical.audit.sign_ins import record_person
 
 TRACKED = {
     "accounts.User": ("name", "email", "is_staff", "is_superuser", "is_active"),
-    "accounts.Hospital": ("name", "address", "logo", "paper", "bone_age_reference"),
+    "accounts.Hospital": ("name", "address", "logo", "paper", "bone_age_reference", "age_of_majority"),
+    "dicom.Archive": ("name", "ae_title", "host", "port", "encrypted"),
+    "dicom.Sender": ("name", "ae_title", "address", "membership"),
     "patients.Patient": (
         *("mrn", "family_name", "given_name", "sex", "date_of_birth"),
         *("gestational_age", "mother_height_cm", "father_height_cm", "notes"),

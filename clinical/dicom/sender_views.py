@@ -23,33 +23,35 @@ PAGE_SIZE = 50
 @require_http_methods(["GET", "POST"])
 @confirmed
 def senders(request):
-    return _edit(request, Sender(hospital=request.hospital), "add")
+    return _edit(request, Sender(hospital=request.hospital))
 
 
 @hospital_admin_required
 @require_http_methods(["GET", "POST"])
 @confirmed
 def edit(request, pk):
-    return _edit(request, _sender(request, pk), "change")
+    return _edit(request, _sender(request, pk))
 
 
 def _sender(request, pk):
     return get_object_or_404(Sender.objects.select_related("hospital"), pk=pk, hospital=request.hospital)
 
 
-def _edit(request, sender, act):
+def _edit(request, sender):
+    is_new = sender.pk is None
     form = SenderForm(request.POST if request.method == "POST" else None, instance=sender)
     opened_in.check(request, form)
     if form.is_valid():
         with transaction.atomic():
             form.save()
-            record(Verb.CONFIGURE, sender, request=request, detail=f"DICOM sender: {act}")
+            if is_new:  # changes and removals are on record by `audit.changes`
+                record(Verb.CREATE, sender, request=request)
         messages.success(request, f"Films from {sender} are taken.")
         return redirect("dicom:senders")
     known = Sender.objects.filter(hospital=request.hospital).select_related("membership__user")
     context = {
         "form": form,
-        "sender": sender if sender.pk else None,
+        "sender": None if is_new else sender,
         "page_obj": Paginator(known, PAGE_SIZE).get_page(request.GET.get("page")),
         "title": title_of(request.hospital.pk),
         "host": urlsplit(settings.PORTAL_URL).hostname,
@@ -72,8 +74,6 @@ def remove(request, pk):
             "back": reverse("dicom:senders"),
         }
         return render(request, "portal/confirm.html", context)
-    with transaction.atomic():
-        record(Verb.CONFIGURE, sender, request=request, detail="DICOM sender: remove")
-        sender.delete()
+    sender.delete()
     messages.success(request, f"{sender} was removed.")
     return redirect("dicom:senders")

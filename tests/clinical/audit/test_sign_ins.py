@@ -81,14 +81,17 @@ def test_a_second_factor_that_comes_and_goes_and_fails(rf, alice):
 def test_what_platform_staff_change_in_the_administration_is_on_record(as_user, charlie, alice, hospital):
     charlie.is_staff = charlie.is_superuser = True
     charlie.save()
-    sent = {"name": "New name", "address": "", "paper": "a4", "bone_age_reference": "brush", "age_of_majority": 18}
+    sent = {"name": "New name", "address": "", "paper": "a4", "bone_age_reference": "brush", "age_of_majority": 16}
     sent |= {f"{prefix}-{name}": 0 for prefix in ("memberships",) for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
     as_user(charlie).post(f"/admin/accounts/hospital/{hospital.pk}/change/", sent)
     hospital.refresh_from_db()
     assert hospital.name == "New name"
     edit = AccessEvent.objects.get(verb="edit", object_type="hospital")
-    assert (edit.actor, edit.actor_role, edit.detail) == (charlie, "platform_staff", "name")
-    assert edit.changed_values.values["name"][1] == "New name"
+    assert (edit.actor, edit.actor_role, edit.detail) == (charlie, "platform_staff", "name, age_of_majority")
+    assert edit.changed_values.values == {
+        "name": ["St. Anna Children's Hospital", "New name"],
+        "age_of_majority": ["18", "16"],
+    }
     act = AccessEvent.objects.get(verb="administer")
     assert (act.actor, act.hospital, act.object_key, act.detail) == (charlie, hospital, str(hospital.pk), "change")
 

@@ -14,7 +14,14 @@ from clinical.patients.models import Patient
 from clinical.studies import intake
 from clinical.studies.models import Study
 from tests import radiograph_files
-from tests.factories import ArrivalFactory, MembershipFactory, PatientFactory, SenderFactory, StudyFactory
+from tests.factories import (
+    ArchiveFactory,
+    ArrivalFactory,
+    MembershipFactory,
+    PatientFactory,
+    SenderFactory,
+    StudyFactory,
+)
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -234,8 +241,23 @@ def test_an_administrator_adds_changes_and_removes_a_sender(as_user, ada, tess, 
     assert Sender.objects.exists()  # it asks first
     client.post(f"/members/dicom/{sender.pk}/remove/")
     assert not Sender.objects.exists()
-    said = AccessEvent.objects.filter(verb="configure", actor=ada).order_by("pk").values_list("detail", flat=True)
-    assert list(said) == ["DICOM sender: add", "DICOM sender: change", "DICOM sender: remove"]
+    events = AccessEvent.objects.filter(object_type="sender", actor=ada).order_by("pk")
+    said = events.values_list("verb", "detail", "actor_role")
+    assert [*said] == [
+        ("create", "", "hospital_admin"),
+        ("edit", "ae_title, membership", "hospital_admin"),
+        ("remove", "", "hospital_admin"),
+    ]
+    assert events[1].changed_values.values["ae_title"] == ["CR_1", "CR_2"]
+
+
+def test_where_reports_went_before_an_archive_was_changed_stays_on_record(as_user, root, hospital):
+    archive = ArchiveFactory(hospital=hospital, host="pacs.example", port=104)
+    sent = {"name": archive.name, "ae_title": archive.ae_title, "host": "elsewhere.example", "port": 104}
+    assert as_user(root).post(f"/admin/dicom/archive/{archive.pk}/change/", sent).status_code == 302
+    event = AccessEvent.objects.get(verb="edit")
+    assert (event.hospital, event.actor, event.object_key) == (hospital, root, str(archive.pk))
+    assert event.changed_values.values["host"] == ["pacs.example", "elsewhere.example"]
 
 
 @pytest.mark.parametrize(
