@@ -3,6 +3,7 @@
 from functools import cache
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import flatten_fieldsets
 from django.http import Http404
 
@@ -120,6 +121,15 @@ class PortalAdmin(admin.ModelAdmin):
         is_fixed = not self.has_change_permission(request, obj)
         fixed = names if is_fixed else super().get_readonly_fields(request, obj)
         return [(name in fixed and _as_text(self.model, name)) or name for name in names]
+
+    def get_changelist_instance(self, request):
+        """Django shows the list without filters where one makes no sense, but for these two."""
+        if any("\0" in value for _, values in request.GET.lists() for value in values):
+            raise IncorrectLookupParameters("PostgreSQL knows no text with NUL.")
+        try:
+            return super().get_changelist_instance(request)
+        except OverflowError as error:  # a year of twenty digits
+            raise IncorrectLookupParameters(str(error)) from error
 
     def changelist_view(self, request, extra_context=None):
         response = super().changelist_view(request, extra_context)
