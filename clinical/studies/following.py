@@ -2,7 +2,7 @@
 
 from django.dispatch import receiver
 
-from clinical.studies.judgement import judge
+from clinical.studies.judgement import judge, locked
 from clinical.studies.models import State, Study
 from clinical.studies.workflow import TABLE
 from inference.workflow import analysis_changed
@@ -20,7 +20,7 @@ def follow(sender, analysis, **kwargs):
     if analysis.state != State.ANALYSED:
         studies.update(state=analysis.state)
         return
-    for study in studies.select_related("hospital", "patient", "review").select_for_update(of=("self",)):
+    for study in locked(studies):
         study.analysis, study.state = analysis, analysis.state
         study.sds = study.assessment.sds
         study.save(update_fields=["state", "sds"])

@@ -14,12 +14,20 @@ FIRST = UUID(int=0)  # before all keys of studies
 SLICE = 500  # judged in under a second, for which their rows are locked
 
 
+def locked(studies):
+    """The rows of `studies`, a queryset, locked, with what they are judged by as it stands from then on.
+
+    In one query PostgreSQL would wait for the rows, and join what stood there before: a birth that is corrected since.
+    """
+    keys = list(studies.select_for_update().values_list("pk", flat=True))
+    return Study.objects.filter(pk__in=keys).select_related("hospital", "patient", "analysis", "review")
+
+
 @transaction.atomic
 def judge(studies):
     """Bring the SDS of `studies`, a queryset, up to date: None without a bone age and outside the table."""
     stale = []
-    studies = studies.select_related("hospital", "patient", "analysis", "review").select_for_update(of=("self",))
-    for study in studies.iterator():
+    for study in locked(studies):
         sds = study.assessment and study.assessment.sds
         if sds != study.sds:
             study.sds = sds

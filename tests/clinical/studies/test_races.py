@@ -1,8 +1,11 @@
 """Many at once on PostgreSQL, where statements really run side by side."""
 
 import uuid
+from datetime import date
+from threading import Event
 
 import pytest
+from django.db import connection, transaction
 
 from clinical.accounts.scope import every_hospital
 from clinical.audit.models import ChangedValues
@@ -201,3 +204,41 @@ def test_a_worker_that_begins_while_a_study_is_cancelled_waits_for_nobody_for_ev
     outcomes = at_once(act)
     for began, ended in zip(outcomes[::2], outcomes[1::2], strict=True):
         assert isinstance(began, workflow.WrongState) != isinstance(ended, workflow.WrongState), (began, ended)
+
+
+def is_waited_for():
+    """Whether another transaction waits for a row that this one has locked."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+        )
+        return cursor.fetchone()[0]
+
+
+def test_a_result_that_comes_while_the_birth_is_corrected_is_judged_by_the_right_one():
+    version = ModelVersion.objects.create(name="m", version="1", sha256="1", state="active")
+    study = StudyFactory()
+    with every_hospital():
+        run = inference.start(study.analysis_id, "worker-1")
+    corrected = Event()
+
+    @transaction.atomic
+    def correct():
+        study.patient.date_of_birth = date(2012, 3, 9)
+        study.patient.save()
+        corrected.set()
+        while not is_waited_for():
+            pass
+
+    def act(number):
+        if number == 0:
+            correct()
+        elif number == 1:
+            corrected.wait()
+            inference.finish(run, model_version=version, bone_age_months=100.0)
+
+    assert at_once(act) == [None] * CROWD
+    with every_hospital():
+        after = Study.objects.select_related("hospital", "patient", "analysis", "review").get()
+        assert after.state == "analysed"
+        assert after.sds == after.assessment.sds
