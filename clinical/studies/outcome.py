@@ -8,6 +8,7 @@ from django.db import connection
 from django.http import Http404
 
 from clinical.studies.models import Study
+from clinical.studies.queries import BONE_AGE
 from inference.models import PENDING
 
 LONGEST_WAIT = 10  # seconds
@@ -23,17 +24,13 @@ def preferred_wait(request):
 
 
 def outcome(pk, seconds=0):
-    """State, bone age and reason of the study, as soon as it has an outcome or `seconds` have passed.
+    """State, the bone age that counts and reason of the study, as soon as it has an outcome or `seconds` have passed.
 
     Answers at once where too many wait already. Raises Http404 without such a study.
     """
     # Compiled once: building the query costs many times what the database needs for it, and on one machine that time
     # is taken from the worker who is waited for.
-    compiled = (
-        Study.objects.filter(pk=pk)
-        .values_list("state", "analysis__bone_age_months", "analysis__reason")
-        .query.sql_with_params()
-    )
+    compiled = Study.objects.filter(pk=pk).values_list("state", BONE_AGE, "analysis__reason").query.sql_with_params()
     found = _look(*compiled)
     if found["state"] in PENDING and seconds and _seats.acquire(blocking=False):
         deadline = time.monotonic() + seconds

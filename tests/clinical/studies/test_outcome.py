@@ -4,7 +4,8 @@ import pytest
 from django.test import RequestFactory
 
 from clinical.studies import outcome
-from tests.factories import StudyFactory
+from clinical.studies.models import Study
+from tests.factories import ReviewFactory, StudyFactory
 
 pytestmark = pytest.mark.usefixtures("unscoped")
 
@@ -40,6 +41,16 @@ def test_a_script_that_waits_is_answered_when_there_is_an_outcome(ask, monkeypat
 def test_who_does_not_ask_to_wait_is_answered_at_once(ask, monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
     assert ask()["state"] == "queued"
+
+
+def test_what_a_doctor_has_read_counts_and_of_a_withdrawn_study_nothing(ask, alice):
+    ask.study.analysis.bone_age_months = 126.0
+    ask.study.analysis.save()
+    ReviewFactory(study=ask.study, doctor=alice, bone_age_months=120.0)
+    Study.objects.update(state="reviewed")
+    assert ask()["bone_age_months"] == 120.0
+    Study.objects.update(state="cancelled")
+    assert ask()["bone_age_months"] is None
 
 
 def test_a_wait_without_an_outcome_ends(ask):
