@@ -32,9 +32,13 @@ class PatientFilter(django_filters.FilterSet):
 
 
 def matching(text):
-    """Every word must be found in the names or the MRN, however it is typed: see `search_text`."""
-    condition = Q()
-    for word in folded(text).replace(",", " ").split()[:8]:
+    """Every word must be found in the names or the MRN, however it is typed: see `search_text`.
+
+    What is no word, an apostrophe alone, is found nowhere.
+    """
+    words = folded(text).replace(",", " ").split()[:8]
+    condition = Q() if words else Q(pk__in=[])
+    for word in words:
         condition &= Q(search_text__contains=word)
     return condition
 
