@@ -80,6 +80,11 @@ class Patient(models.Model):
     def full_name(self):
         return ", ".join(filter(None, [self.family_name, self.given_name]))
 
+    @property
+    def called(self):
+        """As a sentence names the patient: not everybody has a given name."""
+        return self.given_name or self.family_name
+
     def age_on(self, day):
         """Chronological age on `day` in months."""
         return age_in_months(self.date_of_birth, day)

@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import strip_tags
 
 from clinical.audit.models import AccessEvent
 from clinical.patients import families, tasks
@@ -106,6 +107,15 @@ def test_the_mother_is_told_in_the_year_before(as_user, mother, patient, on):
     assert told not in as_user(mother).get(f"/family/{patient.pk}/").content.decode()
     on(date(2031, 3, 10))
     assert told in as_user(mother).get(f"/family/{patient.pk}/").content.decode()
+
+
+@pytest.mark.parametrize(("given_name", "called"), [("Jane", "Jane"), ("", "Doe")])
+def test_the_sentence_names_the_patient_with_or_without_a_given_name(as_user, mother, patient, on, given_name, called):
+    patient.given_name = given_name
+    patient.save()
+    on(date(2031, 3, 10))
+    page = strip_tags(as_user(mother).get(f"/family/{patient.pk}/").content.decode())
+    assert f"when {called} comes of age" in " ".join(page.split())
 
 
 def test_the_patients_page_says_until_when(as_user, alice, patient, mother):

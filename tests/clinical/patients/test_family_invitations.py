@@ -106,6 +106,15 @@ def test_a_doctor_is_invited_as_a_parent_and_stays_a_doctor(as_user, bob, patien
     assert bob.memberships.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("relation", "whose"), [("self", "your"), ("father", "your child's"), ("of_adult", "the patient's")]
+)
+def test_the_page_behind_the_link_says_whose_reports(client, patient, relation, whose):
+    invitation = FamilyInvitationFactory(patient=patient, relation=relation)
+    heading = re.search(r"<h1>(.*?)</h1>", client.get(link_of(invitation)).content.decode(), re.DOTALL)[1]
+    assert " ".join(heading.split()) == f"Read {whose} reports"
+
+
 def test_opening_the_link_alone_changes_nothing(client, invitation):
     client.get(link_of(invitation))
     assert not Guardianship.objects.exists()
