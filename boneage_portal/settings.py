@@ -247,6 +247,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v\d+",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "clinical.accounts.api.describe_refusals",
+    ],
 }
 
 # --- DICOM ---------------------------------------------------------------------------------------------------

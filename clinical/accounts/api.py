@@ -176,6 +176,35 @@ def explain(error, context):
     return response
 
 
+REFUSAL = {
+    "type": "object",
+    "properties": {
+        "detail": {"type": "string", "description": "Why, in a sentence."},
+        "fields": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+            "description": "What is wrong with which field, where fields are.",
+        },
+    },
+    "required": ["detail"],
+}
+
+
+def describe_refusals(result, **kwargs):
+    """Put what `explain` answers into the description: for the answers that have no content of their own, and for all
+    that no route names.
+    """
+    result["components"]["schemas"]["Refusal"] = REFUSAL
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
+    for path in result["paths"].values():
+        for operation in path.values():
+            answers = operation["responses"]
+            answers["default"] = {"description": "It is refused."}
+            for answer in answers.values():
+                answer.setdefault("content", content)
+    return result
+
+
 def _flat(errors):
     return errors if isinstance(errors, list) else [errors]
 

@@ -6,6 +6,7 @@ from django.core import mail
 from django.core.cache import cache
 from django.utils import timezone
 from django.utils.formats import date_format
+from jsonschema import validate
 from rest_framework.throttling import UserRateThrottle
 
 from clinical.accounts.access_tokens import make
@@ -248,6 +249,22 @@ def test_the_description_names_every_route_and_every_answer(as_user, tess):
     operations = [each for path in described["paths"].values() for each in path.values()]
     assert [each for each in operations if not each.get("summary")] == []
     assert [each for each in operations if each["security"] != [{"accessToken": []}]] == []
+    assert [each for each in operations if not all("content" in answer for answer in each["responses"].values())] == []
+
+
+def test_a_refusal_is_what_the_description_says(as_user, client, program, tess):
+    described = as_user(tess).get("/api/openapi.json").json()
+    content = described["paths"][API]["post"]["responses"]["default"]["content"]
+    assert content == {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
+    gateway = program(tess)
+    for refused in (
+        client.get(API),
+        gateway.get("/api/v1/nowhere/"),
+        gateway.post(API, {}, content_type="application/json"),
+        gateway.post(API, {}, content_type="text/csv"),
+    ):
+        assert 400 <= refused.status_code < 500
+        validate(refused.json(), {**described["components"]["schemas"]["Refusal"], "additionalProperties": False})
 
 
 def test_the_platforms_staff_revoke_in_the_administration(as_user, client, secret, root):
