@@ -190,6 +190,8 @@ def _let_pictures_go(patient, analyses, files):
     that was filed there wrongly nothing stays there.
     """
     theirs = Study.objects.filter(patient=patient)
+    # Locked: one that is filed for somebody else at this moment is theirs too, or gone before it is.
+    list(Radiograph.objects.filter(pk__in=theirs.values("radiograph")).order_by("pk").select_for_update())
     others = Study.objects.exclude(patient=patient).filter(radiograph__in=theirs.values("radiograph"))
     counting = theirs.exclude(state=State.CANCELLED).values("radiograph")
     filed_here_wrongly = ~Q(radiograph__in=counting) & Q(patient__anonymised_at=None)

@@ -41,6 +41,7 @@ OF_ANONYMISED = {"cancel", "withdraw"}  # the verbs that add nothing to a record
 MOVED_ON = "The study has moved on meanwhile; look at where it stands now."
 ANONYMISED = "The record is anonymised and takes no new entry: nothing was saved."
 ARCHIVED = "This patient is archived. Restore the record before you upload."
+PICTURE_GONE = "The stored picture was removed meanwhile, with another record. Upload the file again."
 BEFORE_BIRTH = "The date of birth was corrected meanwhile, to a day after this study date."
 
 # For the floors above; sent inside the transaction of the verb, with `study` and `actor`, `amended` with `reason`, too.
@@ -145,7 +146,9 @@ def submit(
     if acquired_on < patient.date_of_birth:
         raise WrongState(BEFORE_BIRTH)
     # Locked: of a double click, or of one file dropped twice, the second finds the study of the first.
-    filed = list(Radiograph.objects.select_for_update().get(pk=radiograph.pk).studies.all())
+    if not Radiograph.objects.select_for_update().filter(pk=radiograph.pk, name=radiograph.name).exists():
+        raise WrongState(PICTURE_GONE)
+    filed = list(radiograph.studies.all())
     own = [study for study in filed if study.patient_id == patient.pk]
     sent = {study.submission: study for study in own}
     while (again := sent.get(submission)) and again.state == State.CANCELLED:

@@ -242,3 +242,58 @@ def test_a_result_that_comes_while_the_birth_is_corrected_is_judged_by_the_right
         after = Study.objects.select_related("hospital", "patient", "analysis", "review").get()
         assert after.state == "analysed"
         assert after.sds == after.assessment.sds
+
+
+@pytest.fixture
+def shared(doctor):
+    """A picture of a patient who is to be erased, and a function that files it for another patient, too."""
+    with every_hospital():
+        theirs = StudyFactory(state="failed")
+        other = PatientFactory(hospital=theirs.hospital)
+
+    def file():
+        return workflow.submit(
+            patient=other,
+            radiograph=theirs.radiograph,
+            acquired_on=theirs.acquired_on,
+            indication="",
+            notices=[],
+            submission=uuid.uuid4(),
+            actor=doctor,
+            confirmed=True,
+        )
+
+    return theirs.radiograph, ErasureFactory(patient=theirs.patient, mode="erase"), file
+
+
+@pytest.mark.parametrize("filed_first", [True, False])
+def test_a_picture_that_is_filed_while_the_other_record_that_has_it_is_erased_stays_or_is_refused(shared, filed_first):
+    radiograph, decided, file = shared
+    acts = [file, lambda: erasure.carry_out(decided.pk)]
+    first, second = acts if filed_first else reversed(acts)
+    began = Event()
+
+    @transaction.atomic
+    def begin():
+        done = first()
+        began.set()
+        while not is_waited_for():
+            pass
+        return done
+
+    def act(number):
+        if number == 0:
+            return begin()
+        if number == 1:
+            began.wait()
+            return second()
+
+    outcomes = at_once(act)[:2]
+    with every_hospital():
+        if filed_first:
+            assert outcomes[1] is True
+            assert outcomes[0].radiograph == radiograph
+            assert Study.objects.get().radiograph.name == radiograph.name
+        else:
+            assert outcomes[0] is True
+            assert str(outcomes[1]) == workflow.PICTURE_GONE
