@@ -27,6 +27,7 @@ from inference.workflow import WrongState
 
 logger = logging.getLogger(__name__)
 MOVED_ON = "The model has moved on meanwhile; look at where it stands now."
+UNENDED = "A worker began to try it out and did not come to an end: it ran out of memory or time, or was stopped."
 
 
 class ModelUnavailable(Exception):
@@ -151,6 +152,11 @@ def try_out(version):
 
     A refusal is no fault: the hand is drawn, and a gate may well tell.
     """
+
+    def told(problem):
+        ModelVersion.objects.filter(pk=version.pk).update(tried_at=timezone.now(), problem=problem)
+
+    told(UNENDED)  # what takes a worker's life or all its time leaves nobody to say so afterwards
     problem = ""
     try:
         # Past the cache: what may never serve does not take the place of what does.
@@ -164,7 +170,7 @@ def try_out(version):
     except Exception as error:  # whatever it is, it would happen with a study too
         logger.error("%s cannot serve: %s", version, error)
         problem = f"{error}"[:400] or type(error).__name__
-    ModelVersion.objects.filter(pk=version.pk).update(tried_at=timezone.now(), problem=problem)
+    told(problem)
 
 
 @transaction.atomic

@@ -68,14 +68,16 @@ def every_hospital():
 class TenantTask(Task):
     """The base of every task. With the keyword argument `hospital_id` it runs in that hospital's scope.
 
-    Delivery is at least once (acknowledged late, returned when the worker is lost), so a task must be safe to
-    run twice. Arguments are primary keys. Only a busy database is tried again.
+    Delivery is at least once (acknowledged late, sent again when its process is lost), so a task must be safe to
+    run twice. Arguments are primary keys. Only a busy database and a lost process are tried again, `max_retries` times:
+    a task that costs every process its life, by its memory, would else come before all others for ever.
     """
 
     abstract = True
     typing = False  # Celery would refuse `hospital_id`, which `__call__` takes and the function does not.
     acks_late = True
     reject_on_worker_lost = True
+    retry_on_worker_lost = True
     autoretry_for = (OperationalError,)
     max_retries = 3
     retry_backoff = True

@@ -116,6 +116,22 @@ def test_one_that_cannot_serve_says_why_and_is_kept_from_it(tmp_path, spoil, say
     assert (version.state, version.shadows) == ("candidate", False)
 
 
+def test_one_that_costs_its_worker_the_life_does_not_serve(tmp_path, monkeypatch):
+    version = registry.register(from_elsewhere(tmp_path / "elsewhere"))
+
+    class Killed(BaseException):
+        """Nothing of the task runs after it, as after a SIGKILL."""
+
+    def draw(*how, **drawn):
+        raise Killed
+
+    monkeypatch.setattr(registry, "draw_phantom", draw)
+    with pytest.raises(Killed):
+        registry.try_out(version)
+    with pytest.raises(WrongState, match="did not come to an end"):
+        registry.activate(version, seen=None)
+
+
 def test_what_was_missing_at_the_first_trial_is_there_at_the_next(tmp_path):
     version = registry.register(from_elsewhere(tmp_path / "elsewhere"))
     kept = registry._local(version.sha256)

@@ -171,6 +171,7 @@ def test_every_task_of_the_portal_is_a_tenant_task():
         assert isinstance(task, TenantTask)
         assert task.acks_late
         assert task.reject_on_worker_lost
+        assert task.retry_on_worker_lost  # else without end
 
 
 # Beside the scopes of requests, tasks and sweeps.
