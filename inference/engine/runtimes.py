@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from inference.engine.presets import Preset, WholeHand
-from inference.engine.weights import QUANTIZED_AGE, load_arrays
+from inference.engine.weights import QUANTIZED_AGE, MissingWeights, load_arrays
 
 THREADS = int(os.environ.get("BONEAGE_THREADS") or 0)
 """Threads of ONNX Runtime; 0 leaves the choice to it: one per core."""
@@ -27,10 +27,16 @@ class Runtime(Protocol):
 
 
 def onnx_session(path: Path):
-    """The network of a file on ONNX Runtime. Raises ValueError for what is no network that it can load."""
+    """The network of a file on ONNX Runtime. Raises MissingWeights where it is not there, ValueError for what is no
+    network that can be loaded.
+    """
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
+    if not path.exists():
+        raise MissingWeights(
+            f"The model has no {path.name}: export it with its ONNX files, where TensorFlow is, or read it with the "
+            "runtime tensorflow."
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.log_severity_level = 3
@@ -39,7 +45,15 @@ def onnx_session(path: Path):
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except (
+    except onnx_errors() as error:
+        raise ValueError(f"{path.name} is not an ONNX network that can be loaded: {error}") from error
+
+
+def onnx_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises: its errors have no class in common."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    return (
         errors.Fail,
         errors.InvalidArgument,
         errors.InvalidGraph,
@@ -48,8 +62,7 @@ def onnx_session(path: Path):
         errors.NoSuchFile,
         errors.NotImplemented,
         errors.RuntimeException,
-    ) as error:
-        raise ValueError(f"{path.name} is not an ONNX network that can be loaded: {error}") from error
+    )
 
 
 class OnnxRuntime:

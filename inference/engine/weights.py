@@ -17,6 +17,8 @@ QUANTIZED_AGE = "age.int8.onnx"
 """The 8-bit copy of the age network, where a model has one."""
 DESCRIBES = ("validation", "phantoms", "interval_check", "int8", "evaluation", "training", "not_for")
 """What of a card only tells about the model; everything else decides what it answers."""
+LONGEST = {"name": 100, "version": 40}
+"""Characters of what a card must say; more does not go into the portal's database."""
 Kind = Literal["two_stage", "whole_hand", "external", "ensemble"]
 
 
@@ -74,7 +76,11 @@ def kind(folder: Path) -> Kind:
 
 
 def read_card(folder: Path) -> dict:
-    """The model card; that of a model from elsewhere is what its model.toml says. Raises ValueError for a wrong one."""
+    """The model card; that of a model from elsewhere is what its model.toml says. Raises ValueError for a wrong one,
+    MissingWeights where there is no such folder.
+    """
+    if not folder.is_dir():
+        raise MissingWeights(f"{folder} is no folder of a model.")
     if kind(folder) == "external":
         from inference.engine.external import read_description
 
@@ -98,9 +104,25 @@ def _is_model(folder: Path) -> bool:
 def _described(folder: Path) -> ModelFolder:
     try:
         card = read_card(folder)
+        _check_card(card)
         return ModelFolder(card["name"], card["version"], kind(folder), folder, card)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, OSError) as error:
         return ModelFolder(folder.name, "", kind(folder), folder, {}, problem=f"{folder} cannot be read: {error}")
+
+
+def _check_card(card: dict) -> None:
+    """Raises ValueError for a card that the portal could not keep or show."""
+    if not isinstance(card, dict):
+        raise ValueError("its card is no table of entries.")
+    for entry, most in LONGEST.items():
+        if not isinstance(card.get(entry), str) or not 0 < len(card[entry]) <= most:
+            raise ValueError(f"its card has no {entry} of 1 to {most} characters.")
+    tables = [card.get(entry, {}) for entry in ("validation", "phantoms", "evaluation")]
+    if isinstance(tables[-1], dict):
+        tables += tables[-1].values()
+    if not all(isinstance(table, dict) for table in tables):
+        raise ValueError("its card has evaluations that are no tables of figures.")
+    json.dumps(card, allow_nan=False)
 
 
 def serving_files(folder: Path) -> list[Path]:

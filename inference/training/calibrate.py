@@ -2,7 +2,8 @@
 
     python -m inference.training.calibrate --weights DIR --data DIR
 
-does it anew for weights that were exported before, and writes it into their card. The gate is fitted on training
+does it anew for weights that were exported before, and writes it into their card; for weights without ONNX files with
+--runtime tensorflow. The gate is fitted on training
 radiographs and some drawn hands, whole and cut off, its limits and the interval on validation radiographs; whether
 the interval holds is checked on each of these by an interval fitted on the others.
 """
@@ -33,6 +34,7 @@ from inference.engine.weights import read_card, serving_files
 from inference.engine.whole_hand import WholeHandModel
 from inference.training import metrics
 from inference.training.card import write_card
+from inference.training.command_line import in_a_sentence
 from inference.training.datasets import Dataset, read_dataset, require_data
 from inference.training.non_hands import CUT_OFF
 from inference.training.phantom_set import draw_phantoms
@@ -275,18 +277,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
     parser.add_argument("--weights", type=Path, required=True, help="the folder of the model, with its card.json")
     parser.add_argument("--keep-gate", action="store_true", help="fit the interval alone")
+    parser.add_argument("--runtime", choices=("onnx", "tensorflow"), default="onnx", help="what reads the radiographs")
     options = parser.parse_args(arguments)
     require_data(parser, options.data)
-    card = read_card(options.weights)
-    preset = presets.trainable(card["name"])
-    prepare = partial(working_image, preset=preset)
-    train = None if options.keep_gate else read_dataset(options.data, "train", prepare, limit=GATE_SAMPLE)
-    val = read_dataset(options.data, "val", prepare)
-    try:
+    with in_a_sentence(parser):
+        card = read_card(options.weights)
+        preset = presets.trainable(card["name"])
+        BoneAgeModel.load(card["name"], options.runtime, options.weights)  # before minutes go into reading
+        prepare = partial(working_image, preset=preset)
+        train = None if options.keep_gate else read_dataset(options.data, "train", prepare, limit=GATE_SAMPLE)
+        val = read_dataset(options.data, "val", prepare)
         require_enough(train, val)
-    except ValueError as error:
-        parser.error(str(error))
-    card |= calibrate(preset, options.weights, train, val)
+    card |= calibrate(preset, options.weights, train, val, options.runtime)
     write_card(options.weights, card)
     print(json.dumps({name: card[name] for name in ("version", "validation", "interval_check")}))
 

@@ -10,6 +10,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from inference.training.command_line import in_a_sentence
+
 CITATION = (
     "Halabi et al., The RSNA Pediatric Bone Age Machine Learning Challenge, Radiology 2018;290(2):498-503, "
     "doi 10.1148/radiol.2018180736"
@@ -159,7 +161,7 @@ def _details(figures: dict) -> list[str]:
         by = f", read by {figures['copies_read_by']}" if "copies_read_by" in figures else ""
         lines += ["", f"| Worse copy of {count} radiographs{by} | MAE | change | refused |", "|---|---:|---:|---:|"]
         lines += [
-            f"| {name} | {row['mae_months']:.2f} | {row['change_months']:+.2f} | {row['refused']} |"
+            f"| {name} | {_cell(row['mae_months'])} | {_cell(row['change_months'], '+')} | {row['refused']} |"
             for name, row in figures["robustness"].items()
         ]
     if figures.get("phantoms", {}).get("n"):
@@ -190,10 +192,12 @@ def _details(figures: dict) -> list[str]:
     return lines
 
 
-def _cell(value) -> str:
+def _cell(value, sign: str = "") -> str:
+    if value is None:
+        return "–"
     if isinstance(value, list):
         return " to ".join(f"{bound:.2f}" for bound in value)
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    return f"{value:{sign}.2f}" if isinstance(value, float) else str(value)
 
 
 def write_card(folder: Path, card: dict) -> None:
@@ -207,10 +211,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="folder with card.json")
     parser.add_argument("--evaluation", action="append", default=[], metavar="NAME=DIR")
     options = parser.parse_args(arguments)
-    card = json.loads((options.weights / "card.json").read_text())
-    for named in options.evaluation:
-        name, _, folder = named.partition("=")
-        card.setdefault("evaluation", {})[name] = json.loads((Path(folder) / "metrics.json").read_text())
+    with in_a_sentence(parser):
+        card = json.loads((options.weights / "card.json").read_text())
+        for named in options.evaluation:
+            name, _, folder = named.partition("=")
+            card.setdefault("evaluation", {})[name] = json.loads((Path(folder) / "metrics.json").read_text())
     write_card(options.weights, card)
 
 

@@ -197,7 +197,7 @@ def _mae(one: dict) -> str:
 
 def _errors(one: dict) -> list[str]:
     figures = one["evaluation"]
-    copies = figures.get("robustness", {})
+    copies = {name: row for name, row in figures.get("robustness", {}).items() if row["change_months"] is not None}
     found = figures.get("attention", {})
     wrist = found.get("wrist_covered_by_carpal_region")
     worst = max(copies, key=lambda name: copies[name]["change_months"], default=None)
@@ -205,7 +205,7 @@ def _errors(one: dict) -> list[str]:
         _name(one),
         str(figures["n"]),
         *(f"{figures[name]:.2f}" for name in ("mae_months", "rmse_months")),
-        f"{figures['r2']:.3f}",
+        EMPTY if figures["r2"] is None else f"{figures['r2']:.3f}",
         f"{figures['bias_months']:+.2f}",
         *(f"{figures[f'within_{months}']:.1f} %" for months in (6, 12, 18, 24)),
         *(f"{figures['classes'][name]:.3f}" for name in ("accuracy", "precision", "recall", "f1")),
@@ -335,6 +335,8 @@ def read_evaluation(named: str) -> tuple[str, dict]:
         raise ValueError(f"{path} is not what inference.training.evaluate writes.") from error
     if read_by != name:
         raise ValueError(f"{path} is of {read_by}, not of {name}.")
+    if figures.get("data", "val").split()[0] != "val":
+        raise ValueError(f"{path} is of {figures['data']}, not of the validation radiographs, as the table is.")
     return name, figures
 
 

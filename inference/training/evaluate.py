@@ -1,7 +1,7 @@
 """Measures a trained model on labelled radiographs: python -m inference.training.evaluate --data DIR --out DIR
 
 DIR holds labels.csv or rsna_labels.csv and images as folders or zips (docs/model.md). Written to --out: metrics.json,
-cases.csv, report.md and plots. Images pass through the same reading of files as uploads do, and through the gate.
+cases.csv, report.md and plots. Images pass through the polarity check, the gate and the preprocessing of uploads.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from inference.engine.external import ExternalModel
 from inference.engine.imaging import is_inverted
 from inference.engine.model import BATCH, DEFAULT_MODEL
 from inference.engine.runtimes import RUNTIMES
-from inference.engine.weights import MissingWeights
 from inference.training import attention as attending
 from inference.training import metrics
+from inference.training.command_line import count, in_a_sentence
 from inference.training.datasets import Dataset, Label, find_radiographs, read_dataset, require_data, spread
 from inference.training.non_hands import NON_HANDS, draw_non_hands
 from inference.training.phantom_set import draw_phantoms
@@ -77,7 +77,7 @@ def summary(cases: list[Case]) -> dict:
 
 def robustness(model: BoneAgeModel, data: Dataset, plain: list[Case]) -> dict[str, dict]:
     """For each worse copy: of how many radiographs it was read or refused, how many were refused; of those read both
-    ways, how many (`both`), the MAE of the copies and its change against the plain images.
+    ways, how many (`both`), the MAE of the copies and its change against the plain images, None where that is of none.
 
     Of other radiographs on either side the change would be that of who was refused, not of how the rest were read.
     """
@@ -87,10 +87,12 @@ def robustness(model: BoneAgeModel, data: Dataset, plain: list[Case]) -> dict[st
         both = [
             pair for pair in zip(plain, cases, strict=True) if all(isinstance(one.outcome, Prediction) for one in pair)
         ]
-        before, mae = (_mae(list(side)) for side in zip(*both, strict=True)) if both else (float("nan"),) * 2
+        figures: dict[str, float | None] = {"mae_months": None, "change_months": None}
+        if both:
+            before, mae = (_mae(list(side)) for side in zip(*both, strict=True))
+            figures = {"mae_months": round(mae, 2), "change_months": round(mae - before, 2)}
         refused = sum(isinstance(case.outcome, Refusal) for case in cases)
-        figures = {"mae_months": round(mae, 2), "change_months": round(mae - before, 2), "refused": refused}
-        rows[name] = {"n": len(cases), "both": len(both), **figures}
+        rows[name] = {"n": len(cases), "both": len(both), **figures, "refused": refused}
     return rows
 
 
@@ -162,7 +164,7 @@ def _mae(cases: list[Case]) -> float:
         for case in cases
         if isinstance(case.outcome, Prediction)
     ]
-    return float(np.mean(errors)) if errors else float("nan")
+    return float(np.mean(errors))
 
 
 def write_cases(path: Path, cases: list[Case]) -> None:
@@ -184,13 +186,14 @@ def write_cases(path: Path, cases: list[Case]) -> None:
 def report(figures: dict, plots: list[str]) -> str:
     """The figures as Markdown."""
     low, high = figures["mae_ci95"]
+    r2 = "" if figures["r2"] is None else f"R2 {figures['r2']:.3f}, "  # of one age there is none
     lines = [
         f"# {figures['model']} on {figures['data']}",
         "",
         f"{figures['n']} radiographs read, {figures['refused']} refused. Ages in months.",
         "",
         f"**MAE {figures['mae_months']:.2f}** (95 % interval {low:.2f} to {high:.2f}), "
-        f"RMSE {figures['rmse_months']:.2f}, R2 {figures['r2']:.3f}, bias {figures['bias_months']:+.2f}.",
+        f"RMSE {figures['rmse_months']:.2f}, {r2}bias {figures['bias_months']:+.2f}.",
         "Within 6 / 12 / 18 / 24 months: "
         + " / ".join(f"{figures[f'within_{months}']:.1f} %" for months in (6, 12, 18, 24))
         + ".",
@@ -230,7 +233,10 @@ def _table(title: str, rows: dict[str, dict], columns: tuple[str, ...]) -> list[
     return [
         f"| {title} | {' | '.join(column.replace('_', ' ') for column in columns)} |",
         f"|---|{'---:|' * len(columns)}",
-        *(f"| {name} | {' | '.join(str(row[column]) for column in columns)} |" for name, row in rows.items()),
+        *(
+            f"| {name} | {' | '.join('–' if row[column] is None else str(row[column]) for column in columns)} |"
+            for name, row in rows.items()
+        ),
     ]
 
 
@@ -242,23 +248,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--runtime", choices=RUNTIMES, default="onnx")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--phantoms", type=int, default=200, help="fresh drawn hands to read as well")
-    parser.add_argument("--non-hands", type=int, default=10, help="images of each kind that must be refused")
-    parser.add_argument("--robustness", type=int, help="radiographs whose worse copies are read; all, if not given")
+    parser.add_argument("--phantoms", type=count, default=200, help="fresh drawn hands to read as well")
+    parser.add_argument("--non-hands", type=count, default=10, help="images of each kind that must be refused")
+    parser.add_argument("--robustness", type=count, help="radiographs whose worse copies are read; all, if not given")
     parser.add_argument("--boxes", type=Path, help="boxes of joints to measure the regions by; roi_boxes.csv of --data")
     parser.add_argument("--masks", type=Path, help="masks to measure heat maps by; epiphysis_masks.zip of --data")
-    parser.add_argument("--marked", type=int, default=300, help="radiographs with boxes or masks to read, at most")
+    parser.add_argument("--marked", type=count, default=300, help="radiographs with boxes or masks to read, at most")
     options = parser.parse_args(arguments)
     require_data(parser, options.data)
     options.boxes = options.boxes or _existing(options.data / "roi_boxes.csv")
     options.masks = options.masks or _existing(options.data / "epiphysis_masks.zip")
-    try:
+    with in_a_sentence(parser):
         model = BoneAgeModel.load(options.model, options.runtime)
         look_for_all(model, options)
-    except (FileNotFoundError, NotADirectoryError, MissingWeights, ValueError) as error:
-        parser.error(str(error))
-    options.out.mkdir(parents=True, exist_ok=True)
-    data = read_dataset(options.data, options.split, archive=options.images)
+        options.out.mkdir(parents=True, exist_ok=True)
+        data = read_dataset(options.data, options.split, archive=options.images)
     cases = evaluate(model, data)
     write_cases(options.out / "cases.csv", cases)
     if all(isinstance(case.outcome, Refusal) for case in cases):

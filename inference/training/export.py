@@ -33,6 +33,7 @@ from inference.engine.presets import Ensemble, Preset, WholeHand
 from inference.engine.weights import QUANTIZED_AGE, fingerprint, load_arrays, read_card, serving_files, weights_folder
 from inference.training import calibrate, quantize
 from inference.training.card import CITATION, NOT_FOR, write_card
+from inference.training.command_line import in_a_sentence
 from inference.training.datasets import read_dataset, require_data
 
 SMALLEST_HALVED = 1024
@@ -89,11 +90,12 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def gather(ensemble: Ensemble, out: Path) -> dict:
     """Copies the members, from where `weights_folder` finds them, into the folder `out`, and writes its card."""
+    folders = {name: weights_folder(name) for name in ensemble.members}
     (out / "card.json").unlink(missing_ok=True)  # its version is of what is copied alone
-    for name in ensemble.members:
+    for name, folder in folders.items():
         shutil.rmtree(out / name, ignore_errors=True)
         (out / name).mkdir(parents=True)
-        for path in serving_files(weights_folder(name)):
+        for path in serving_files(folder):
             shutil.copy2(path, out / name)
     card = {
         "name": ensemble.name,
@@ -103,6 +105,15 @@ def gather(ensemble: Ensemble, out: Path) -> dict:
     }
     write_card(out, card)
     return card
+
+
+def require_finished(run: Path, preset: Preset | WholeHand) -> None:
+    """Raises FileNotFoundError that names what the run lacks, before anything of an earlier export is removed."""
+    needed = ["record.json", *(f"{name}{suffix}" for name in networks(preset) for suffix in (".npz", ".json"))]
+    if missing := [name for name in needed if not (run / name).exists()]:
+        raise FileNotFoundError(
+            f"{run} has no {missing[0]}: it is no run of {preset.name}, or its training did not end."
+        )
 
 
 def training_record(run: Path, preset: Preset | WholeHand) -> dict:
@@ -132,22 +143,23 @@ def main(arguments: list[str] | None = None) -> None:
         "--without-onnx", action="store_true", help="for a machine without TensorFlow: the weights in Keras alone"
     )
     options = parser.parse_args(arguments)
-    asked = presets.preset(options.preset)
-    if isinstance(asked, Ensemble):
-        print(json.dumps(gather(asked, options.out / asked.name)))
-        return
+    with in_a_sentence(parser):
+        asked = presets.preset(options.preset)
+        if isinstance(asked, Ensemble):
+            print(json.dumps(gather(asked, options.out / asked.name)))
+            return
     if options.run is None:
         parser.error("--run is needed: the folder that inference.training.train wrote.")
     require_data(parser, options.data)
     chosen = presets.trainable(options.preset)
     out = options.out / chosen.name
     prepare = partial(working_image, preset=chosen)
-    train = read_dataset(options.data, "train", prepare, limit=REHEARSAL if options.rehearse else calibrate.GATE_SAMPLE)
-    val = read_dataset(options.data, "val", prepare, limit=REHEARSAL if options.rehearse else None)
-    try:
+    few = REHEARSAL if options.rehearse else None
+    with in_a_sentence(parser):
+        require_finished(options.run, chosen)
+        train = read_dataset(options.data, "train", prepare, limit=few or calibrate.GATE_SAMPLE)
+        val = read_dataset(options.data, "val", prepare, limit=few)
         calibrate.require_enough(train, val)
-    except ValueError as error:
-        parser.error(str(error))
     # What is there already may be another run's.
     for kept in (QUANTIZED_AGE, "card.json"):
         (out / kept).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ import numpy as np
 from inference.engine import orientation
 from inference.engine.imaging import is_inverted
 from inference.engine.orientation import CONFIDENT, EIGHT, SIDE, eight_features
+from inference.training.command_line import in_a_sentence
 from inference.training.datasets import read_dataset, require_data
 
 STEPS, BATCH, RATE, DECAY = 800, 2048, 0.5, 1e-5
@@ -72,11 +73,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     require_data(parser, options.data)
-    train = thumbnails(options.data, "train")
+    with in_a_sentence(parser):
+        train, val = (thumbnails(options.data, split) for split in ("train", "val"))
     rng = np.random.default_rng(options.seed)
     pictures = np.concatenate([train, np.stack([moved(picture, rng) for picture in train])])
     np.save(orientation.WEIGHTS, fit(eight_features(pictures), options.seed))
-    print(json.dumps(measure(thumbnails(options.data, "val"))))
+    print(json.dumps(measure(val)))
 
 
 if __name__ == "__main__":

@@ -35,16 +35,17 @@ def _regression(truth: np.ndarray, read: np.ndarray):
     figure, axes = _axes("Bone age, truth (months)", "Bone age, read (months)")
     axes.scatter(truth, read, s=6, alpha=0.4)
     axes.plot([0, 228], [0, 228], color="black", linewidth=1)
-    slope, intercept = np.polyfit(truth, read, 1)
-    axes.plot([0, 228], [intercept, intercept + 228 * slope], color="tab:red", linewidth=1)
-    axes.set_title(f"read = {slope:.3f} x truth {intercept:+.1f}")
+    if np.ptp(truth):  # through radiographs of one age there are many lines
+        slope, intercept = np.polyfit(truth, read, 1)
+        axes.plot([0, 228], [intercept, intercept + 228 * slope], color="tab:red", linewidth=1)
+        axes.set_title(f"read = {slope:.3f} x truth {intercept:+.1f}")
     return figure
 
 
 def _bland_altman(mean: np.ndarray, error: np.ndarray):
     figure, axes = _axes("Mean of read and truth (months)", "Read - truth (months)")
     axes.scatter(mean, error, s=6, alpha=0.4)
-    limit = 1.96 * error.std()
+    limit = 1.96 * error.std(ddof=1) if len(error) > 1 else 0.0  # Bland and Altman 1986: the SD of a sample
     for level in (error.mean() - limit, error.mean(), error.mean() + limit):
         axes.axhline(level, color="tab:red", linewidth=1)
     agreement = f"{error.mean() - limit:.1f} to {error.mean() + limit:.1f}"

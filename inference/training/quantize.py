@@ -33,6 +33,7 @@ from inference.engine.two_stage import TwoStageModel
 from inference.engine.weights import QUANTIZED_AGE, fingerprint, read_card
 from inference.training import calibrate
 from inference.training.card import write_card
+from inference.training.command_line import in_a_sentence
 from inference.training.datasets import Dataset, read_dataset, require_data, spread
 
 MAX_WORSE = 0.1
@@ -142,13 +143,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, required=True, help="the folder of the model, with its card.json")
     options = parser.parse_args(arguments)
     require_data(parser, options.data)
-    card = read_card(options.weights)
-    preset = presets.preset(card["name"])
-    if not isinstance(preset, Preset):
-        parser.error(f"{card['name']} is no two-stage model: only these have an 8-bit copy.")
-    prepare = partial(working_image, preset=preset)
-    train = read_dataset(options.data, "train", prepare, limit=SAMPLE)
-    val = read_dataset(options.data, "val", prepare)
+    with in_a_sentence(parser):
+        card = read_card(options.weights)
+        preset = presets.preset(card["name"])
+        if not isinstance(preset, Preset):
+            raise ValueError(f"{card['name']} is no two-stage model: only these have an 8-bit copy.")
+        OnnxRuntime(options.weights, preset)  # before minutes go into reading
+        prepare = partial(working_image, preset=preset)
+        train = read_dataset(options.data, "train", prepare, limit=SAMPLE)
+        val = read_dataset(options.data, "val", prepare)
     before = fingerprint(options.weights)
     card["int8"] = quantize(preset, options.weights, train, val)
     if fingerprint(options.weights) != before:  # a portal that has the version already would refuse other files

@@ -24,6 +24,7 @@ from inference.engine.regions import Attention, find_regions
 from inference.engine.weights import load_arrays, read_card, weights_folder
 from inference.training.attention import hand_of, mass_inside
 from inference.training.batches import AgeBatches, AttentionBatches, WholeHandBatches
+from inference.training.command_line import count, in_a_sentence, positive
 from inference.training.datasets import Dataset, OnDemand, read_dataset, require_data
 from inference.training.files import replacing
 from inference.training.fitting import run_fit
@@ -94,14 +95,27 @@ def attended(attention: keras.Model, data: Dataset, preset: Preset) -> list[Atte
     return found
 
 
-def take_attention(preset: Preset, run: Path, name: str) -> None:
-    """Puts the attention network of an exported model, and how it was fitted, into the run in place of stage 1.
-
-    Raises ValueError where its architecture or its rule for regions is not the preset's.
+def check_beginning(preset: Preset, run: Path, options: argparse.Namespace) -> None:
+    """Raises ValueError, or MissingWeights, where a stage of the command has nothing to begin with, or the wrong thing:
+    before the radiographs are read.
     """
-    other = presets.trainable(name)
-    if not isinstance(other, Preset) or other.attention != preset.attention:
-        raise ValueError(f"{name} has another attention stage than {preset.name}: train stage 1 of {preset.name}.")
+    if options.attention_of:
+        other = presets.trainable(options.attention_of)
+        if not isinstance(other, Preset) or other.attention != preset.attention:
+            raise ValueError(
+                f"{other.name} has another attention stage than {preset.name}: train stage 1 of {preset.name}."
+            )
+        weights_folder(other.name)
+    elif options.stage == "regions" and not (run / "attention.npz").exists():
+        raise ValueError(f"{run} has no attention network yet: run --stage attention first.")
+    if options.stage == "age" and not (run / "regions_val.npz").exists():
+        raise ValueError(f"{run} has no regions yet: run --stage regions first.")
+    if options.start and options.stage in ("age", "all"):
+        sources_of_branches(preset, options.start)
+
+
+def take_attention(preset: Preset, run: Path, name: str) -> None:
+    """Puts the attention network of an exported model, and how it was fitted, into the run in place of stage 1."""
     folder = weights_folder(name)
     card = read_card(folder)
     fit = card["training"]["fits"]["attention"]
@@ -112,28 +126,38 @@ def take_attention(preset: Preset, run: Path, name: str) -> None:
         progress.write_text(json.dumps(fit | taken))
 
 
+def sources_of_branches(preset: Preset, names: list[str]) -> dict[str, Preset]:
+    """For every view the first of these exported models whose branch of it has the same architecture. Raises ValueError
+    for a branch that none has, MissingWeights for a model that is not there.
+    """
+    sources: dict[str, Preset] = {}
+    for name in names:
+        weights_folder(name)
+        other = presets.trainable(name)
+        if not isinstance(other, Preset):
+            continue
+        for branch, spec in other.age.branches.items():
+            if spec == preset.age.branches.get(branch):
+                sources.setdefault(branch, other)
+    if missing := preset.age.branches.keys() - sources:
+        raise ValueError(f"None of {', '.join(names)} has the branch {min(missing)} of {preset.name}.")
+    return sources
+
+
 def start_branches(model: keras.Model, preset: Preset, names: list[str]) -> None:
-    """Gives every branch of the age network the weights of the first of these exported models whose branch of that
-    view has the same architecture; the first model itself, where it is of the same preset, all that it has. Raises
-    ValueError for a branch that none has.
+    """Gives every branch of the age network the weights that it has in the first of these exported models with such a
+    branch; the first model itself, where it is of the same preset, all that it has.
     """
     if names[0] == preset.name:
         model.set_weights(load_arrays(weights_folder(preset.name) / "age.npz"))
         return
-    missing = set(preset.age.branches)
-    for name in names:
-        other = presets.trainable(name)
-        if not isinstance(other, Preset):
-            continue
-        shared = {view for view in missing if other.age.branches.get(view) == preset.age.branches[view]}
-        if shared:
-            network = age_network(other)
-            network.set_weights(load_arrays(weights_folder(name) / "age.npz"))
-            for view in shared:
-                copy_features(network, model, view)
-        missing -= shared
-    if missing:
-        raise ValueError(f"None of {', '.join(names)} has the branch {min(missing)} of {preset.name}.")
+    sources = sources_of_branches(preset, names)
+    for other in {source.name: source for source in sources.values()}.values():
+        network = age_network(other)
+        network.set_weights(load_arrays(weights_folder(other.name) / "age.npz"))
+        for branch, source in sources.items():
+            if source == other:
+                copy_features(network, model, branch)
 
 
 def copy_features(source: keras.Model, model: keras.Model, view: str) -> None:
@@ -141,11 +165,22 @@ def copy_features(source: keras.Model, model: keras.Model, view: str) -> None:
     model.get_layer(features_of(view)).set_weights(source.get_layer(features_of(view)).get_weights())
 
 
+def read_regions(run: Path, train: Dataset, val: Dataset) -> dict[str, dict[str, np.ndarray]]:
+    """What stage 1 found in the radiographs of each split. Raises ValueError where that was in others."""
+    boxes = {}
+    for name, data in (("train", train), ("val", val)):
+        boxes[name] = dict(np.load(run / f"regions_{name}.npz"))
+        if len(boxes[name]["carpal"]) != len(data):
+            raise ValueError(f"{run}/regions_{name}.npz is of other radiographs: run --stage regions again.")
+    return boxes
+
+
 def train_age(
     preset: Preset,
     run: Path,
     train: Dataset,
     val: Dataset,
+    boxes: dict[str, dict[str, np.ndarray]],
     minutes: float | None,
     seed: int,
     accelerated: bool = False,
@@ -154,11 +189,9 @@ def train_age(
 ) -> None:
     """Stage 2: the age network, on the regions that stage 1 found.
 
+    boxes: those of `read_regions`
     start: exported models that its branches start from; frozen: views whose branches keep what they started from.
     """
-    boxes = {name: dict(np.load(run / f"regions_{name}.npz")) for name in ("train", "val")}
-    if len(boxes["train"]["carpal"]) != len(train):
-        raise ValueError(f"{run}/regions_train.npz is of other radiographs: run --stage regions again.")
     stage = preset.age
     loss = _age_loss(stage.loss)
 
@@ -259,9 +292,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and progress")
     parser.add_argument("--stage", choices=(*STEPS, "all"), default="all")
-    parser.add_argument("--minutes", type=float, help="wall-clock budget of each fit, in place of the preset's epochs")
+    parser.add_argument(
+        "--minutes", type=positive, help="wall-clock budget of each fit, in place of the preset's epochs"
+    )
     parser.add_argument("--rehearse", action="store_true", help="every step for a minute, on a few radiographs")
-    parser.add_argument("--phantoms", type=int, default=0, help="drawn hands mixed into the training radiographs")
+    parser.add_argument("--phantoms", type=count, default=0, help="drawn hands mixed into the training radiographs")
     parser.add_argument("--also", default="", help="zip or folder with other copies of radiographs to train on as well")
     parser.add_argument(
         "--precision",
@@ -278,40 +313,39 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--frozen", nargs="+", metavar="VIEW", help="branches of stage 2 that keep what they start from"
     )
-    parser.add_argument("--learning-rate", type=float, help="highest rate of stage 2; default: the preset's")
+    parser.add_argument("--learning-rate", type=positive, help="highest rate of stage 2; default: the preset's")
     parser.add_argument(
         "--beside", type=int, default=0, metavar="N", help="so many other trainings share the machine, for the record"
     )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     require_data(parser, options.data)
-    try:
+    with in_a_sentence(parser):
         chosen = presets.trainable(options.preset)
-    except ValueError as error:
-        parser.error(str(error))
     if isinstance(chosen, WholeHand) and options.stage not in ("age", "all"):
         parser.error(f"{chosen.name} has one stage: --stage age, or all.")
-    going_on = (options.attention_of, options.start, options.frozen, options.learning_rate)
-    if isinstance(chosen, WholeHand) and any(going_on):
+    of_two_stages = (options.attention_of, options.start, options.frozen, options.learning_rate)
+    if isinstance(chosen, WholeHand) and any(of_two_stages):
         parser.error(
             f"--attention-of, --start, --frozen and --learning-rate are of presets with two stages; {chosen.name} has "
             "one."
         )
     if isinstance(chosen, Preset) and (unknown := set(options.frozen or ()) - set(chosen.age.branches)):
         parser.error(f"{chosen.name} has no branch {min(unknown)}. Choose from: {', '.join(chosen.age.branches)}.")
-    try:
+    with in_a_sentence(parser):
         check_goes_on(options.run, chosen, options)
-    except ValueError as error:
-        parser.error(str(error))
+        if isinstance(chosen, Preset):
+            check_beginning(chosen, options.run, options)
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(options.precision or chosen.precision)
-    options.run.mkdir(parents=True, exist_ok=True)
     prepare = partial(working_image, preset=chosen)
     measured = Measured(prepare)
     limit = REHEARSAL if options.rehearse else None
-    train = read_dataset(options.data, "train", measured, limit=limit)
-    val = read_dataset(options.data, "val", prepare, limit=limit)
-    also = read_dataset(options.data, "train", prepare, archive=options.also) if options.also else None
+    with in_a_sentence(parser):
+        options.run.mkdir(parents=True, exist_ok=True)
+        train = read_dataset(options.data, "train", measured, limit=limit)
+        val = read_dataset(options.data, "val", prepare, limit=limit)
+        also = read_dataset(options.data, "train", prepare, archive=options.also) if options.also else None
     read = what_was_read(train, measured, also, options.also, options.phantoms, val)
     add_to_record(options.run, chosen, options, read)
     if also:
@@ -333,9 +367,10 @@ def main(arguments: list[str] | None = None) -> None:
         if options.learning_rate:
             fit = replace(chosen.age.fit, learning_rate=options.learning_rate)
             chosen = replace(chosen, age=replace(chosen.age, fit=fit))
-        train_age(
-            chosen, options.run, train, val, minutes, options.seed, options.accelerated, options.start, options.frozen
-        )
+        with in_a_sentence(parser):
+            boxes = read_regions(options.run, train, val)
+        going_on = (options.accelerated, options.start, options.frozen)
+        train_age(chosen, options.run, train, val, boxes, minutes, options.seed, *going_on)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Networks of others, and ensembles, serve as this project's own models do."""
 
 import json
+import shutil
 
 import pytest
 from django.core.files.base import ContentFile
@@ -9,7 +10,9 @@ from django.core.files.storage import storages
 from clinical.accounts.scope import every_hospital
 from inference import registry, tasks
 from inference.engine import presets
+from inference.engine.model import DEFAULT_MODEL
 from inference.engine.presets import Ensemble
+from inference.engine.weights import SHIPPED
 from inference.models import State
 from inference.workflow import WrongState
 from tests import radiograph_files
@@ -114,6 +117,14 @@ def test_one_that_cannot_serve_says_why_and_is_kept_from_it(tmp_path, spoil, say
         registry.start_shadow_run(version)
     version.refresh_from_db()
     assert (version.state, version.shadows) == ("candidate", False)
+
+
+def test_one_that_was_exported_without_onnx_files_says_so(tmp_path):
+    shutil.copytree(SHIPPED / DEFAULT_MODEL, tmp_path, ignore=shutil.ignore_patterns("*.onnx"), dirs_exist_ok=True)
+    assert tried(tmp_path).problem == (
+        "The model has no attention.onnx: export it with its ONNX files, where TensorFlow is, or read it with the "
+        "runtime tensorflow."
+    )
 
 
 def test_one_that_costs_its_worker_the_life_does_not_serve(tmp_path, monkeypatch):

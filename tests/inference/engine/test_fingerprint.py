@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from inference.engine.weights import fingerprint
+from inference.engine.weights import available_models, fingerprint
 
 
 @pytest.fixture
@@ -40,3 +40,23 @@ def test_whatever_decides_an_answer_changes_the_fingerprint(folder, change):
     before = fingerprint(folder)
     change(folder)
     assert fingerprint(folder) != before
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "{",
+        "[]",
+        '{"name": "m"}',
+        '{"name": "m", "version": 1}',
+        '{"name": "%s", "version": "1"}' % ("m" * 101),
+        '{"name": "m", "version": "1", "evaluation": null}',
+        '{"name": "m", "version": "1", "evaluation": {"validation": 7}}',
+        '{"name": "m", "version": "1", "evaluation": {"validation": {"mae_months": NaN}}}',
+    ],
+)
+def test_a_card_that_cannot_be_kept_and_shown_is_listed_with_its_problem(folder, monkeypatch, card):
+    (folder / "card.json").write_text(card)
+    monkeypatch.setenv("BONEAGE_WEIGHTS", str(folder.parent))
+    [found] = [model for model in available_models() if model.path == folder]
+    assert "cannot be read" in found.problem

@@ -95,7 +95,7 @@ def test_from_radiographs_to_a_row_of_the_table(few_systems, radiographs, tmp_pa
 
 
 def test_where_tensorflow_is_not_a_model_is_exported_and_measured_in_keras_alone(
-    few_systems, radiographs, tmp_path, monkeypatch, eagerly
+    few_systems, radiographs, tmp_path, monkeypatch, capsys, eagerly
 ):
     weights, by_keras = tmp_path / "weights", tmp_path / "keras"
     run(train, "--preset", "by_sex", "--data", radiographs, "--run", tmp_path / "run")
@@ -113,6 +113,13 @@ def test_where_tensorflow_is_not_a_model_is_exported_and_measured_in_keras_alone
     measured = ("--model", "by_sex", "--data", radiographs, "--phantoms", 0, "--non-hands", 0, "--robustness", 2)
     run(evaluate, *measured, "--runtime", "tensorflow", "--out", by_keras)
     assert json.loads((by_keras / "metrics.json").read_text())["n"] == 16
+
+    anew = ("--weights", weights / "by_sex", "--data", radiographs)
+    with pytest.raises(SystemExit):
+        run(calibrate, *anew)
+    assert "The model has no age_F.onnx: export it with its ONNX files" in capsys.readouterr().err
+    run(calibrate, *anew, "--runtime", "tensorflow")
+    assert json.loads((weights / "by_sex" / "card.json").read_text())["interval"] == alone["interval"]
 
 
 def test_part_of_a_training_is_said_with_its_epochs():
@@ -196,6 +203,7 @@ def test_every_figure_of_the_documented_table_is_of_a_preset_and_from_a_card():
         (["--evaluation", "both=missing"], "metrics.json is not there: write it with inference.training.evaluate"),
         (["--evaluation", "both=broken"], "is not what inference.training.evaluate writes."),
         (["--evaluation", "both=other"], "is of never, not of both."),
+        (["--evaluation", "both=train"], "is of train full_size, not of the validation radiographs, as the table is."),
         (["--measure", "both"], "There is no preset 'both' to measure. Choose from: by_sex, never."),
     ],
 )
@@ -204,7 +212,12 @@ def test_a_wrong_input_is_told_before_anything_is_measured_or_written(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compare, "measure", lambda *of: pytest.fail("measured"))
-    for name, text in (("broken", "{"), ("other", json.dumps({"model": "never 1", "n": 1}))):
+    of_train = {"model": "both 1", "n": 1, "data": "train full_size"}
+    for name, text in (
+        ("broken", "{"),
+        ("other", json.dumps({"model": "never 1", "n": 1})),
+        ("train", json.dumps(of_train)),
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics.json").write_text(text)
     with pytest.raises(SystemExit):

@@ -1,9 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 
 from inference.engine import Prediction, Refusal
-from inference.training import evaluate
-from inference.training.datasets import Dataset, Label
+from inference.training import card, compare, evaluate
+from inference.training.datasets import Dataset, Label, read_dataset
 
 
 class Picky:
@@ -30,7 +32,8 @@ def test_a_worse_copy_is_compared_on_the_radiographs_that_were_read_both_ways(mo
     data = Dataset([Label(str(grey), float(age), "F", "val") for grey, age in months.items()], images)
     rows = evaluate.robustness(Picky(), data, evaluate.evaluate(Picky(), data))
     assert rows["darker"] == {"n": 4, "both": 2, "mae_months": 20.0, "change_months": 20.0, "refused": 2}
-    assert (rows["nothing"]["n"], rows["nothing"]["both"], rows["nothing"]["refused"]) == (4, 0, 4)
+    # Not NaN, which a database takes in no card.
+    assert rows["nothing"] == {"n": 4, "both": 0, "mae_months": None, "change_months": None, "refused": 4}
 
 
 def test_where_none_was_read_a_sentence_says_so_and_the_cases_say_why(monkeypatch, tmp_path):
@@ -74,6 +77,33 @@ def test_what_is_missing_is_told_before_anything_is_read(radiographs, tmp_path, 
         evaluate.main(["--data", str(radiographs), "--out", str(tmp_path / "out"), *options])
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_one_radiograph_is_measured_and_the_copies_that_are_all_refused_have_no_error(
+    radiographs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(evaluate, "read_dataset", lambda *where, **how: read_dataset(*where, limit=1))
+    monkeypatch.setattr(evaluate, "COPIES", {"darker": lambda image: image // 9})
+    monkeypatch.setattr(evaluate.BoneAgeModel, "load", lambda *named: Picky())
+    monkeypatch.setattr(Picky, "version", "1", raising=False)
+    monkeypatch.setattr(Picky, "predict", read_unless_dark)
+    quick = ["--phantoms", "0", "--non-hands", "0"]
+    evaluate.main(["--data", str(radiographs), "--out", str(tmp_path), *quick])
+    assert "RMSE" in (tmp_path / "report.md").read_text()
+    assert "| darker | 1 | 0 | – | – | 1 |" in (tmp_path / "report.md").read_text()
+    assert "NaN" not in (tmp_path / "metrics.json").read_text()
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert "| darker | – | – | 1 |" in "\n".join(card._details(metrics))
+    assert compare._errors({"preset": "picky", "evaluation": metrics})[4::10] == ["–", "–"]
+
+
+def read_unless_dark(model, images, sexes):
+    return [
+        Refusal("dark", "It is dark.", 1.0)
+        if image.max() < 40
+        else Prediction(float(image.mean()), 0.0, 240.0, {}, None, 1.0)
+        for image in images
+    ]
 
 
 def test_the_coverage_of_radiographs_that_fitted_nothing_is_told(radiographs, tmp_path, monkeypatch):

@@ -11,7 +11,8 @@ from inference.engine import BoneAgeModel, Prediction, presets
 from inference.engine.networks import age_network, attention_network
 from inference.engine.presets import preset
 from inference.engine.weights import load_arrays, save_arrays
-from inference.training import calibrate, card, evaluate, export, record, train
+from inference.training import calibrate, card, evaluate, export, quantize, record, train
+from inference.training import orientation as fit_orientation
 from inference.training.datasets import Dataset, OnDemand
 
 
@@ -107,6 +108,8 @@ def test_the_record_says_what_was_read(drawn):
 
 def test_too_few_radiographs_are_not_exported_over_what_is_there(tiny, radiographs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(calibrate, "FEWEST", 20)
+    monkeypatch.setattr(calibrate.BoneAgeModel, "load", lambda *named: None)
+    monkeypatch.setattr(export, "require_finished", lambda *named: None)
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny" / "card.json").write_text(json.dumps({"name": "tiny"}))
     data = ["--data", str(radiographs)]
@@ -199,13 +202,18 @@ def test_the_card_tells_every_start_back_to_the_first(earlier, radiographs, tmp_
     )
 
 
-def test_what_a_run_cannot_go_on_from_is_said(earlier, radiographs, tmp_path, capsys):
+def test_what_a_run_cannot_go_on_from_is_said(earlier, radiographs, tmp_path, monkeypatch, capsys):
     begun = ["--preset", "later", "--data", str(radiographs), "--run", str(tmp_path / "run")]
-    with pytest.raises(ValueError, match="None of tiny has the branch whole of later"):
-        train.main([*begun, "--attention-of", "tiny", "--start", "tiny"])
-    with pytest.raises(ValueError, match="two_stage has another attention stage than later"):
-        train.main([*begun, "--attention-of", "two_stage"])
+    monkeypatch.setattr(train, "read_dataset", lambda *where, **options: pytest.fail("read"))
     for options, told in (
+        (["--attention-of", "tiny", "--start", "tiny"], "None of tiny has the branch whole of later"),
+        (["--attention-of", "tiny", "--start", "vit"], "There are no weights of 'vit'"),
+        (["--attention-of", "two_stage"], "two_stage has another attention stage than later"),
+        (["--attention-of", "nobody"], "There is no preset 'nobody'"),
+        (["--stage", "regions"], "has no attention network yet: run --stage attention first."),
+        (["--stage", "age"], "has no regions yet: run --stage regions first."),
+        (["--minutes", "0"], "argument --minutes: 0 is not above 0."),
+        (["--phantoms", "-3"], "argument --phantoms: -3 is below 0."),
         (["--frozen", "thumb"], "later has no branch thumb. Choose from: carpal, metacarpal, whole."),
         (["--preset", "vit", "--start", "tiny"], "vit has"),
         (["--preset", "vit", "--learning-rate", "1e-4"], "vit has"),
@@ -280,11 +288,45 @@ def test_an_interrupted_taking_of_stage_1_leaves_the_run_as_it_was(earlier, tiny
     assert not (tmp_path / "attention.json").exists()
 
 
-def test_regions_of_other_radiographs_are_not_trained_on(tiny, radiographs, tmp_path):
-    for name in ("train", "val"):
-        np.savez(tmp_path / f"regions_{name}.npz", carpal=np.zeros((3, 4)), metacarpal=np.zeros((3, 4)))
-    with pytest.raises(ValueError, match="run --stage regions again"):
+@pytest.mark.parametrize(("of_train", "of_val", "told"), [(3, 16, "regions_train.npz"), (24, 3, "regions_val.npz")])
+def test_regions_of_other_radiographs_are_not_trained_on(tiny, radiographs, tmp_path, capsys, of_train, of_val, told):
+    for name, many in (("train", of_train), ("val", of_val)):
+        np.savez(tmp_path / f"regions_{name}.npz", carpal=np.zeros((many, 4)), metacarpal=np.zeros((many, 4)))
+    with pytest.raises(SystemExit):
         train.main(["--preset", "tiny", "--data", str(radiographs), "--run", str(tmp_path), "--stage", "age"])
+    assert f"{told} is of other radiographs: run --stage regions again." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "told"),
+    [
+        (train, ["--run", "run", "--data", "absent"], "absent holds none of labels.csv"),
+        (train, ["--run", "run", "--data", "torn"], "File is not a zip file"),
+        (export, ["--preset", "nobody", "--out", "out"], "There is no preset 'nobody'"),
+        (export, ["--preset", "ensemble_whole_hand", "--out", "out"], "There are no weights of 'efficientnet_b0'"),
+        (export, ["--preset", "tiny", "--run", "absent", "--out", "out"], "absent has no record.json: it is no run of"),
+        (calibrate, ["--weights", "absent"], "absent is no folder of a model."),
+        (quantize, ["--weights", "absent"], "absent is no folder of a model."),
+        (card, ["--weights", "absent"], "No such file or directory: 'absent/card.json'"),
+        (fit_orientation, ["--data", "absent"], "absent holds none of labels.csv"),
+    ],
+)
+def test_what_a_command_lacks_is_a_sentence_and_nothing_exported_before_is_lost(
+    tiny, radiographs, tmp_path, monkeypatch, capsys, command, arguments, told
+):
+    monkeypatch.setenv("BONEAGE_WEIGHTS", str(tmp_path / "out"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "labels.csv").write_text("id,bone_age_months,sex,split\n1,100,F,train\n")
+    (tmp_path / "torn" / "train.zip").write_bytes(b"PK")
+    for name in ("tiny", "ensemble_whole_hand"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+        (tmp_path / "out" / name / "card.json").write_text(json.dumps({"name": name}))
+    data = [] if command is card or "--data" in arguments else ["--data", str(radiographs)]
+    with pytest.raises(SystemExit):
+        command.main([*arguments, *data])
+    assert told in capsys.readouterr().err
+    assert len(list((tmp_path / "out").glob("*/card.json"))) == 2
 
 
 def test_the_shipped_preset_has_the_networks_of_its_figures():
