@@ -35,9 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         radiograph = read_radiograph(options.image.read_bytes())
         model = BoneAgeModel.load(options.model, "tensorflow" if options.explain == "gradcam" else options.runtime)
+        [outcome] = model.predict([radiograph.pixels], [options.sex])
     except (OSError, UnreadableRadiograph, MissingWeights, ValueError) as error:
         return _fail(str(error))
-    [outcome] = model.predict([radiograph.pixels], [options.sex])
     if isinstance(outcome, Refusal):
         return _fail(outcome.reason)
     if options.explain:

@@ -40,7 +40,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from inference.engine.model import Reading
 from inference.engine.preprocessing import normalise_contrast, view
 from inference.engine.regions import Attention
-from inference.engine.runtimes import onnx_session
+from inference.engine.runtimes import onnx_errors, onnx_session
 from inference.engine.weights import DESCRIPTION
 from inference.engine.whole_hand import WithoutAttention
 
@@ -247,12 +247,23 @@ class ExternalModel(WithoutAttention):
         for start in range(0, len(images), batch):
             # The last part is filled up with the last image: a network of a fixed batch takes no fewer.
             rows = np.minimum(np.arange(start, start + batch), len(images) - 1)
-            [output] = self._session.run([self._output], {name: values[rows] for name, values in inputs.items()})
+            [output] = self._run({name: values[rows] for name, values in inputs.items()})
+            if np.shape(output)[:1] != (batch,):
+                raise ValueError(
+                    f"{self.description.file} gives an output of the shape {list(np.shape(output))} for {batch} images."
+                )
             months.append(self.description.age.months(output))
         read = np.concatenate(months)[: len(images), np.newaxis]
         if not np.isfinite(read).all():
             raise ValueError(f"{self.description.file} gave {read[~np.isfinite(read)][0]} for a radiograph: no age.")
         return read
+
+    def _run(self, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            return self._session.run([self._output], inputs)
+        except onnx_errors() as error:
+            shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in inputs.items())
+            raise ValueError(f"{self.description.file} cannot read {shapes}: {error}") from error
 
     def _age_network(self, sex: str) -> Any:
         return None

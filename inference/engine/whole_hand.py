@@ -43,13 +43,13 @@ class WholeHandModel(WithoutAttention):
 
     @classmethod
     def from_folder(cls, preset: WholeHand, card: dict, folder: Path, runtime: str) -> "WholeHandModel":
-        networks = {
-            sex: KerasNetwork(preset, folder / f"{name}.npz")
-            if runtime == "tensorflow"
-            else OnnxNetwork(folder / f"{name}.onnx")
-            for name, sexes in preset.networks.items()
-            for sex in sexes
-        }
+        networks: dict[str, OnnxNetwork | KerasNetwork] = {}
+        for name, sexes in preset.networks.items():
+            if runtime == "tensorflow":
+                network: OnnxNetwork | KerasNetwork = KerasNetwork(preset, folder / f"{name}.npz")
+            else:
+                network = OnnxNetwork(folder / f"{name}.onnx")
+            networks |= dict.fromkeys(sexes, network)
         return cls(preset, card, networks, Interval(**card["interval"]))
 
     def _prepared(self, upright: np.ndarray) -> np.ndarray:

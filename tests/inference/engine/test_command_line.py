@@ -16,6 +16,14 @@ def test_grad_cam_of_a_model_from_elsewhere_is_one_line_on_standard_error(radiog
     assert "occlusion map" in line
 
 
+def test_a_model_that_reads_no_number_is_one_line_on_standard_error(radiograph, tmp_path, monkeypatch, capsys):
+    from_elsewhere(tmp_path / "other", age=float("nan"))
+    monkeypatch.setenv("BONEAGE_WEIGHTS", str(tmp_path))
+    assert main([str(radiograph), "--sex", "F", "--model", "other"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "gave nan for a radiograph: no age" in line
+
+
 @pytest.fixture
 def radiograph(hands, tmp_path):
     path = tmp_path / "hand.png"

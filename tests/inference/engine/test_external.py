@@ -11,7 +11,7 @@ from inference.engine.external import read_description
 from inference.engine.model import DEFAULT_MODEL
 from inference.engine.presets import Ensemble
 from inference.engine.runtimes import onnx_session
-from inference.engine.weights import fingerprint, read_card
+from inference.engine.weights import MissingWeights, fingerprint, read_card
 from inference.training import export
 
 TOML = """
@@ -234,8 +234,29 @@ def test_what_onnx_runtime_cannot_load_is_an_error_that_says_so(folder, tmp_path
     onnx.save(network, folder / "network.onnx")
     with pytest.raises(ValueError, match=r"network.onnx is not an ONNX network that can be loaded: .*Unheard"):
         BoneAgeModel.load("elsewhere")
-    with pytest.raises(ValueError, match=r"absent.onnx is not an ONNX network that can be loaded"):
+    with pytest.raises(MissingWeights, match=r"The model has no absent.onnx: export it with its ONNX files"):
         onnx_session(tmp_path / "absent.onnx")
+
+
+def test_a_network_that_fails_at_a_radiograph_is_an_error_that_says_so(folder, hands):
+    save_network(folder / "network.onnx", size="side")
+    network = onnx.load(folder / "network.onnx")
+    network.graph.initializer.append(numpy_helper.from_array(np.zeros((1, 3, 32, 32), np.float32), "of_32_pixels"))
+    network.graph.node[0].input[0] = "added"
+    network.graph.node.insert(0, helper.make_node("Add", ["image", "of_32_pixels"], ["added"]))
+    onnx.save(network, folder / "network.onnx")
+    with pytest.raises(ValueError, match=r"network.onnx cannot read image \[2, 3, 64, 64\], sex \[2, 1\]: "):
+        BoneAgeModel.load("elsewhere").predict(hands[:2], "FM")
+
+
+def test_a_network_with_one_answer_for_all_images_is_an_error_that_says_so(folder, hands):
+    network = onnx.load(folder / "network.onnx")
+    network.graph.node[-1].output[0] = "each"
+    network.graph.node.append(helper.make_node("ReduceMean", ["each"], ["years"], keepdims=0))
+    network.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(network, folder / "network.onnx")
+    with pytest.raises(ValueError, match=r"network.onnx gives an output of the shape \[\] for 2 images"):
+        BoneAgeModel.load("elsewhere").predict(hands[:2], "FM")
 
 
 def test_classes_are_read_as_the_mean_of_their_ages(folder):

@@ -1,12 +1,17 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from inference.engine import BoneAgeModel, Prediction, Refusal
+from inference.engine import BoneAgeModel, Prediction, Refusal, whole_hand
+from inference.engine.intervals import Interval
+from inference.engine.presets import PRESETS
 from inference.engine.weights import MissingWeights
+from inference.engine.whole_hand import WholeHandModel
 
 
 def test_importing_the_engine_loads_neither_runtime():
@@ -131,3 +136,14 @@ def test_missing_weights_name_where_they_were_looked_for(tiny, monkeypatch, tmp_
 def test_a_wrong_runtime_lists_the_right_ones(tiny):
     with pytest.raises(ValueError, match="onnx, onnx-int8, tensorflow"):
         BoneAgeModel.load("tiny", "openvino")
+
+
+def test_a_network_that_reads_both_sexes_is_loaded_once(monkeypatch):
+    monkeypatch.setattr(whole_hand, "OnnxNetwork", lambda path: path)
+    card = {"version": "1", "interval": asdict(Interval([], 3.0, [], []))}
+    networks = {
+        name: WholeHandModel.from_folder(PRESETS[name], card, Path("weights"), "onnx")._networks
+        for name in ("simple_cnn", "inception_resnet_v2")
+    }
+    assert networks["simple_cnn"]["F"] is networks["simple_cnn"]["M"]
+    assert networks["inception_resnet_v2"] == {"F": Path("weights/age_F.onnx"), "M": Path("weights/age_M.onnx")}
