@@ -88,6 +88,22 @@ def test_an_urgent_analysis_of_any_hospital_is_read_before_the_one_that_a_worker
     assert len(model.asked) == 3
 
 
+def test_an_analysis_is_called_for_again_where_an_urgent_one_took_the_time_of_its_task(
+    queued, serve, settings, monkeypatch, django_capture_on_commit_callbacks
+):
+    serve(PREDICTION)
+    urgent = AnalysisFactory(hospital=queued.hospital, radiograph=queued.radiograph, sex="F", urgent=True)
+    called = []
+    monkeypatch.setattr(tasks.analyse, "apply_async", lambda **given: called.append(given["kwargs"]))
+    settings.CELERY_TASK_SOFT_TIME_LIMIT = 0
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.analyse.run(analysis_id=str(queued.pk))
+    queued.refresh_from_db()
+    urgent.refresh_from_db()
+    assert (queued.state, urgent.state) == (State.QUEUED, State.ANALYSED)
+    assert called == [{"analysis_id": str(queued.pk), "hospital_id": queued.hospital_id}]
+
+
 def test_an_analysis_ends_with_its_result_and_a_heat_map_in_the_aspect_of_the_radiograph(queued, serve):
     model = serve(PREDICTION)
     analysis = run(queued)
