@@ -110,6 +110,8 @@ class ReviewForm(forms.ModelForm):
         usable = study.analysis.bone_age_months is not None and study.estimate_is_of_this_sex
         self.fields["method"].choices = [choice for choice in Method.choices if usable or choice[0] != Method.AI]
         self.fields["plate"].choices = [("", "Choose a plate"), *((age, in_words(age)) for age in plates(study.sex))]
+        for name in ("plate", "years", "months"):
+            self.fields[name].one_is_needed = True  # by the method that shows them: none is called optional
         self.fields["impression"].required = False
         self.fields["impression"].help_text = "Left as it is, it follows the bone age you give."
         suggested = study.impression(study.bone_age_months) if study.bone_age_months is not None else ""

@@ -330,7 +330,7 @@ amend = _asked_first(
     doctor_required,
     workflow.amend,
     "Amend this signed study?",
-    "The report is marked superseded; it stays on record, but the family no longer sees it.",
+    "The report is marked superseded. It stays on record, but the family does not see it any more.",
     "Amend the study",
     "The study is open for another reading.",
     why="It stands on the next version of the report, which the family is given, too.",
