@@ -196,6 +196,13 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "clinical.accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "clinical.accounts.forms.LoginForm",
+    "add_email": "clinical.accounts.forms.AddEmailForm",
+    "change_password": "clinical.accounts.forms.ChangePasswordForm",
+    "reset_password": "clinical.accounts.forms.ResetPasswordForm",
+    "reset_password_from_key": "clinical.accounts.forms.ResetPasswordKeyForm",
+}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]

@@ -28,6 +28,11 @@ logger = logging.getLogger(__name__)
 class AccountAdapter(DefaultAccountAdapter):
     """Accounts come from invitations only; too many attempts are answered alike, whatever was tried."""
 
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": "The e-mail address or the password is wrong.",
+    }
+
     def is_open_for_signup(self, request):
         return False
 

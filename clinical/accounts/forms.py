@@ -1,12 +1,19 @@
+from allauth.account import forms as allauth_forms
 from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_text_html, validate_password
 
 from clinical.accounts.models import Invitation, Role, User
 
+EMAIL = "E-mail address"
+
 
 class InvitationLinkForm(forms.ModelForm):
     """Nobody is offered what they have already. Subclasses name `holder_error`."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = EMAIL
 
     def clean_email(self):
         email = self.cleaned_data["email"].lower()
@@ -21,6 +28,10 @@ class InvitationForm(InvitationLinkForm):
     class Meta:
         model = Invitation
         fields = ["email", "role"]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["role"].choices = [("", "Choose a role"), *Role.choices]
 
 
 class RoleForm(forms.Form):
@@ -56,6 +67,42 @@ class AcceptInvitationForm(forms.Form):
             except forms.ValidationError as error:
                 self.add_error("password1", error)
         return cleaned
+
+
+class InThePortalsWords:
+    """allauth's fields, labelled as the portal labels the same."""
+
+    labels = {
+        "Email": EMAIL,
+        "Current Password": "Current password",
+        "New Password": "New password",
+        "New Password (again)": "New password again",
+    }
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.label = self.labels.get(field.label, field.label)
+
+
+class LoginForm(InThePortalsWords, allauth_forms.LoginForm):
+    pass
+
+
+class AddEmailForm(InThePortalsWords, allauth_forms.AddEmailForm):
+    pass
+
+
+class ChangePasswordForm(InThePortalsWords, allauth_forms.ChangePasswordForm):
+    pass
+
+
+class ResetPasswordForm(InThePortalsWords, allauth_forms.ResetPasswordForm):
+    pass
+
+
+class ResetPasswordKeyForm(InThePortalsWords, allauth_forms.ResetPasswordKeyForm):
+    pass
 
 
 class AddPasskeyForm(AddWebAuthnForm):

@@ -16,6 +16,7 @@ class SenderForm(forms.ModelForm):
         self.fields["membership"].queryset = members.select_related("user").order_by("user__name", "pk")
         self.fields["membership"].label_from_instance = lambda member: f"{member.user}, {member.get_role_display()}"
         self.fields["membership"].required = True
+        self.fields["membership"].empty_label = "Choose a member"
 
     def validate_unique(self):
         """With the hospital, which is part of what must be unique, and which no field shows."""

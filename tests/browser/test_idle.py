@@ -52,7 +52,7 @@ def test_who_stays_loses_nothing_and_who_is_away_comes_back_to_the_same_page(ope
         expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
         expect(tab.get_by_text("signed out for safety")).to_be_visible()
         looks_right(tab)
-    other_tab.get_by_label("Email").fill("technician@demo.example")
+    other_tab.get_by_label("E-mail address").fill("technician@demo.example")
     other_tab.get_by_label("Password", exact=True).fill(portal.password)
     other_tab.get_by_role("button", name="Sign in", exact=True).click()
     other_tab.wait_for_url("**/patients/?sex=F")

@@ -40,7 +40,7 @@ def give_key(page):
 
 def password(page, portal, email):
     page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(email)
+    page.get_by_label("E-mail address").fill(email)
     page.get_by_label("Password", exact=True).fill(portal.password)
     page.get_by_role("button", name="Sign in", exact=True).click()
 
@@ -63,7 +63,7 @@ def keep_recovery_codes(page):
 def test_an_authenticator_app_and_a_recovery_code(open_page, portal):
     page = open_page(viewport={"width": 360, "height": 800})
     page.goto("/patients/?sex=F")
-    page.get_by_label("Email").fill("technician@demo.example")
+    page.get_by_label("E-mail address").fill("technician@demo.example")
     page.get_by_label("Password", exact=True).fill(portal.password)
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", name="One more step")).to_be_visible()

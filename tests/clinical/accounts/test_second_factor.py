@@ -156,7 +156,7 @@ def test_a_recovery_code_counts_once(client, sign_in, alice, authenticator_app):
 
 def test_a_wrong_password_never_asks_for_the_second_factor(sign_in, alice, authenticator_app):
     authenticator_app(alice)
-    assert "password you specified are not correct" in sign_in(alice, "wrong").content.decode()
+    assert "The e-mail address or the password is wrong." in sign_in(alice, "wrong").content.decode()
 
 
 def test_a_new_password_does_not_open_the_account_alone(client, alice, authenticator_app, sign_in):

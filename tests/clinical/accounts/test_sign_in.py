@@ -54,7 +54,7 @@ def test_a_wrong_password_says_the_same_for_a_known_and_an_unknown_address(clien
     known = sign_in(client, alice.email, "wrong")
     unknown = sign_in(client, "nobody@example.org", "wrong")
     assert not is_signed_in(client)
-    assert "password you specified are not correct" in refusal(known)
+    assert "The e-mail address or the password is wrong." in refusal(known)
     assert refusal(known) == refusal(unknown)
 
 
