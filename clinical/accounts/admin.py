@@ -23,7 +23,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 
 from clinical.accounts import access_token_admin, invitations, membership, second_factor, sessions  # noqa: F401
-from clinical.accounts.logo import LogoField, keep_logo
+from clinical.accounts.logo import LogoField, keep_logo, shown
 from clinical.accounts.models import Hospital, Invitation, Membership, Role, User
 from clinical.accounts.permissions import confirmed, confirmed_first
 from clinical.administration.filters import FieldsFilter
@@ -85,6 +85,12 @@ class HospitalForm(forms.ModelForm):
         model = Hospital
         fields = ["name", "address", "paper", "bone_age_reference", "age_of_majority"]
         widgets = {"address": forms.Textarea(attrs={"rows": 3})}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.instance.logo and (source := shown(self.instance.logo)):
+            field = self.fields["new_logo"]
+            field.help_text = format_html('{} <img src="{}" alt="The logo now">', field.help_text, source)
 
     def clean_kept_logo(self):
         try:

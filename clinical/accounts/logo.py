@@ -1,5 +1,6 @@
 """A hospital's logo: any picture that was uploaded becomes one small PNG of known size."""
 
+import base64
 import hashlib
 import io
 
@@ -48,3 +49,12 @@ def keep_logo(picture):
     name = f"logos/{hashlib.sha256(buffer.getvalue()).hexdigest()}.png"
     storage = storages["private"]
     return name if storage.exists(name) else storage.save(name, ContentFile(buffer.getvalue()))
+
+
+def shown(name):
+    """The kept logo `name` as the source of an <img>, or "" where its file is gone."""
+    storage = storages["private"]
+    if not storage.exists(name):
+        return ""
+    with storage.open(name) as file:
+        return f"data:image/png;base64,{base64.b64encode(file.read()).decode()}"

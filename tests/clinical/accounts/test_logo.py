@@ -1,6 +1,8 @@
 """The logo of a hospital, which platform staff upload in the administration."""
 
+import base64
 import io
+import re
 
 import pytest
 from django.core.files.storage import storages
@@ -76,6 +78,18 @@ def test_what_is_no_logo_is_refused_in_words(send, hospital, data, sentence):
     assert response.status_code == 200
     assert sentence in response.content.decode()
     assert hospital.logo == ""
+
+
+def test_the_form_shows_the_logo_as_it_is(as_user, root, send, hospital, path):
+    assert "The logo now" not in as_user(root).get(path).content.decode()
+    send(new_logo=SimpleUploadedFile("logo.png", picture()))
+    page = as_user(root).get(path).content.decode()
+    [source] = re.findall(r'src="data:image/png;base64,([^"]+)" alt="The logo now"', page)
+    assert Image.open(io.BytesIO(base64.b64decode(source))).size == (800, 267)
+    storages["private"].delete(hospital.logo)
+    page = as_user(root).get(path)
+    assert page.status_code == 200
+    assert "The logo now" not in page.content.decode()
 
 
 def test_the_logo_stays_until_it_is_taken_away(send, hospital):
