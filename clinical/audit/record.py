@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.urls import reverse
 from django_scopes import scopes_disabled
 
+from clinical.accounts.models import Role
 from clinical.audit.chain import values_digest
 from clinical.audit.models import AccessEvent, ChangedValues
 
@@ -70,6 +71,7 @@ class Verb(models.TextChoices):
 
 SYSTEM, NOBODY = "system", "not signed in"
 FAMILY, STAFF = "family", "platform_staff"
+ROLES = {**dict(Role.choices), FAMILY: "Family", STAFF: "Platform staff"}
 
 
 def record(verb, obj, *, actor=None, request=None, detail="", hospital_id=None, changes=None):

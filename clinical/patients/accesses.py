@@ -16,14 +16,13 @@ from clinical.accounts.models import Role
 from clinical.accounts.permissions import hospital_admin_required, role_required, user_required
 from clinical.administration.filters import begin_of
 from clinical.audit.models import AccessEvent
-from clinical.audit.record import FAMILY, STAFF, Verb, record
+from clinical.audit.record import ROLES, Verb, record
 from clinical.csv_file import csv_file, plain
 from clinical.listing import PAGE_SIZE, arranged, listing
 from clinical.patients.models import Patient
 
 SORTS = {"at": ("at", "pk"), "who": ("actor_name", "-at", "-pk"), "what": ("verb", "-at", "-pk")}
 NEWEST_FIRST = "-at"
-ROLES = {**dict(Role.choices), FAMILY: "Family", STAFF: "Platform staff"}
 KINDS = {
     "familyinvitation": "invitation",
     "guardianship": "family",
