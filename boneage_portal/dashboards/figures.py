@@ -16,6 +16,15 @@ PALETTE = [ACCENT, WARN, INFO, GOOD, BAD, SOFT, "var(--accent-strong)", INK]
 SCALE = [[0, "var(--accent-soft)"], [1, "var(--accent)"]]
 
 
+# As everywhere, the day comes before the month.
+DATES = {
+    "hoverformat": "%-d %b %Y",
+    "tickformatstops": [
+        {"dtickrange": [None, "M1"], "value": "%-d %b\n%Y"},
+        {"dtickrange": ["M1", None], "value": "%b %Y"},
+    ],
+}
+
 FEW = 5  # an axis of counts reaches at least here, so that its steps are whole; of so many bars each has its date
 
 
@@ -47,14 +56,17 @@ def days(drawn, selection, weekly=None):
     weekly = selection.is_weekly if weekly is None else weekly
     before = selection.first - timedelta(days=7 if weekly else 1)  # a week may begin before the first day
     after = selection.last + timedelta(days=1)
-    return drawn.update_xaxes(type="date", range=[before.isoformat(), after.isoformat()])
+    return drawn.update_xaxes(
+        type="date",
+        range=[before.isoformat(), after.isoformat()],
+        **DATES,
+    )
 
 
 def name_each(drawn, periods):
     """Put its date under each of a few bars: Plotly would write times of the day between them."""
-    if len(periods) <= FEW:
-        drawn.update_xaxes(type="date", tickvals=[period.isoformat() for period in periods], tickformat="%-d %b")
-    return drawn
+    few = {"tickvals": [period.isoformat() for period in periods], "tickformat": "%-d %b"}
+    return drawn.update_xaxes(type="date", **(few if len(periods) <= FEW else DATES))
 
 
 def nothing(sentence):

@@ -16,10 +16,10 @@ COLOURS = {
     State.REVIEWED: "var(--accent-strong)",
     State.ANALYSED: figures.ACCENT,
     State.ANALYSING: figures.SOFT,
-    State.QUEUED: figures.IDLE,
+    State.QUEUED: figures.INK,
     State.REJECTED: figures.WARN,
     State.FAILED: figures.BAD,
-    State.CANCELLED: figures.LINE,
+    State.CANCELLED: figures.IDLE,
 }
 TO_READ = (State.ANALYSED, State.REVIEWED)
 
