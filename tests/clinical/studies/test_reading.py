@@ -337,11 +337,21 @@ def test_whoever_is_asked_sees_whose_study_it_is(as_user, alice, patient, verb, 
 def test_who_is_told_of_a_release_is_said_before_it(as_user, alice, patient):
     study = study_in(State.SIGNED, patient, alice)
     client, path = as_user(alice), f"/studies/{study.pk}/release/"
-    assert "Nobody has access yet" in client.get(path).content.decode()
+    page = client.get(path).content.decode()
+    assert "Nobody has access yet" in page
+    assert "The family is told" not in page
     GuardianshipFactory(patient=patient, user__name="Dana Doe")
     page = client.get(path).content.decode()
+    assert "The family is told" in page
     assert "Dana Doe</span> (mother)" in page
     assert "Nobody has access yet" not in page
+
+
+def test_what_the_chosen_method_needs_is_not_called_optional(as_user, alice, patient):
+    study = study_in(State.ANALYSED, patient, alice)
+    page = as_user(alice).get(f"/studies/{study.pk}/").content.decode()
+    for label in ("Atlas plate", "Years", "Months"):
+        assert re.search(rf">\s*{label}\s*</label>", page)
 
 
 def test_an_unsigned_study_is_not_released(as_user, alice, patient):
