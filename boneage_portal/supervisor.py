@@ -22,13 +22,14 @@ class Supervisor:
     """
 
     def __init__(self, port, bind="127.0.0.1", environment=None):
-        self.address = f"http://{bind}:{port}"
+        listening = f"[{bind}]:{port}" if ":" in bind else f"{bind}:{port}"
+        self.address = f"http://{listening}"
         # Mails and reports name the portal by its address; all interfaces are none that a link can lead to.
         reachable = f"http://localhost:{port}" if bind in ("0.0.0.0", "::") else self.address
         self.environment = {"PORTAL_URL": reachable} | dict(os.environ if environment is None else environment)
         self.commands = {
             "web": [
-                *[sys.executable, "-m", "gunicorn", "boneage_portal.wsgi", "--bind", f"{bind}:{port}"],
+                *[sys.executable, "-m", "gunicorn", "boneage_portal.wsgi", "--bind", listening],
                 *["--workers", "1", "--threads", "8", "--worker-class", "gthread", "--timeout", "120"],
                 *["--log-level", "warning", "--no-control-socket"],
             ],

@@ -52,10 +52,11 @@ class Visitor:
         page = self._get("/patients/new/").text
         self.hospital = re.search(r'name="hospital"\s+value="(\d+)"', page)[1]
         today = date.today()
+        number = secrets.token_hex(6)
         fields = {
             "hospital": self.hospital,
-            "mrn": f"SMOKE-{secrets.token_hex(6)}",
-            "family_name": "Smoke test",
+            "mrn": f"SMOKE-{number}",
+            "family_name": f"Smoke test {number}",  # of two of one name and age the portal asks whether they are one
             "sex": sex,
             "date_of_birth": today.replace(year=today.year - 10, day=min(today.day, 28)).isoformat(),
         }

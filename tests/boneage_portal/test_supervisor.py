@@ -53,3 +53,9 @@ def test_mails_and_reports_name_the_address_that_the_portal_listens_on(monkeypat
     assert Supervisor(8017, "0.0.0.0").environment["PORTAL_URL"] == "http://localhost:8017"
     monkeypatch.setenv("PORTAL_URL", "https://boneage.hospital.example")
     assert Supervisor(8017).environment["PORTAL_URL"] == "https://boneage.hospital.example"
+
+
+def test_an_address_of_ipv6_is_written_in_brackets():
+    supervisor = Supervisor(8017, "::1")
+    assert supervisor.address == "http://[::1]:8017"
+    assert "[::1]:8017" in supervisor.commands["web"]

@@ -3,6 +3,7 @@
 import pytest
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.core.management import CommandError, call_command
 
 from boneage_portal.visitor import Unexpected, Visitor
 from clinical.accounts import second_factor
@@ -31,6 +32,12 @@ def test_who_works_in_several_hospitals_creates_and_uploads_too(visitor, alice, 
     assert visitor.upload(patient, form, radiograph_files.png()).startswith("/studies/")
 
 
+def test_a_portal_is_checked_as_often_as_one_likes(visitor, alice):
+    visitor.sign_in(alice.email, PASSWORD)
+    first, second = visitor.create_patient("F"), visitor.create_patient("F")
+    assert first != second
+
+
 def test_with_a_code_where_there_is_a_second_factor(visitor, alice, settings):
     settings.REQUIRE_MFA = True
     key = generate_totp_secret()
@@ -52,3 +59,10 @@ def test_who_has_yet_to_set_it_up_is_told(visitor, alice, settings):
 def test_a_wrong_password_is_told(visitor, alice):
     with pytest.raises(Unexpected, match="did not accept the e-mail and password"):
         visitor.sign_in(alice.email, "wrong")
+
+
+def test_a_key_that_is_none_is_told(live_server, alice, monkeypatch):
+    monkeypatch.setenv("SMOKE_PASSWORD", PASSWORD)
+    monkeypatch.setenv("SMOKE_TOTP_KEY", "0189")
+    with pytest.raises(CommandError, match="Step 'read SMOKE_TOTP_KEY' failed: it is no key of an authenticator app"):
+        call_command("smoke", url=live_server.url, email=alice.email)

@@ -39,7 +39,8 @@ class Command(BaseCommand):
             with nullcontext(url) if url else _demo_portal() as address:
                 visitor = Visitor(address)
                 password = os.environ.get("SMOKE_PASSWORD") or demo.password()
-                self._do("sign in", visitor.sign_in, email, password, _code())
+                code = self._do("read SMOKE_TOTP_KEY", _code)
+                self._do("sign in", visitor.sign_in, email, password, code)
                 patient = self._do("create a patient", visitor.create_patient, sex)
                 try:
                     content = self._do("read the image", _radiograph, image, sex)
@@ -70,8 +71,11 @@ def _demo_portal():
 
 
 def _code():
-    key = os.environ.get("SMOKE_TOTP_KEY")
-    return format_hotp_value(hotp_value(key, int(time.time()) // mfa_settings.TOTP_PERIOD)) if key else ""
+    key = os.environ.get("SMOKE_TOTP_KEY", "").replace(" ", "")  # as apps show it
+    try:
+        return format_hotp_value(hotp_value(key, int(time.time()) // mfa_settings.TOTP_PERIOD)) if key else ""
+    except ValueError:
+        raise Unexpected("it is no key of an authenticator app") from None
 
 
 def _radiograph(path, sex):
