@@ -7,13 +7,14 @@ a Celery worker on the filesystem broker. Production differs by variables alone.
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from boneage_portal.environment import Environment
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-environ.Env.read_env(env.path("ENV_FILE", BASE_DIR / ".env"))
+env = Environment()
+Environment.read_env(env.path("ENV_FILE", BASE_DIR / ".env"))
 
 # --- what kind of installation this is ----------------------------------------------------------------------
 
@@ -284,6 +285,8 @@ EMAIL_TIMEOUT = 10  # a server that hangs would hold the threads of the web proc
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Bone Age Portal <noreply@localhost>")
 # A worker that mails a link has no request to take the portal's address from.
 PORTAL_URL = env.str("PORTAL_URL", "http://localhost:8000").rstrip("/")
+if not PORTAL_URL.startswith(("https://", "http://")):
+    raise ImproperlyConfigured("PORTAL_URL must begin with https:// (or http://): mails and reports name it for good.")
 
 # --- tasks ---------------------------------------------------------------------------------------------------
 

@@ -124,6 +124,31 @@ def test_in_production_staff_need_a_second_factor(settings_of):
     assert settings_of(*chosen) == chosen
 
 
+def test_a_variable_that_is_empty_is_one_that_is_not_set(settings_of):
+    names = ["REQUIRE_MFA", "HTTPS", "DICOM_PORT", "PRIVATE_STORAGES", "ALLOWED_HOSTS", "CELERY_BROKER_URL"]
+    empty = ["REQUIRE_MFA", "HTTPS", "DICOM_PORT", "PRIVATE_ROOT", "ALLOWED_HOSTS", "BROKER_URL"]
+    assert settings_of(*names, **dict.fromkeys(empty, "")) == settings_of(*names)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("REQUIRE_MFA", "ture", "REQUIRE_MFA must be on or off, and is 'ture'."),
+        ("AUDIT_RETENTION_DAYS", "6 years", "AUDIT_RETENTION_DAYS must be a number, and is '6 years'."),
+        ("PORTAL_URL", "boneage.hospital.example", "PORTAL_URL must begin with https://"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_and_switches_nothing_off(python, name, value, words):
+    process = python("manage.py", "check", SECRET_KEY=secrets.token_urlsafe(50), **{name: value})
+    assert process.returncode != 0
+    assert words in process.stderr
+
+
+def test_a_list_may_have_spaces_after_its_commas(settings_of):
+    names = {"ALLOWED_HOSTS": ["boneage.hospital.example", "localhost"], "SECRET_KEY_FALLBACKS": ["old", "older"]}
+    assert settings_of(*names, **{name: ", ".join(values) for name, values in names.items()}) == names
+
+
 def test_a_mail_server_that_hangs_is_given_up(settings_of):
     assert settings_of("EMAIL_TIMEOUT", EMAIL_URL="smtp+tls://mail.example:587") == {"EMAIL_TIMEOUT": 10}
 
