@@ -379,6 +379,8 @@ SESSION_COOKIE_NAME = "__Host-boneage_session" if HTTPS else "boneage_session"
 CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
 CSRF_COOKIE_HTTPONLY = True  # forms carry the token; no script reads it
 SESSION_COOKIE_AGE = 12 * 3600  # however busy; see SESSION_IDLE_SECONDS
+# A message may name a child, and ends with the session: a cookie of its own would greet whoever signs in next with it.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True  # allauth sees to it at a sign-in by password alone
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0

@@ -179,3 +179,12 @@ def test_an_installation_that_names_nobody_has_no_security_txt(client, db, setti
 def test_the_proxy_speaks_no_old_tls():
     text = (portal.BASE_DIR / "deploy" / "nginx.conf").read_text()
     assert [line.strip() for line in text.splitlines() if "ssl_protocols" in line] == ["ssl_protocols TLSv1.2 TLSv1.3;"]
+
+
+def test_what_a_page_was_to_say_is_gone_with_the_session(as_user, alice, patient):
+    """It may name a child; the next to use the browser is somebody else."""
+    client = as_user(alice)
+    client.post(reverse("patients:archive", args=[patient.pk]))  # and the page after it is never opened
+    client.post(reverse("account_logout"))
+    assert str(patient).encode() not in client.get(reverse("account_login")).content
+    assert "messages" not in client.cookies
