@@ -19,3 +19,7 @@ def test_the_services_of_a_server_have_limits_of_memory_that_fit_into_what_it_mu
 
 def test_what_runs_only_sometimes_has_a_limit_too():
     assert all(service["mem_limit"] for service in SERVICES.values())
+
+
+def test_no_log_grows_until_the_disk_is_full():
+    assert all(service["logging"]["options"]["max-size"] for service in SERVICES.values())
