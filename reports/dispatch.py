@@ -86,6 +86,11 @@ def send_again(dispatch, actor):
     _deliver(dispatch)
 
 
+def let_go(reports):
+    """Their PDFs go: what has not arrived never will."""
+    Dispatch.objects.filter(report__in=reports).exclude(state=DispatchState.SENT).delete()
+
+
 def _refused():
     """What an archive has not taken, and is asked to take again."""
     now = timezone.now()

@@ -84,6 +84,7 @@ def let_go(sender, patient, mode, files, **kwargs):
     """The PDFs go. Of an anonymised patient number, hash and check code stay: what was handed out can be checked."""
     reports = Report.objects.filter(study__patient=patient)
     files += _files(reports)
+    dispatch.let_go(reports)
     if mode == ErasureMode.ERASE:
         reports.delete()
     else:
@@ -101,6 +102,7 @@ def let_go_of_film(sender, studies, files, **kwargs):
     """Their PDFs show the film of another patient."""
     reports = Report.objects.filter(study__in=studies)
     files += _files(reports)
+    dispatch.let_go(reports)
     reports.update(**WITHOUT_FILM, reason="The PDF showed the film of another patient, and was removed.")
 
 

@@ -295,6 +295,18 @@ def test_a_lost_message_is_sent_again(made, messages, django_capture_on_commit_c
     assert len(messages) == 1
 
 
+def test_of_a_report_that_was_removed_nothing_is_on_its_way(
+    made, anonymised, as_user, alice, messages, django_capture_on_commit_callbacks
+):
+    run(DEAF)
+    arrived = DispatchFactory(report=made, archive=ArchiveFactory(hospital=made.hospital, name="Second"), state="sent")
+    anonymised(made)
+    Dispatch.objects.update(started_at=timezone.now() - timedelta(minutes=16))
+    assert sweep(messages, django_capture_on_commit_callbacks) == []
+    assert "Send it again" not in as_user(alice).get(f"/studies/{made.study_id}/").content.decode()
+    assert Dispatch.objects.get() == arrived
+
+
 def test_a_pdf_that_is_lost_says_so(made):
     Report.objects.update(pdf="reports/gone.pdf")
     with listening() as (port, came, _):
