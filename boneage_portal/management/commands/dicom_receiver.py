@@ -15,7 +15,7 @@ class Command(BaseCommand):
             raise CommandError("Set DICOM_PORT to the port on which films are to come, for example 11112.")
         try:
             server = receiver.start(settings.DICOM_BIND, settings.DICOM_PORT)
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # the latter of a port above 65535
             raise CommandError(f"Nothing can listen on {settings.DICOM_BIND}:{settings.DICOM_PORT}: {error}") from None
         interrupt_on_terminate()
         try:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from django.core.management import CommandError, call_command
 from django_scopes import scopes_disabled
 from pydicom.uid import JPEG2000Lossless, RLELossless
 from pynetdicom import AE
@@ -271,3 +272,9 @@ def test_a_sender_that_waits_for_no_answer_is_cut_off(port, hospital, monkeypatc
         asked.join(10)
         assert asked.is_aborted
     answered.set()
+
+
+def test_a_port_that_does_not_exist_is_told(settings):
+    settings.DICOM_PORT = 70_000
+    with pytest.raises(CommandError, match=r"Nothing can listen on 127\.0\.0\.1:70000"):
+        call_command("dicom_receiver")
