@@ -27,7 +27,7 @@ from inference.workflow import WrongState
 
 logger = logging.getLogger(__name__)
 MOVED_ON = "The model has moved on meanwhile; look at where it stands now."
-UNENDED = "A worker began to try it out and did not come to an end: it ran out of memory or time, or was stopped."
+UNENDED = "A worker tries it out and has not come to an end; unless it is at it now, it ran out of memory or time."
 
 
 class ModelUnavailable(Exception):

@@ -139,7 +139,7 @@ def test_one_that_costs_its_worker_the_life_does_not_serve(tmp_path, monkeypatch
     monkeypatch.setattr(registry, "draw_phantom", draw)
     with pytest.raises(Killed):
         registry.try_out(version)
-    with pytest.raises(WrongState, match="did not come to an end"):
+    with pytest.raises(WrongState, match="has not come to an end"):
         registry.activate(version, seen=None)
 
 

@@ -58,7 +58,7 @@ SELECT analysis.state, version.version, analysis.reason_code FROM inference_anal
 LEFT JOIN inference_modelversion version ON version.id = analysis.model_version_id
 ORDER BY analysis.queued_at DESC LIMIT 1
 """
-TRIED = "SELECT tried_at FROM inference_modelversion WHERE version = 'fourth'"
+TRIED = "SELECT tried_at FROM inference_modelversion WHERE version = 'fourth' AND problem = ''"
 IN_THE_SHADOW = """
 SELECT shadow.state, version.version FROM inference_shadowanalysis shadow
 JOIN inference_modelversion version ON version.id = shadow.model_version_id
