@@ -34,6 +34,14 @@ TINY = Preset(
 )
 
 
+@pytest.fixture(autouse=True)
+def precision_of_others():
+    """A training sets the precision of its process, in which other tests count on that of before."""
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+
+
 @pytest.fixture
 def tiny(monkeypatch):
     """A preset small enough to train in a moment, known by its name."""
