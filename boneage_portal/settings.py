@@ -50,6 +50,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "csp",
     "django_filters",
     "django_htmx",
@@ -229,6 +231,29 @@ MFA_TOTP_TOLERANCE = 0  # allauth remembers a used code for one period: with mor
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 SESSION_IDLE_SECONDS = 60 * env.float("SESSION_IDLE_MINUTES", 15)
 
+# The identity provider of the hospital; none without OIDC_ISSUER.
+OIDC_ISSUER = env.str("OIDC_ISSUER", "").rstrip("/")
+OIDC_DOMAINS = [domain.lower().lstrip("@") for domain in env.list("OIDC_DOMAINS", default=[])]
+OIDC_SECOND_FACTOR = env.bool("OIDC_SECOND_FACTOR", False)
+SOCIALACCOUNT_ADAPTER = "clinical.accounts.single_sign_on.IdentityProviderAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_PROVIDERS = {}
+if OIDC_ISSUER:
+    if not OIDC_DOMAINS:
+        raise ImproperlyConfigured("OIDC_DOMAINS must name the domains of the addresses that OIDC_ISSUER speaks for.")
+    if not OIDC_ISSUER.startswith("https://") and HTTPS:
+        raise ImproperlyConfigured("OIDC_ISSUER must begin with https://.")
+    provider = {
+        "provider_id": "hospital",
+        "name": env.str("OIDC_NAME", "your hospital account"),
+        "client_id": env.str("OIDC_CLIENT_ID", ""),
+        "secret": env.str("OIDC_CLIENT_SECRET", ""),
+        "settings": {"server_url": OIDC_ISSUER},
+    }
+    if not provider["client_id"] or not provider["secret"]:
+        raise ImproperlyConfigured("OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, as registered there.")
+    SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [provider], "OAUTH_PKCE_ENABLED": True}}
+
 # --- programs ------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
@@ -369,7 +394,8 @@ CONTENT_SECURITY_POLICY = {
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
-        "form-action": [SELF],
+        # The button that leads to the identity provider is a form.
+        "form-action": [SELF, *(["{0.scheme}://{0.netloc}".format(urlsplit(OIDC_ISSUER))] if OIDC_ISSUER else [])],
         "upgrade-insecure-requests": HTTPS,
     },
 }

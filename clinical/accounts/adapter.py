@@ -19,6 +19,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
 
+from clinical.accounts import single_sign_on
 from clinical.audit.record import Verb
 from clinical.audit.sign_ins import record_person
 
@@ -65,6 +66,13 @@ def _signed_in_recently(request):
 
 class SecondFactorAdapter(DefaultMFAAdapter):
     """Keys of authenticator apps and recovery codes are encrypted with SECRET_KEY before they are stored."""
+
+    def is_mfa_enabled(self, user, types=None):
+        """At a sign-in, not for whom the hospital's provider has just asked for one."""
+        signs_in = not context.request.user.is_authenticated
+        if signs_in and single_sign_on.brought_second_factor(context.request, user):
+            return False
+        return super().is_mfa_enabled(user, types)
 
     def encrypt(self, text):
         return _fernet().encrypt(text.encode()).decode()

@@ -2,11 +2,13 @@ from functools import partial
 
 import allauth.account.admin
 import allauth.mfa.admin
+import allauth.socialaccount.admin
 import allauth.usersessions.admin  # noqa: F401  registers what is unregistered below
 from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin, messages
@@ -379,4 +381,4 @@ class InvitationAdmin(InvitationLinkAdmin):
 
 # allauth's own lists would let secrets be read, second factors be given to others, and a superuser's address be made
 # one's own without a word to anybody; the page of a person sets an address as it must be.
-admin.site.unregister([EmailAddress, Authenticator, UserSession])
+admin.site.unregister([EmailAddress, Authenticator, UserSession, SocialAccount, SocialApp, SocialToken])

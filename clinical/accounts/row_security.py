@@ -29,6 +29,7 @@ SHARED = {
     "sessions": "keys of sessions, needed before anybody is known",
     "account": "addresses to sign in with, needed before anybody is known",
     "mfa": "second factors, needed before anybody has signed in",
+    "socialaccount": "who somebody is at the identity provider, needed before they have signed in",
     "usersessions": "where somebody is signed in",
     "accounts.AccessToken": "hashes of tokens, needed before anybody is known",
     "accounts.User": "one person may belong to several hospitals",

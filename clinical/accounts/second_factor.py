@@ -10,6 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
+from clinical.accounts import single_sign_on
+
 DESTINATION = "after_second_factor"
 SENTENCE = "Set up a second factor first: open the portal in a browser and follow the page that is shown."
 
@@ -69,6 +71,8 @@ class SecondFactorMiddleware:
 
     def process_view(self, request, view, args, kwargs):
         if not settings.REQUIRE_MFA or request.resolver_match.view_name in OPEN:
+            return None
+        if single_sign_on.brought_second_factor(request, request.user):
             return None
         is_staff = request.user.is_authenticated and (request.memberships or request.user.is_staff)
         step = next_step(request.user) if is_staff else None

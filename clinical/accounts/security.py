@@ -4,21 +4,23 @@ from allauth.mfa.base.views import IndexView
 from allauth.mfa.webauthn.views import ReauthenticateWebAuthnView
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
-from django.http import JsonResponse
+from django.http import Http404, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from clinical.accounts import second_factor, sessions
-from clinical.accounts.permissions import user_required
+from clinical.accounts import second_factor, sessions, single_sign_on
+from clinical.accounts.permissions import confirmed, user_required
 
 
 class OverviewView(IndexView):
     """Everything about signing in, on one page."""
 
     def get_context_data(self, **kwargs):
-        own = UserSession.objects.purge_and_list(self.request.user)
-        return {**super().get_context_data(**kwargs), "sessions": own}
+        user = self.request.user
+        own = UserSession.objects.purge_and_list(user)
+        return {**super().get_context_data(**kwargs), "sessions": own, "identity": single_sign_on.identity_of(user)}
 
 
 overview = OverviewView.as_view()
@@ -58,6 +60,26 @@ def end_session(request, pk):
     sessions.end([get_object_or_404(sessions.others(request, request.user), pk=pk)])
     messages.success(request, "That session is ended.")
     return redirect("usersessions_list")
+
+
+@user_required
+@require_http_methods(["GET", "POST"])
+@confirmed
+def disconnect_identity(request):
+    identity = single_sign_on.identity_of(request.user)
+    if identity is None:
+        raise Http404
+    if request.method == "POST":
+        single_sign_on.disconnect(request, identity)
+        messages.success(request, "Your account is no longer connected with that identity.")
+        return redirect("mfa_index")
+    context = {
+        "title": "Disconnect your hospital account?",
+        "message": "Whoever then signs in there with your e-mail address is taken for you, and connected again.",
+        "verb": "Disconnect",
+        "back": reverse("mfa_index"),
+    }
+    return render(request, "portal/confirm.html", context)
 
 
 @require_http_methods(["GET", "POST"])

@@ -16,6 +16,7 @@ urlpatterns = [
     path("session/", security.session, name="session"),
     path("accounts/sessions/<int:pk>/end/", security.end_session, name="end_session"),
     path("accounts/2fa/set-up/", security.set_up_second_factor, name="set_up_second_factor"),
+    path("accounts/identity/disconnect/", security.disconnect_identity, name="disconnect_identity"),
     path(
         "accounts/2fa/recovery-codes/acknowledge/",
         security.acknowledge_recovery_codes,

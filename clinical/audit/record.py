@@ -60,6 +60,7 @@ class Verb(models.TextChoices):
     CHANGE_PASSWORD = "change password"
     CHANGE_ADDRESS = "change address"
     CHANGE_SECOND_FACTOR = "change second factor"
+    CHANGE_IDENTITY = "change identity"
     ADMINISTER = "administer"
     CONFIGURE = "configure"
     SCHEDULE_ERASURE = "schedule erasure"

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from allauth.account import signals as account
 from allauth.core import context
 from allauth.mfa import signals as second_factor
+from allauth.socialaccount.signals import social_account_added
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.db.models import Q
@@ -27,8 +28,14 @@ def record_person(verb, user, *, request=None, actor=None, detail="", changes=No
 
 
 @receiver(account.user_logged_in)
-def signed_in(sender, request, user, **kwargs):
-    record_person(Verb.SIGN_IN, user, request=request, actor=user)
+def signed_in(sender, request, user, sociallogin=None, **kwargs):
+    record_person(Verb.SIGN_IN, user, request=request, actor=user, detail="single sign-on" if sociallogin else "")
+
+
+@receiver(social_account_added)
+def connected_identity(sender, request, sociallogin, **kwargs):
+    user = sociallogin.user
+    record_person(Verb.CHANGE_IDENTITY, user, request=request, actor=user, detail="connected")
 
 
 @receiver(user_logged_out)

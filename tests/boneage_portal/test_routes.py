@@ -86,6 +86,7 @@ ROUTES = {
     "api:description": page(STAFF),
     "accounts:session": Route((200,) * 7 + (401,), (200,) * 7 + (401,)),
     "accounts:end_session": verb((404, 404, 404, 404, 404, 200, 404, SIGN_IN), "session"),
+    "accounts:disconnect_identity": verb(answering(404, SIGNED_IN), get=answering(404, SIGNED_IN)),
     "accounts:set_up_second_factor": page(SIGNED_IN),
     "accounts:acknowledge_recovery_codes": verb(SIGNED_IN),
     "patients:list": page(CLINICIANS),
@@ -215,12 +216,16 @@ ACCOUNT_ROUTES = {
     "mfa_edit_webauthn": (404, 302),
     "mfa_login_webauthn": (302, 302),
     "usersessions_list": (200, 302),
+    "openid_connect_login": (405, 405),
+    "openid_connect_callback": (404, 404),
 }
 ACCOUNT_KEYS = {
     "account_confirm_email": {"key": "made-up"},
     "account_reset_password_from_key": {"uidb36": "1", "key": "made-up"},
     "mfa_remove_webauthn": {"pk": 1},
     "mfa_edit_webauthn": {"pk": 1},
+    "openid_connect_login": {"provider_id": "hospital"},
+    "openid_connect_callback": {"provider_id": "hospital"},
 }
 
 

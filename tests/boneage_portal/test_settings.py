@@ -227,3 +227,36 @@ def test_a_link_to_the_storage_is_short_lived_or_refused(python, settings_of):
     assert settings_of("S3_LINK_SECONDS", S3_LINK_SECONDS="60") == {"S3_LINK_SECONDS": 0}  # files are on the disk
     too_long = {"PRIVATE_STORAGE": "s3", "S3_LINK_SECONDS": "86400"}
     assert "at most 300" in python("manage.py", "check", SECRET_KEY=secrets.token_urlsafe(50), **too_long).stderr
+
+
+PROVIDER = {
+    "OIDC_ISSUER": "https://login.hospital.example/realms/one/",
+    "OIDC_CLIENT_ID": "portal",
+    "OIDC_CLIENT_SECRET": "s3cret",
+    "OIDC_DOMAINS": "Hospital.example, @clinic.example",
+}
+
+
+def test_an_identity_provider_is_led_to_by_the_button_and_believed_for_its_domains(settings_of):
+    read = settings_of("OIDC_DOMAINS", "SOCIALACCOUNT_PROVIDERS", "CONTENT_SECURITY_POLICY", **PROVIDER)
+    assert read["OIDC_DOMAINS"] == ["hospital.example", "clinic.example"]
+    [provider] = read["SOCIALACCOUNT_PROVIDERS"]["openid_connect"]["APPS"]
+    assert provider["settings"] == {"server_url": "https://login.hospital.example/realms/one"}
+    allowed = read["CONTENT_SECURITY_POLICY"]["DIRECTIVES"]["form-action"]
+    assert allowed == ["'self'", "https://login.hospital.example"]
+    assert settings_of("SOCIALACCOUNT_PROVIDERS") == {"SOCIALACCOUNT_PROVIDERS": {}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"OIDC_DOMAINS": ""}, "OIDC_DOMAINS must name the domains"),
+        ({"OIDC_CLIENT_SECRET": ""}, "OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET"),
+        ({"OIDC_ISSUER": "http://login.hospital.example"}, "OIDC_ISSUER must begin with https://."),
+    ],
+)
+def test_half_an_identity_provider_refuses_to_start_and_says_what_is_missing(python, changed, told):
+    process = python("manage.py", "check", SECRET_KEY=secrets.token_urlsafe(50), **{**PROVIDER, **changed})
+    assert process.returncode != 0
+    assert told in process.stderr
+    assert "s3cret" not in process.stderr

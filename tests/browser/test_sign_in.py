@@ -9,14 +9,29 @@ from playwright.sync_api import expect
 
 from tests.browser.test_day import looks_right
 from tests.embedded_portal import EmbeddedPortal
+from tests.identity_provider import identity_provider
 
 
 @pytest.fixture(scope="module")
-def portal(tmp_path_factory, empty_tables):
+def provider():
+    with identity_provider(sub="d1", email="doctor@demo.example") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory, empty_tables, provider):
     """As in production, staff need a second factor. Nothing is uploaded here that a worker had to read."""
     folder = tmp_path_factory.mktemp("portal")
+    single_sign_on = {
+        "OIDC_ISSUER": provider.address,
+        "OIDC_CLIENT_ID": "portal",
+        "OIDC_CLIENT_SECRET": "for tests",
+        "OIDC_DOMAINS": "demo.example",
+        "OIDC_NAME": "your account at the Demo Children’s Hospital",
+        "OIDC_SECOND_FACTOR": "on",
+    }
     with (
-        EmbeddedPortal(folder, empty_tables, REQUIRE_MFA="on") as portal,
+        EmbeddedPortal(folder, empty_tables, REQUIRE_MFA="on", **single_sign_on) as portal,
         portal.running(without=["worker"]) as address,
     ):
         portal.address = address.replace("127.0.0.1", "localhost")  # passkeys need a name
@@ -160,3 +175,22 @@ def test_a_session_is_ended_from_elsewhere(open_page, portal):
     expect(here.get_by_text("That session is ended.")).to_be_visible()
     there.goto("/family/")
     expect(there.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_an_account_at_the_hospital(open_page, provider):
+    page = open_page(viewport={"width": 360, "height": 800})
+    page.goto("/patients/?sex=F")
+    looks_right(page)
+    page.get_by_role("button", name="your account at the Demo Children’s Hospital").click()
+    expect(page).to_have_url(re.compile(r"/patients/\?sex=F$"))
+    page.goto("/accounts/2fa/")
+    expect(page.get_by_role("heading", name="Single sign-on")).to_be_visible()
+    looks_right(page)
+    sign_out(page)
+
+    provider.claims["sub"] = "a namesake"
+    page.get_by_role("button", name="your account at the Demo Children’s Hospital").click()
+    expect(page.get_by_role("heading", name="Not signed in")).to_be_visible()
+    looks_right(page)
+    page.get_by_role("link", name="To the sign-in page").click()
+    page.wait_for_url("**/accounts/login/")

@@ -20,7 +20,7 @@ NEVER_SENT = ("account_already_exists", "email_confirmation_signup", "login_code
     "name",
     [
         f"{app}/email/{path.name}"
-        for app in ("account", "mfa")
+        for app in ("account", "mfa", "socialaccount")
         for path in sorted((OF_ALLAUTH / app / "email").iterdir())
         if not path.name.startswith(NEVER_SENT)
     ],
