@@ -18,6 +18,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
+from django_scopes import scope
 from requests import RequestException
 
 from clinical.audit.record import Verb
@@ -35,6 +36,8 @@ ANOTHER = (
 
 
 class IdentityProviderAdapter(DefaultSocialAccountAdapter):
+    """Who may come in by the provider, and what those are told who may not."""
+
     def is_email_verified(self, provider, email):
         return email.rpartition("@")[2].lower() in settings.OIDC_DOMAINS
 
@@ -56,7 +59,7 @@ class IdentityProviderAdapter(DefaultSocialAccountAdapter):
         account.extra_data = {}
         if account.pk:
             account.save(update_fields=["extra_data"])
-        if not sociallogin.is_existing or not (user.is_staff or user.memberships.exists()):
+        if not sociallogin.is_existing or not is_staff(user):
             raise ImmediateHttpResponse(refused(request, UNKNOWN, 403))
         if not account.pk and SocialAccount.objects.filter(user=user, provider=account.provider).exists():
             record_person(Verb.FAIL_TO_SIGN_IN, user, request=request, detail="single sign-on")
@@ -68,6 +71,12 @@ class IdentityProviderAdapter(DefaultSocialAccountAdapter):
             raise ImmediateHttpResponse(redirect("account_login"))
         logger.error("Single sign-on failed (%s)", type(exception).__name__)  # its text may hold the address
         raise ImmediateHttpResponse(refused(request, FAILED.format(name=provider.name), 502))
+
+
+def is_staff(user):
+    """Of a hospital or of the platform."""
+    with scope(user=lambda: user.pk):  # who signs in is nobody yet
+        return user.is_staff or user.memberships.exists()
 
 
 def refused(request, sentence, status):

@@ -54,6 +54,12 @@ def test_staff_sign_in_with_their_hospital_account(client, alice, provider):
     assert message.subject == "[Bone Age Portal] You can sign in with Hospital One"
 
 
+@pytest.mark.servers
+def test_staff_sign_in_behind_row_level_security(client, alice, provider, web_role):
+    sign_in_there(client)
+    assert client.session["_auth_user_id"] == str(alice.pk)
+
+
 @pytest.mark.usefixtures("unscoped")
 def test_it_is_on_record_how_somebody_signed_in(client, alice, provider):
     sign_in_there(client)
