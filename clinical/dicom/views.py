@@ -1,13 +1,16 @@
 """Films that have arrived and wait until somebody says whose they are."""
 
 import uuid
+from functools import wraps
 
 from django.contrib import messages
+from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from clinical.accounts import opened_in
 from clinical.accounts.permissions import clinician_required
+from clinical.audit.models import AccessEvent
 from clinical.audit.record import Verb, record
 from clinical.dicom import arrivals
 from clinical.dicom.forms import ArrivalForm
@@ -22,6 +25,8 @@ from clinical.studies.upload import ARCHIVED, Unplaced, submit_stored
 from clinical.studies.views import deliver_picture
 from clinical.turns import take_turn
 
+FILED = "filed"
+
 
 @clinician_required
 @require_GET
@@ -35,18 +40,41 @@ def arrival_list(request):
     return render(request, "dicom/arrivals.html", context)
 
 
+def _of_a_film(view):
+    """Hand `view` the film. Whoever comes to one that is filed by now is told so, back on the list."""
+
+    @wraps(view)
+    def found(request, pk):
+        film = Arrival.objects.select_related("sender", "radiograph", "discarded_by").filter(pk=pk).first()
+        if film:
+            return view(request, film)
+        events = AccessEvent.objects.filter(object_type="arrival", object_key=str(pk))
+        if not events.exists():
+            raise Http404("There was no such film.")
+        filed = events.filter(verb=Verb.REMOVE, detail=FILED).first()
+        what = f"{filed.actor_name} has filed this film already." if filed else "This film does not wait any more."
+        messages.warning(request, what)
+        return redirect("dicom:arrivals")
+
+    return found
+
+
 @clinician_required
 @require_http_methods(["GET", "POST"])
-def arrival(request, pk):
+@_of_a_film
+def arrival(request, film):
     """One film: look at it, and file it for whom it is."""
-    films = Arrival.objects.select_related("sender", "radiograph")
     if request.method == "GET":
-        film = get_object_or_404(films, pk=pk)
         return _page(request, film, ArrivalForm(arrival=film))
-    film = get_object_or_404(films, pk=pk, discarded_at=None)
+    if film.discarded_at:
+        messages.warning(
+            request, f"{film.discarded_by or 'Somebody'} has discarded this film. Bring it back to file it."
+        )
+        return redirect(film)
     form = ArrivalForm(request.POST, arrival=film)
     opened_in.check(request, form)
     if form.is_valid() and (study := _file(request, film, form)):
+        record(Verb.REMOVE, film, request=request, detail=FILED)
         film.delete()
         messages.success(request, f"The film was filed for {study.patient} and queued.")
         return redirect("studies:detail", pk=study.pk)
@@ -90,9 +118,9 @@ def _place(picture, file_name, shared):
 
 @clinician_required
 @require_http_methods(["GET", "POST"])
-def register(request, pk):
+@_of_a_film
+def register(request, film):
     """Register the child that the header names; the film is filed afterwards, on its own page."""
-    film = get_object_or_404(Arrival, pk=pk)
     said = {name: getattr(film, name) for name in ("mrn", "family_name", "given_name", "sex", "date_of_birth")}
     if request.method == "GET":
         record(Verb.VIEW, film, request=request, detail="form of a new patient")
@@ -107,17 +135,17 @@ def picture(request, pk):
 
 @clinician_required
 @require_POST
-def discard(request, pk):
-    film = get_object_or_404(Arrival, pk=pk)
-    if arrivals.discard(film, request.user):
-        messages.success(request, f"The film was discarded. For {arrivals.DISCARDED_DAYS} days it can be brought back.")
+@_of_a_film
+def discard(request, film):
+    arrivals.discard(film, request.user)
+    messages.success(request, f"The film was discarded. For {arrivals.DISCARDED_DAYS} days it can be brought back.")
     return redirect("dicom:arrivals")
 
 
 @clinician_required
 @require_POST
-def restore(request, pk):
-    film = get_object_or_404(Arrival, pk=pk)
+@_of_a_film
+def restore(request, film):
     arrivals.restore(film, request.user)
     messages.success(request, "The film waits for its patient again.")
     return redirect(film)

@@ -121,11 +121,33 @@ def test_a_film_whose_picture_is_lost_says_so(as_user, tess, patient, film):
     assert "could not be found" in response.content.decode()
 
 
-def test_a_film_that_was_filed_meanwhile_is_gone(as_user, tess, patient, film):
-    client = as_user(tess)
-    assert client.post(path(film), {"mrn": "A-1"}).status_code == 302
-    assert client.post(path(film), {"mrn": "A-1"}).status_code == 404
+def test_whoever_comes_to_a_film_that_a_colleague_has_filed_is_told_on_the_list(
+    as_user, tess, alice, bob, patient, film
+):
+    assert as_user(tess).post(path(film), {"mrn": "A-1"}).status_code == 302
+    client = as_user(alice)
+    answers = [client.post(path(film, verb), {"mrn": "A-1"}, follow=True) for verb in ("", "discard/", "restore/")]
+    answers += [client.get(path(film, verb), follow=True) for verb in ("", "register/")]
+    for answer in answers:
+        assert answer.redirect_chain == [("/arrivals/", 302)]
+        assert "Tess has filed this film already." in answer.content.decode()
     assert Study.objects.count() == 1
+    assert as_user(bob).get(path(film)).status_code == 404  # of another hospital
+
+
+def test_whoever_comes_to_a_film_that_was_filed_elsewhere_is_told_that_it_waits_no_more(as_user, tess, film):
+    client = as_user(tess)
+    client.get(path(film))
+    Arrival.objects.all().delete()
+    assert "This film does not wait any more." in text(client.post(path(film), {"mrn": "A-1"}, follow=True))
+
+
+def test_whoever_files_a_film_that_a_colleague_has_discarded_is_told_on_its_page(as_user, tess, alice, patient, film):
+    as_user(tess).post(path(film, "discard/"))
+    answer = as_user(alice).post(path(film), {"mrn": "A-1"}, follow=True)
+    assert answer.redirect_chain == [(path(film), 302)]
+    assert "Tess has discarded this film. Bring it back to file it." in text(answer)
+    assert not Study.objects.exists()
 
 
 def test_the_child_that_the_header_names_is_registered_and_then_offered(as_user, tess, hospital, film):
@@ -209,7 +231,6 @@ def test_a_discarded_film_is_listed_apart_and_comes_back(as_user, tess, film):
     client = as_user(tess)
     client.post(path(film, "discard/"))
     assert (listed(client), listed(client, discarded="true")) == ([], ["S-1"])
-    assert client.post(path(film), {"mrn": "A-1"}).status_code == 404
     client.post(path(film, "restore/"))
     assert (listed(client), listed(client, discarded="true")) == (["S-1"], [])
     verbs = AccessEvent.objects.filter(object_key=str(film.pk)).exclude(verb="view").values_list("verb", flat=True)
