@@ -124,6 +124,9 @@ def put_back(request, pk):
                 "Enter it anew with the right date.",
             )
         values = {name: getattr(former, name) for name in VALUES}
+        measured = {name: values[name] for name in ("measured_on", "height_cm", "weight_kg")}
+        if patient.measurements.filter(**measured).exclude(pk=former.measurement_key).exists():
+            return _refused(request, patient, "This measurement was entered anew meanwhile: it is on record.")
         measurement, created = Measurement.objects.get_or_create(
             pk=former.measurement_key, defaults={"patient": patient, **values}
         )

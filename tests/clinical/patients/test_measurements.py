@@ -245,6 +245,16 @@ def test_what_is_dated_before_a_birth_corrected_meanwhile_is_not_put_back(as_use
     assert not patient.measurements.exists()
 
 
+def test_what_was_entered_anew_meanwhile_is_not_put_back_beside_it(entered, as_user, alice, patient, measurement):
+    client = as_user(alice)
+    client.post(reverse("patients:remove_measurement", args=[measurement.pk]))
+    former = patient.former_measurements.get(removed=True)
+    entered()
+    page = client.post(reverse("patients:put_back_measurement", args=[former.pk]), follow=True)
+    assert "entered anew meanwhile: it is on record." in page.content.decode()
+    assert patient.measurements.count() == 1
+
+
 def test_values_that_were_edited_cannot_be_put_back(as_user, alice, measurement):
     changed(as_user(alice), measurement, height_cm="138.5")
     former = FormerMeasurement.objects.get()
