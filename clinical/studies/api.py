@@ -157,9 +157,11 @@ class UrgencySerializer(serializers.Serializer):
     urgent = serializers.BooleanField()
 
 
-class DuplicateSerializer(serializers.Serializer):
+class NotTakenSerializer(serializers.Serializer):
+    """The picture is filed already, or the patient is archived."""
+
     detail = serializers.CharField()
-    earlier = serializers.UUIDField(help_text="The study in which this picture is filed already.")
+    earlier = serializers.UUIDField(required=False, help_text="The study in which this picture is filed already.")
 
 
 class StudyApiFilter(StudyFilter):
@@ -202,7 +204,7 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
         request={"multipart/form-data": SubmissionSerializer},
         responses={
             201: StudySerializer,
-            409: DuplicateSerializer,
+            409: NotTakenSerializer,
             422: OpenApiResponse(description="The file is no radiograph, or nobody's: `detail` says what to do."),
         },
     )
@@ -228,6 +230,8 @@ class StudyViewSet(mixins.ListModelMixin, GenericViewSet):
                 status=result.http_status,
             )
         if result.study is None:
+            if result.message == ARCHIVED:  # whoever named the patient by MRN, or before they were archived
+                raise Conflict(ARCHIVED)
             return Response({"detail": result.message}, status=result.http_status)
         study = self.get_queryset().get(pk=result.study.pk)
         if study.submitted_at < began:  # sent before: of this request nothing else is on record
