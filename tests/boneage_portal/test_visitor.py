@@ -38,6 +38,14 @@ def test_a_portal_is_checked_as_often_as_one_likes(visitor, alice):
     assert first != second
 
 
+def test_a_portal_is_checked_with_one_image_as_often_as_one_likes(visitor, alice):
+    visitor.sign_in(alice.email, PASSWORD)
+    patients = [visitor.create_patient("F") for _ in range(3)]
+    image = radiograph_files.png()
+    studies = {visitor.upload(patient, visitor.open_upload(patient), image) for patient in patients}
+    assert len(studies) == 3
+
+
 def test_with_a_code_where_there_is_a_second_factor(visitor, alice, settings):
     settings.REQUIRE_MFA = True
     key = generate_totp_secret()
