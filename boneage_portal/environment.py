@@ -19,3 +19,17 @@ class Environment(environ.Env):
             return super().get_value(var, cast, default, **options)
         except ValueError:
             raise ImproperlyConfigured(f"{var} must be a number, and is {value!r}.") from None
+
+    def address(self, var, default, schemes, read=str):
+        """What `read` makes of a URL of one of the `schemes`; another is not quoted, as it may hold a password."""
+        value = self.str(var, default)
+        try:
+            if value.partition("://")[0] in schemes:
+                return read(value)
+        except ValueError:  # of a port that is no number
+            pass
+        *others, last = (f"{scheme}://" for scheme in schemes)
+        raise ImproperlyConfigured(
+            f"{var} must be a URL that begins with {', '.join(others)} or {last}, and in which characters such as "
+            "@ / : # of a password are percent-encoded."
+        ) from None

@@ -108,7 +108,14 @@ TEMPLATES = [
 
 # --- data ----------------------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.db("DATABASE_URL", f"sqlite:///{VAR_DIR}/boneage.sqlite3")}
+DATABASES = {
+    "default": env.address(
+        "DATABASE_URL",
+        f"sqlite:///{VAR_DIR}/boneage.sqlite3",
+        ["sqlite", "postgres", "postgresql"],
+        env.db_url_config,
+    )
+}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Web and worker write at once: a writer takes its lock at BEGIN and the other waits, instead of failing
     # when a read lock is upgraded; WAL lets readers go on meanwhile. Mapped into memory, the file is read in place
@@ -128,8 +135,15 @@ ROW_SECURITY = env.bool("ROW_SECURITY", False)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Limits on attempts are counted here: what all web processes share, as soon as there is a Redis.
-BROKER_URL = env.str("BROKER_URL", f"filesystem://{VAR_DIR}/broker")
-CACHES = {"default": env.cache("CACHE_URL", BROKER_URL if BROKER_URL.startswith("redis") else "locmemcache://")}
+BROKER_URL = env.address("BROKER_URL", f"filesystem://{VAR_DIR}/broker", ["filesystem", "redis", "rediss"])
+CACHES = {
+    "default": env.address(
+        "CACHE_URL",
+        BROKER_URL if BROKER_URL.startswith("redis") else "locmemcache://",
+        ["locmemcache", "rediscache", "redis", "rediss"],
+        env.cache_url_config,
+    )
+}
 
 # Radiographs and whatever is made of them are never under a URL of the web server; views hand them out.
 PRIVATE_STORAGE = env.str("PRIVATE_STORAGE", "filesystem")
@@ -305,7 +319,7 @@ PATIENT_EXPORT_HOURS = env.int("PATIENT_EXPORT_HOURS", 48)
 # --- mail ----------------------------------------------------------------------------------------------------
 
 # The embedded installation writes mails to files; they hold links, never patient data.
-vars().update(env.email_url("EMAIL_URL", f"filemail:///{VAR_DIR}/mail"))
+vars().update(env.address("EMAIL_URL", f"filemail:///{VAR_DIR}/mail", [*env.EMAIL_SCHEMES], env.email_url_config))
 EMAIL_TIMEOUT = 10  # a server that hangs would hold the threads of the web process for ever
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Bone Age Portal <noreply@localhost>")
 # A worker that mails a link has no request to take the portal's address from.

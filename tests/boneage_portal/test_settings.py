@@ -136,12 +136,34 @@ def test_a_variable_that_is_empty_is_one_that_is_not_set(settings_of):
         ("REQUIRE_MFA", "ture", "REQUIRE_MFA must be on or off, and is 'ture'."),
         ("AUDIT_RETENTION_DAYS", "6 years", "AUDIT_RETENTION_DAYS must be a number, and is '6 years'."),
         ("PORTAL_URL", "boneage.hospital.example", "PORTAL_URL must begin with https://"),
+        (
+            "DATABASE_URL",
+            "mysql://db/b",
+            "DATABASE_URL must be a URL that begins with sqlite://, postgres:// or",
+        ),
+        ("DATABASE_URL", "/srv/boneage.sqlite3", "DATABASE_URL must be a URL that begins with sqlite://"),
+        (
+            "BROKER_URL",
+            "localhost:6379",
+            "BROKER_URL must be a URL that begins with filesystem://, redis:// or rediss://",
+        ),
+        ("CACHE_URL", "memory://", "CACHE_URL must be a URL that begins with locmemcache://"),
+        ("EMAIL_URL", "mail.example:587", "EMAIL_URL must be a URL that begins with smtp://"),
     ],
 )
 def test_a_slip_of_the_pen_is_told_and_switches_nothing_off(python, name, value, words):
     process = python("manage.py", "check", SECRET_KEY=secrets.token_urlsafe(50), **{name: value})
     assert process.returncode != 0
     assert words in process.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["mongo://boneage:secret@db.example/boneage", "postgres://boneage:secret@db.example:x/b"]
+)
+def test_an_address_that_is_refused_is_not_quoted(python, url):
+    refused = python("manage.py", "check", SECRET_KEY=secrets.token_urlsafe(50), DATABASE_URL=url).stderr
+    assert "DATABASE_URL must be a URL that begins with" in refused
+    assert "secret" not in refused
 
 
 def test_a_list_may_have_spaces_after_its_commas(settings_of):
