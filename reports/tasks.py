@@ -65,7 +65,8 @@ def dispatch(*, dispatch_id):
         dispatches.fail(found, "The report's files could not be found in the storage.")
     except Exception as error:
         logger.error("Dispatch %s attempt %s: %s", found.pk, found.attempt, type(error).__name__)
-        dispatches.fail(found, "The report could not be sent. If it stays so, tell the platform's staff.")
+        sentence = f"The report could not be sent to {found.archive}. If it stays so, tell the platform's staff."
+        dispatches.fail(found, sentence)
     else:
         dispatches.finish(found)
 

@@ -1,6 +1,7 @@
 """The portal as a storage SCU (PS3.4, annex B): it sends instances to an archive."""
 
 import logging
+import socket
 import ssl
 
 from django.conf import settings
@@ -33,13 +34,17 @@ def store(archive, instances, leaving):
         syntaxes = [instance.file_meta.TransferSyntaxUID, ImplicitVRLittleEndian]
         entity.add_requested_context(instance.SOPClassUID, syntaxes)
     tls = (_tls(archive), archive.host) if archive.encrypted else None
-    association = entity.associate(
-        archive.host,
-        archive.port,
-        ae_title=archive.ae_title,
-        tls_args=tls,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _be_patient), *CLOSED_FOR_GOOD],
-    )
+    try:
+        association = entity.associate(
+            archive.host,
+            archive.port,
+            ae_title=archive.ae_title,
+            tls_args=tls,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _be_patient), *CLOSED_FOR_GOOD],
+        )
+    except socket.gaierror as error:
+        sentence = f"{archive} was not found in the network under the name that it has here. Tell the platform's staff."
+        raise NotStored(sentence) from error
     try:
         if association.is_rejected:
             raise NotStored(f"{archive} turned the portal away. It must know {entity.ae_title} and this address.")

@@ -201,6 +201,13 @@ def test_certificates_that_a_worker_cannot_read_are_said_to_be_that(made, settin
     assert "DICOM_TLS_CERTIFICATE" in caplog.text
 
 
+def test_an_archive_that_the_network_does_not_know_is_said_to_be_that(made):
+    failed = run(DEAF, host="nowhere.invalid")
+    assert failed.reason == (
+        "PACS was not found in the network under the name that it has here. Tell the platform's staff."
+    )
+
+
 def test_an_archive_that_is_away_is_asked_again_for_some_days(made, messages, django_capture_on_commit_callbacks):
     assert run(DEAF).reason == "PACS did not answer."
 
