@@ -52,6 +52,14 @@ class PatientAdmin(ReadOnlyAdmin):
     ]
     inlines = [GuardianshipInline, MeasurementInline]
 
+    # As on every page of a patient, the title names nobody: browsers remember titles.
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        return super().change_view(request, object_id, form_url, {"subtitle": None, **(extra_context or {})})
+
+    def history_view(self, request, object_id, extra_context=None):
+        return super().history_view(request, object_id, {"title": "Change history", **(extra_context or {})})
+
 
 @admin.register(FamilyInvitation)
 class FamilyInvitationAdmin(InvitationLinkAdmin):

@@ -120,6 +120,13 @@ def test_a_look_at_a_patients_row_is_on_record(as_user, ada, rows, label, name, 
         assert (event.object_key, event.detail) == (str(rows[label].pk), detail)
 
 
+@pytest.mark.parametrize("label", sorted(THEIRS))
+@pytest.mark.parametrize("name", ["change", "history"])
+def test_no_title_names_a_patient(as_user, ada, rows, label, name):
+    content = as_user(ada).get(page(label, name, rows[label].pk)).content.decode()
+    assert not re.search(r"\bDoe\b", content.split("<title>")[1].split("</title>")[0])
+
+
 @pytest.mark.parametrize("label", sorted(OF_PATIENTS))
 def test_a_list_of_patients_rows_is_on_record_with_each_hospital_of_it(
     as_user, ada, rows, label, hospital, other_hospital
