@@ -86,6 +86,7 @@ MIDDLEWARE = [
     "clinical.accounts.api.AccessTokenMiddleware",
     "clinical.accounts.scope.HospitalScopeMiddleware",
     "clinical.accounts.second_factor.SecondFactorMiddleware",
+    "boneage_portal.not_allowed.NotAllowedMiddleware",
 ]
 
 ROOT_URLCONF = "boneage_portal.urls"
