@@ -96,7 +96,7 @@ def _key(name):
 
 def _chart(name, weeks, rows, selection):
     title, _, _, digits = MEASURES[name]
-    chart = figures.figure("Week of", title).update_yaxes(rangemode="normal")
+    chart = figures.figure("Week of", title).update_yaxes(rangemode="nonnegative")
     figures.days(chart, selection, weekly=True)
     busiest = sorted(weeks, key=lambda site: -sum(row["n"] for row in weeks[site]))[:SITES]
     for number, site in enumerate(busiest):

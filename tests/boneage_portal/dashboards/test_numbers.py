@@ -239,6 +239,12 @@ def test_drift_by_week_and_site(add, ada, hospital, tiles, table):
     ]  # fmt: skip
 
 
+def test_no_axis_of_drift_goes_below_zero_as_no_measure_does(add, ada, hospital, board):
+    add(patient__hospital=hospital, image={"mean": 0.5, "sd": 0.2, "sharpness": 0.02}, bone_age=100)
+    charts = board(ada, "drift").charts
+    assert {chart.layout.yaxis.rangemode for chart in charts.values()} == {"nonnegative"}
+
+
 def test_pictures_that_were_not_measured_are_left_out(add, ada, hospital, table):
     add(patient__hospital=hospital, image={"mean": 0.5})
     add(patient__hospital=hospital)
