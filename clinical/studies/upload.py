@@ -108,9 +108,12 @@ def receive(request, form, page, place, again, names_patient=False):
     shared = form.cleaned_data
     if stored:
         key = stored if stored.isdecimal() and len(stored) < 18 else None
-        radiograph = get_object_or_404(Radiograph, pk=key)
+        radiograph = Radiograph.objects.filter(pk=key).first()
         name = request.POST.get("file_name", "")[:200] or "The stored picture"
-        results = [submit_stored(request, radiograph, name, shared, place, confirmed=True)]
+        if radiograph is None:  # the question was answered after `unfiled.KEPT_DAYS`
+            results = [UploadResult(name, "refused", "The file was not kept so long. Choose it again.", 422)]
+        else:
+            results = [submit_stored(request, radiograph, name, shared, place, confirmed=True)]
     else:
         results = [submit_file(request, file, shared, place) for file in files]
     if request.htmx:

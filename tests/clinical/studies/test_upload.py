@@ -142,13 +142,29 @@ def test_a_stored_picture_of_another_hospital_cannot_be_submitted_by_its_number(
     upload(patient, hand)
     as_user(bob)
     own = PatientFactory(hospital=other_hospital)
-    assert upload(own, radiograph=str(Radiograph.objects.get().pk)).status_code == 404
+    assert upload(own, radiograph=str(Radiograph.objects.get().pk)).status_code == 422
+    assert not own.studies.exists()
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "²", "9" * 30])
-def test_a_made_up_number_of_a_stored_picture_is_not_found(as_user, tess, patient, upload, number):
+def test_a_made_up_number_of_a_stored_picture_is_refused(as_user, tess, patient, upload, number):
     as_user(tess)
-    assert upload(patient, radiograph=number).status_code == 404
+    assert upload(patient, radiograph=number).status_code == 422
+
+
+@pytest.mark.parametrize("script", [{}, {"HX-Request": "true"}])
+def test_a_question_answered_once_the_picture_is_gone_asks_for_the_file_again(
+    as_user, tess, hospital, patient, upload, hand, script
+):
+    as_user(tess)
+    other = PatientFactory(hospital=hospital)
+    upload(other, hand)
+    [result] = upload(patient, hand).context["results"]
+    other.studies.all().delete()
+    Radiograph.objects.all().delete()
+    response = upload(patient, headers=script, **result.confirm)
+    assert response.status_code == 422
+    assert "The file was not kept so long. Choose it again." in response.content.decode()
 
 
 def test_what_the_dicom_file_says_otherwise_is_shown_and_not_taken(as_user, tess, patient, upload):
