@@ -31,3 +31,11 @@ def count(text: str) -> int:
     if number < 0:
         raise ArgumentTypeError(f"{text} is below 0.")
     return number
+
+
+def at_least_one(text: str) -> int:
+    """The type of an argument that is a whole number, 1 or above."""
+    number = count(text)
+    if number == 0:
+        raise ArgumentTypeError(f"{text} is below 1.")
+    return number

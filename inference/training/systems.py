@@ -15,6 +15,7 @@ from pathlib import Path
 from inference.engine import presets
 from inference.engine.presets import AnyPreset, Ensemble, Preset, WholeHand
 from inference.engine.weights import has_weights, read_card
+from inference.training.command_line import at_least_one, count, in_a_sentence, positive
 from inference.training.compare import EVALUATION
 from inference.training.datasets import require_data
 
@@ -130,21 +131,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("BONEAGE_DATA"), help="default: $BONEAGE_DATA")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of checkpoints, one for each system")
     parser.add_argument("--weights", type=Path, default=Path("runs/weights"), help="folder of the exported models")
-    parser.add_argument("--at-once", type=int, default=1, help="how many share the machine")
-    parser.add_argument("--minutes", type=float, help="wall-clock budget of each training, shared out to its fits")
+    parser.add_argument("--at-once", type=at_least_one, default=1, help="how many share the machine")
+    parser.add_argument("--minutes", type=positive, help="wall-clock budget of each training, shared out to its fits")
     parser.add_argument("--rehearse", action="store_true", help="every step for a minute, on a few radiographs")
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), help="default: that of each preset")
     parser.add_argument("--accelerated", action="store_true", help="augment on the GPU")
     parser.add_argument("--without-onnx", action="store_true", help="for a machine without TensorFlow")
-    parser.add_argument("--robustness", type=int, default=157, help="radiographs whose worse copies are read")
+    parser.add_argument("--robustness", type=count, default=157, help="radiographs whose worse copies are read")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     require_data(parser, options.data)
     os.environ["BONEAGE_WEIGHTS"] = str(options.weights)  # of every step
-    try:
+    with in_a_sentence(parser):
         ordered = in_order(options.presets)
-    except ValueError as error:
-        parser.error(str(error))
     systems: dict[str, Future] = {}
     with ThreadPoolExecutor(options.at_once) as pool:
         # What waits for another comes after it, so that never all places are taken by those who wait.

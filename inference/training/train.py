@@ -315,7 +315,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--learning-rate", type=positive, help="highest rate of stage 2; default: the preset's")
     parser.add_argument(
-        "--beside", type=int, default=0, metavar="N", help="so many other trainings share the machine, for the record"
+        "--beside", type=count, default=0, metavar="N", help="so many other trainings share the machine, for the record"
     )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)

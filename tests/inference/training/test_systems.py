@@ -108,3 +108,18 @@ def test_a_wrong_name_lists_the_right_ones(steps, capsys):
         steps.run("resnet", "vit")
     assert "There is no preset 'resnet'. Choose one of: bonet, " in capsys.readouterr().err
     assert steps == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--minutes", "-5", "-5 is not above 0."),
+        ("--at-once", "0", "0 is below 1."),
+        ("--robustness", "-1", "-1 is below 0."),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_before_anything_is_trained(steps, capsys, option, value, sentence):
+    with pytest.raises(SystemExit):
+        steps.run("vit", f"{option}={value}")
+    assert f"argument {option}: {sentence}" in capsys.readouterr().err
+    assert steps == []
