@@ -11,10 +11,6 @@ EMAIL = "E-mail address"
 class InvitationLinkForm(forms.ModelForm):
     """Nobody is offered what they have already. Subclasses name `holder_error`."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.fields["email"].label = EMAIL
-
     def clean_email(self):
         email = self.cleaned_data["email"].lower()
         if self.instance.holders().filter(user=User.objects.with_address(email)).exists():

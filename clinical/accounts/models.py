@@ -83,7 +83,9 @@ class UserManager(BaseUserManager):
 class User(AbstractBaseUser, PermissionsMixin):
     """Somebody who signs in by e-mail: staff of hospitals, family of patients, or platform staff."""
 
-    email = models.EmailField(unique=True, error_messages={"unique": "Somebody with this address exists already."})
+    email = models.EmailField(
+        "e-mail address", unique=True, error_messages={"unique": "Somebody with this address exists already."}
+    )
     name = models.CharField(max_length=200)
     is_staff = models.BooleanField("platform staff", default=False, help_text="May sign in to the administration.")
     is_active = models.BooleanField("active", default=True)
@@ -176,7 +178,7 @@ class InvitationLink(models.Model):
     invitations `alike()`, and `grant(user)`, which returns (row, whether it is new).
     """
 
-    email = models.EmailField()
+    email = models.EmailField("e-mail address")
     token = models.CharField(max_length=64, unique=True, default=new_token, editable=False)
     invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
