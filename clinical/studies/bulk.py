@@ -4,17 +4,20 @@ import re
 from datetime import date
 from functools import partial
 
+from django.core.exceptions import ValidationError
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from clinical.accounts.permissions import clinician_required, limited
 from clinical.patients.queries import with_mrn
-from clinical.studies.forms import BulkUploadForm
+from clinical.studies.forms import BulkUploadForm, check_study_date
 from clinical.studies.upload import ARCHIVED, Unplaced, receive
 
 # MRN.png, MRN_2024-05-01.dcm. Only endings that pictures have are cut off: an MRN may contain a dot.
 NAME = re.compile(
-    r"(?P<mrn>.+?)(_(?P<day>\d{4}-\d{2}-\d{2}))?(\.(png|jpe?g|tiff?|webp|dcm|dicom))?", re.IGNORECASE | re.DOTALL
+    r"(?P<mrn>.+?)(_((?P<day>\d{4}-\d{2}-\d{2})|(?P<unclear_day>\d{1,2}[-.]\d{1,2}[-.]\d{4})))?"
+    r"(\.(png|jpe?g|tiff?|webp|dcm|dicom))?",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -48,7 +51,20 @@ def place(picture, file_name, shared, mrn):
     """
     name = NAME.fullmatch(file_name)
     patient = patient_of(picture, mrn or name["mrn"].strip(), "MRN" if mrn else "file name", missing=mrn)
-    return patient, _date(name["day"]) or (picture.dicom and picture.dicom.study_date) or shared["acquired_on"]
+    header_day = picture.dicom and picture.dicom.study_date
+    if name["unclear_day"] and not header_day:  # 05-01-2024 is in May or in January
+        raise _no_date(name["unclear_day"])
+    day = _date(name["day"])
+    if day or header_day:
+        try:
+            check_study_date(day or header_day, patient)
+        except ValidationError as error:
+            source = "file name" if day else "DICOM header"
+            raise Unplaced(
+                f"{error.message} The {source} gives {day or header_day}. "
+                "Upload the file from the patient's page, where the date can be entered."
+            ) from error
+    return patient, day or header_day or shared["acquired_on"]
 
 
 def patient_of(picture, mrn, source, missing=""):
@@ -75,4 +91,8 @@ def _date(text):
     try:
         return text and date.fromisoformat(text)
     except ValueError:
-        raise Unplaced(f"{text} in the file name is no date. Write it as year, month and day: 2024-05-01.") from None
+        raise _no_date(text) from None
+
+
+def _no_date(text):
+    return Unplaced(f"{text} in the file name is no clear date. Write it as year, month and day: 2024-05-01.")

@@ -15,7 +15,7 @@ const maxBytes = Number(form.dataset.maxBytes);
 let uploads = [];
 let paused = false; // signed out or offline: nothing more is sent until the reader says so
 
-const size = (bytes) => (bytes < 2 ** 20 ? `${Math.ceil(bytes / 2 ** 10)} kB` : `${(bytes / 2 ** 20).toFixed(1)} MB`);
+const size = (bytes) => (bytes < 2 ** 20 ? `${Math.ceil(bytes / 2 ** 10)} kB` : `${+(bytes / 2 ** 20).toFixed(1)} MB`);
 const inState = (...states) => uploads.filter((upload) => states.includes(upload.state));
 // One a file, kept when it is sent again. `crypto.randomUUID` is there under HTTPS alone.
 const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -74,6 +74,7 @@ def test_the_header_of_a_dicom_file_gives_the_mrn_and_the_date(as_user, tess, pa
         ("A-1.png", picture(), date(2024, 6, 3)),
         ("A-1_2024-05-02.dcm", radiograph_files.dicom(StudyDate="20240501"), date(2024, 5, 2)),
         ("A-1.dcm", radiograph_files.dicom(StudyDate="20240501"), date(2024, 5, 1)),
+        ("A-1_1.5.2024.dcm", radiograph_files.dicom(StudyDate="20240501"), date(2024, 5, 1)),
         ("A-1.dcm", radiograph_files.dicom(), date(2024, 6, 3)),
     ],
 )
@@ -88,8 +89,10 @@ def test_the_date_is_that_of_the_name_then_of_the_header_then_the_one_entered(
 @pytest.mark.parametrize(
     ("day", "words"),
     [
-        ("2024-02-30", "is no date"),
-        (str(date.today() + timedelta(days=2)), "lies in the future"),
+        ("2024-02-30", "is no clear date"),
+        ("05-01-2024", "is no clear date"),
+        ("1.5.2024", "is no clear date"),
+        (str(date.today() + timedelta(days=2)), "lies in the future. The file name gives"),
         ("2001-01-01", "before the patient"),
     ],
 )
@@ -99,6 +102,12 @@ def test_an_impossible_date_in_the_name_is_refused_and_nothing_is_kept(as_user, 
     assert response.status_code == 422
     assert words in response.content.decode()
     assert not Radiograph.objects.exists()
+
+
+def test_an_impossible_date_in_the_header_is_said_to_be_that(as_user, tess, patient, bulk):
+    as_user(tess)
+    response = bulk(("A-1.dcm", radiograph_files.dicom(StudyDate="20990501")))
+    assert "The DICOM header gives 2099-05-01." in response.content.decode()
 
 
 def test_a_file_without_a_patient_is_not_kept_and_offers_to_create_one(as_user, tess, patient, bulk):
