@@ -1,9 +1,11 @@
 """Entering, changing, removing and putting back a height or weight. Whatever stood there before is kept."""
 
 from datetime import date
+from functools import wraps
 
 from django.contrib import messages
 from django.db import transaction
+from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -32,8 +34,26 @@ def add(request, pk):
         return _save(request, Measurement(hospital=request.hospital, patient=patient), Verb.CREATE)
 
 
+def _unless_removed(view):
+    """Whoever comes to a measurement that is removed by now is told so, on the patient's page."""
+
+    @wraps(view)
+    def found(request, pk):
+        try:
+            return view(request, pk)
+        except Http404:
+            removed = FormerMeasurement.objects.filter(measurement_key=pk, removed=True, **NAMED).first()
+            if removed is None:
+                raise
+            why = f"{removed.replaced_by} has removed this measurement. It can be put back from below the list."
+            return _refused(request, removed.patient, why)
+
+    return found
+
+
 @clinician_required
 @require_http_methods(["GET", "POST"])
+@_unless_removed
 def edit(request, pk):
     if request.method == "GET":
         return _page(request, MeasurementForm(instance=get_object_or_404(Measurement, pk=pk, **NAMED)))
@@ -85,6 +105,7 @@ def _page(request, form, status=200):
 
 @clinician_required
 @require_http_methods(["GET", "POST"])
+@_unless_removed
 def remove(request, pk):
     if request.method == "GET":
         measurement = get_object_or_404(Measurement, pk=pk, **NAMED)

@@ -223,7 +223,6 @@ def test_what_was_removed_no_longer_counts_and_can_be_put_back(as_user, alice, t
     assert "Remove this measurement?" in client.get(path).content.decode()
     client.post(path)
     assert not patient.measurements.exists()
-    assert client.post(path).status_code == 404
     page = client.get(reverse("patients:detail", args=[patient.pk]))
     [former] = page.context["removed_measurements"]
     assert "137.5 cm, 31.2 kg" in page.content.decode()
@@ -233,6 +232,21 @@ def test_what_was_removed_no_longer_counts_and_can_be_put_back(as_user, alice, t
     assert (back.pk, back.height_cm, back.entered_by) == (measurement.pk, 137.5, alice)
     assert back.entered_at == measurement.entered_at
     assert client.get(reverse("patients:detail", args=[patient.pk])).context["removed_measurements"] == []
+
+
+def test_whoever_changes_or_removes_what_a_colleague_has_removed_is_told_so(
+    as_user, alice, tess, bob, patient, measurement
+):
+    paths = [reverse(f"patients:{verb}_measurement", args=[measurement.pk]) for verb in ("edit", "remove")]
+    as_user(tess).post(paths[1])
+    client = as_user(alice)
+    for answer in [client.get(path, follow=True) for path in paths] + [
+        client.post(path, follow=True) for path in paths
+    ]:
+        assert answer.redirect_chain == [(reverse("patients:detail", args=[patient.pk]), 302)]
+        assert "Tess has removed this measurement. It can be put back from below the list." in answer.content.decode()
+    assert FormerMeasurement.objects.count() == 1
+    assert [as_user(bob).get(path).status_code for path in paths] == [404, 404]  # of another hospital
 
 
 def test_what_is_dated_before_a_birth_corrected_meanwhile_is_not_put_back(as_user, tess, patient, edited):
