@@ -177,6 +177,7 @@ def test_every_task_of_the_portal_is_a_tenant_task():
 # Beside the scopes of requests, tasks and sweeps.
 ELSEWHERE = {
     "clinical/accounts/invitations.py",  # the hospital of the link that was opened
+    "clinical/accounts/single_sign_on.py",  # whoever signs in, and is nobody yet
     "clinical/administration/site.py",  # platform staff
     "clinical/audit/chain.py",  # every chain, the platform's included
     "clinical/audit/management/commands/verify_audit.py",
