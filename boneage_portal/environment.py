@@ -20,6 +20,12 @@ class Environment(environ.Env):
         except ValueError:
             raise ImproperlyConfigured(f"{var} must be a number, and is {value!r}.") from None
 
+    def one_of(self, var, default, choices):
+        value = self.str(var, default)
+        if value not in choices:
+            raise ImproperlyConfigured(f"{var} must be one of {', '.join(choices)}.")
+        return value
+
     def address(self, var, default, schemes, read=str):
         """What `read` makes of a URL of one of the `schemes`; another is not quoted, as it may hold a password."""
         value = self.str(var, default)

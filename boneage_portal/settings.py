@@ -147,7 +147,6 @@ CACHES = {
 }
 
 # Radiographs and whatever is made of them are never under a URL of the web server; views hand them out.
-PRIVATE_STORAGE = env.str("PRIVATE_STORAGE", "filesystem")
 PRIVATE_STORAGES = {
     "filesystem": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -169,8 +168,7 @@ PRIVATE_STORAGES = {
         },
     },
 }
-if PRIVATE_STORAGE not in PRIVATE_STORAGES:
-    raise ImproperlyConfigured(f"PRIVATE_STORAGE must be one of {', '.join(PRIVATE_STORAGES)}.")
+PRIVATE_STORAGE = env.one_of("PRIVATE_STORAGE", "filesystem", PRIVATE_STORAGES)
 STORAGES = {
     "private": PRIVATE_STORAGES[PRIVATE_STORAGE],
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -439,6 +437,7 @@ LANGUAGE_CODE = "en-gb"
 FORMAT_MODULE_PATH = "boneage_portal.formats"
 TIME_ZONE = env.str("TIME_ZONE", "UTC")
 
+LOG_LEVEL = env.one_of("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 # Names of files, patients and queries never reach the log: messages carry primary keys only.
 LOGGING = {
     "version": 1,
@@ -450,7 +449,7 @@ LOGGING = {
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "xhtml2pdf": {"level": "CRITICAL"},  # its warnings quote the page
         "pynetdicom": {"level": "CRITICAL"},  # what it logs quotes headers of films

@@ -135,6 +135,7 @@ def test_a_variable_that_is_empty_is_one_that_is_not_set(settings_of):
     [
         ("REQUIRE_MFA", "ture", "REQUIRE_MFA must be on or off, and is 'ture'."),
         ("AUDIT_RETENTION_DAYS", "6 years", "AUDIT_RETENTION_DAYS must be a number, and is '6 years'."),
+        ("LOG_LEVEL", "verbose", "LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL."),
         ("PORTAL_URL", "boneage.hospital.example", "PORTAL_URL must begin with https://"),
         (
             "DATABASE_URL",
