@@ -25,6 +25,8 @@ def _sign_in(request):
         sentence = "You were signed out. Sign in again in a new tab, then go on here: nothing is lost."
         answer = render(request, "portal/error_fragment.html", {"message": sentence}, status=401)
         return reselect(answer, ".notice")  # whichever part of a page was asked for
+    if request.method == "POST":
+        messages.warning(request, "You were no longer signed in, so nothing was saved. Sign in, then enter it again.")
     return redirect_to_login(_page(request))
 
 

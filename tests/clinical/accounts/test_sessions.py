@@ -70,6 +70,8 @@ def test_what_is_sent_too_late_leads_back_to_the_page_it_was_sent_from(client, s
     page = f"/patients/{patient.pk}/"
     response = client.post(f"{page}archive/", headers={"Referer": f"http://testserver{page}"})
     assert response["Location"] == f"/accounts/login/?next={page}"
+    assert "so nothing was saved" in client.get(response["Location"]).content.decode()
+    assert "so nothing was saved" not in client.get("/accounts/login/").content.decode()
 
 
 def test_what_comes_from_elsewhere_leads_to_the_start_page(client, alice, patient):
