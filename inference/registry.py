@@ -211,7 +211,11 @@ def _change(version, actor, verb, *conditions, **fields):
 
 @transaction.atomic
 def start_shadow_run(version, actor=None):
-    """Let the candidate read new studies beside the active version. Raises WrongState while another one does."""
+    """Let the candidate read new studies beside the active version. Raises WrongState while another one does, and when
+    a worker found that it cannot serve.
+    """
+    if problem := ModelVersion.objects.values_list("problem", flat=True).get(pk=version.pk):
+        raise WrongState(f"{version} cannot serve: {problem}")
     try:
         with transaction.atomic():
             ready = Q(shadows=False, problem="") & ~Q(sha256="")

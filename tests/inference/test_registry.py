@@ -144,6 +144,11 @@ def test_one_candidate_at_a_time_runs_in_the_shadow(root):
         registry.start_shadow_run(second, root)
 
 
+def test_a_candidate_that_is_being_tried_out_begins_no_shadow_run_and_that_is_said(root):
+    with pytest.raises(WrongState, match="cannot serve: A worker tries it out"):
+        registry.start_shadow_run(version_in("candidate", problem=registry.UNENDED), root)
+
+
 @pytest.mark.parametrize("end", ["end", "activate"])
 def test_what_still_waits_of_a_shadow_run_is_cancelled_with_it(hospital, root, end):
     candidate = version_in("candidate", shadows=True)

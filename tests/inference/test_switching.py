@@ -42,23 +42,22 @@ with scope(hospital=hospital):
 REGISTER = """
 from pathlib import Path
 from inference import registry
-version = registry.register(Path({path!r}))
+registry.register(Path({path!r}))
 """
-ACTIVATE = REGISTER + "registry.activate(version, seen=registry.active().pk)"
-SHADOW = REGISTER + "registry.start_shadow_run(version)"
-TAMPER = """
+OF_VERSION = """
 from inference import registry
 from inference.models import ModelVersion
-version = ModelVersion.objects.get(version="{version}")
-(registry._local(version.sha256) / "age.onnx").write_bytes(b"tampered")
-registry.activate(version, seen=registry.active().pk)
+version = ModelVersion.objects.get(version={version!r})
 """
+ACTIVATE = OF_VERSION + "registry.activate(version, seen=registry.active().pk)"
+SHADOW = OF_VERSION + "registry.start_shadow_run(version)"
+TAMPER = OF_VERSION + '(registry._local(version.sha256) / "age.onnx").write_bytes(b"tampered")'
 LATEST = """
 SELECT analysis.state, version.version, analysis.reason_code FROM inference_analysis analysis
 LEFT JOIN inference_modelversion version ON version.id = analysis.model_version_id
 ORDER BY analysis.queued_at DESC LIMIT 1
 """
-TRIED = "SELECT tried_at FROM inference_modelversion WHERE version = 'fourth' AND problem = ''"
+TRIED = "SELECT tried_at FROM inference_modelversion WHERE version = '{version}' AND problem = ''"
 IN_THE_SHADOW = """
 SELECT shadow.state, version.version FROM inference_shadowanalysis shadow
 JOIN inference_modelversion version ON version.id = shadow.model_version_id
@@ -88,15 +87,17 @@ def portal(request, tmp_path):
 
 
 @pytest.fixture
-def trained(tmp_path):
-    """The shipped weights as another version, in a folder of their own."""
+def register(portal, tmp_path):
+    """Registers the shipped weights as another version; a worker has tried it out: before, it can neither be activated
+    nor begin a shadow run."""
 
     def copy(version):
         folder = tmp_path / "trained" / version / DEFAULT_MODEL
         shutil.copytree(SHIPPED / DEFAULT_MODEL, folder)
         card = json.loads((folder / "card.json").read_text()) | {"version": version}
         (folder / "card.json").write_text(json.dumps(card))
-        return str(folder)
+        portal.shell(REGISTER.format(path=str(folder)))
+        wait(portal, TRIED.format(version=version), lambda row: row[0])
 
     return copy
 
@@ -115,20 +116,22 @@ def analysed(portal):
     return wait(portal, LATEST, lambda row: row[0] in ("analysed", "rejected", "failed"))
 
 
-def test_a_running_worker_follows_the_administrators(portal, trained):
+def test_a_running_worker_follows_the_administrators(portal, register):
     shipped = json.loads((SHIPPED / DEFAULT_MODEL / "card.json").read_text())["version"]
     with portal.worker() as worker:
         assert analysed(portal) == ("analysed", shipped, "")
 
-        portal.shell(ACTIVATE.format(path=trained("second")))
+        register("second")
+        portal.shell(ACTIVATE.format(version="second"))
         assert analysed(portal) == ("analysed", "second", "")
 
-        portal.shell(SHADOW.format(path=trained("third")))
+        register("third")
+        portal.shell(SHADOW.format(version="third"))
         assert analysed(portal) == ("analysed", "second", "")
         assert wait(portal, IN_THE_SHADOW, lambda row: row[0] == "analysed") == ("analysed", "third")
 
-        portal.shell(REGISTER.format(path=trained("fourth")))
-        assert wait(portal, TRIED, lambda row: row[0])  # what is tampered with earlier never comes to serve
+        register("fourth")
         portal.shell(TAMPER.format(version="fourth"))
+        portal.shell(ACTIVATE.format(version="fourth"))
         assert analysed(portal) == ("failed", None, "model")
         assert worker.poll() is None
