@@ -251,6 +251,7 @@ OIDC_SECOND_FACTOR = env.bool("OIDC_SECOND_FACTOR", False)
 SOCIALACCOUNT_ADAPTER = "clinical.accounts.single_sign_on.IdentityProviderAdapter"
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 SOCIALACCOUNT_PROVIDERS = {}
+form_targets = [SELF]
 if OIDC_ISSUER:
     if not OIDC_DOMAINS:
         raise ImproperlyConfigured("OIDC_DOMAINS must name the domains of the addresses that OIDC_ISSUER speaks for.")
@@ -266,6 +267,7 @@ if OIDC_ISSUER:
     if not provider["client_id"] or not provider["secret"]:
         raise ImproperlyConfigured("OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, as registered there.")
     SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [provider], "OAUTH_PKCE_ENABLED": True}}
+    form_targets.append("{0.scheme}://{0.netloc}".format(urlsplit(OIDC_ISSUER)))  # the button there is a form
 
 # --- programs ------------------------------------------------------------------------------------------------
 
@@ -407,8 +409,7 @@ CONTENT_SECURITY_POLICY = {
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
-        # The button that leads to the identity provider is a form.
-        "form-action": [SELF, *(["{0.scheme}://{0.netloc}".format(urlsplit(OIDC_ISSUER))] if OIDC_ISSUER else [])],
+        "form-action": form_targets,
         "upgrade-insecure-requests": HTTPS,
     },
 }

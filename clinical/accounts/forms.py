@@ -5,8 +5,6 @@ from django.contrib.auth.password_validation import password_validators_help_tex
 
 from clinical.accounts.models import Invitation, Role, User
 
-EMAIL = "E-mail address"
-
 
 class InvitationLinkForm(forms.ModelForm):
     """Nobody is offered what they have already. Subclasses name `holder_error`."""
@@ -69,7 +67,7 @@ class InThePortalsWords:
     """allauth's fields, labelled as the portal labels the same."""
 
     labels = {
-        "Email": EMAIL,
+        "Email": "E-mail address",
         "Current Password": "Current password",
         "New Password": "New password",
         "New Password (again)": "New password again",

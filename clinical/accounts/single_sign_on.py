@@ -11,6 +11,7 @@ from allauth.account.authentication import get_authentication_records
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.helpers import render_authentication_error
 from allauth.socialaccount.models import SocialAccount
 from allauth.socialaccount.providers.base import AuthError
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
@@ -89,17 +90,15 @@ def begin(request, provider_id):
     try:
         return openid_connect.login(request, provider_id)
     except RequestException as error:
-        adapter = IdentityProviderAdapter(request)
-        try:
-            adapter.on_authentication_error(request, adapter.get_provider(request, provider_id), exception=error)
-        except ImmediateHttpResponse as answer:
-            return answer.response
+        provider = IdentityProviderAdapter(request).get_provider(request, provider_id)
+        return render_authentication_error(request, provider, exception=error)
 
 
 def brought_second_factor(request, user):
     """Whether `user` signed in by the provider, and OIDC_SECOND_FACTOR says that it asked for a second factor."""
-    records = get_authentication_records(request, user)
-    return settings.OIDC_SECOND_FACTOR and any(record["method"] == "socialaccount" for record in records)
+    return settings.OIDC_SECOND_FACTOR and any(
+        record["method"] == "socialaccount" for record in get_authentication_records(request, user)
+    )
 
 
 def identity_of(user):

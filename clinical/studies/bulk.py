@@ -51,20 +51,20 @@ def place(picture, file_name, shared, mrn):
     """
     name = NAME.fullmatch(file_name)
     patient = patient_of(picture, mrn or name["mrn"].strip(), "MRN" if mrn else "file name", missing=mrn)
-    header_day = picture.dicom and picture.dicom.study_date
-    if name["unclear_day"] and not header_day:  # 05-01-2024 is in May or in January
-        raise _no_date(name["unclear_day"])
-    day = _date(name["day"])
-    if day or header_day:
-        try:
-            check_study_date(day or header_day, patient)
-        except ValidationError as error:
-            source = "file name" if day else "DICOM header"
-            raise Unplaced(
-                f"{error.message} The {source} gives {day or header_day}. "
-                "Upload the file from the patient's page, where the date can be entered."
-            ) from error
-    return patient, day or header_day or shared["acquired_on"]
+    day, source = _date(name["day"]), "file name"
+    if not day:
+        day, source = picture.dicom and picture.dicom.study_date, "DICOM header"
+    if not day:
+        if name["unclear_day"]:  # 05-01-2024 is in May or in January
+            raise _no_date(name["unclear_day"])
+        return patient, shared["acquired_on"]
+    try:
+        return patient, check_study_date(day, patient)
+    except ValidationError as error:
+        raise Unplaced(
+            f"{error.message} The {source} gives {day}. "
+            "Upload the file from the patient's page, where the date can be entered."
+        ) from error
 
 
 def patient_of(picture, mrn, source, missing=""):

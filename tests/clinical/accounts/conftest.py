@@ -32,6 +32,10 @@ def authenticator_app():
     return give
 
 
+def is_signed_in(client):
+    return "_auth_user_id" in client.session
+
+
 def recovery_codes_of(user):
     return Authenticator.objects.get(user=user, type="recovery_codes").wrap().get_unused_codes()
 

@@ -6,7 +6,7 @@ from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.core.cache import cache
 
-from tests.clinical.accounts.conftest import recovery_codes_of
+from tests.clinical.accounts.conftest import is_signed_in, recovery_codes_of
 from tests.factories import PASSWORD, InvitationFactory, UserFactory
 from tests.one_time_codes import code_of
 
@@ -28,10 +28,6 @@ def required(settings):
 @pytest.fixture
 def platform(db):
     return UserFactory(name="Root", email="root@example.org", is_staff=True, is_superuser=True)
-
-
-def is_signed_in(client):
-    return "_auth_user_id" in client.session
 
 
 @pytest.mark.usefixtures("required")

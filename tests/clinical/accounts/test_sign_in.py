@@ -7,6 +7,7 @@ from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
 
 from clinical.accounts.models import User
+from tests.clinical.accounts.conftest import is_signed_in
 from tests.factories import PASSWORD
 
 LOGIN = "/accounts/login/"
@@ -14,10 +15,6 @@ LOGIN = "/accounts/login/"
 
 def sign_in(client, email, password=PASSWORD):
     return client.post(LOGIN, {"login": email, "password": password})
-
-
-def is_signed_in(client):
-    return "_auth_user_id" in client.session
 
 
 @pytest.mark.parametrize("email", ["alice@example.org", "Alice@Example.ORG", "  alice@example.org "])

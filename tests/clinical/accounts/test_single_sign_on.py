@@ -8,6 +8,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.core import mail
 
 from clinical.audit.models import AccessEvent
+from tests.clinical.accounts.conftest import is_signed_in
 from tests.factories import PASSWORD
 from tests.identity_provider import identity_provider
 
@@ -31,10 +32,6 @@ def sign_in_there(client, query="", **answer):
     assert leads.status_code == 302
     asked = parse_qs(urlsplit(leads["Location"]).query)
     return client.get(CALLBACK, {"state": asked["state"][0], **(answer or {"code": "once"})})
-
-
-def is_signed_in(client):
-    return "_auth_user_id" in client.session
 
 
 @pytest.mark.django_db(transaction=True)
